@@ -1,0 +1,127 @@
+"""Grouped-query attention: softmax attention whose query heads share key/value heads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blocks.attention.mask import Causal, Mask
+from blocks.attention.memory import KVRing, KVState, Seen
+from blocks.ops.attend import attend
+from blocks.ops.check import check_heads, check_input, check_positive, check_rate
+from blocks.ops.wants import wants
+from blocks.spec import Slot
+from blocks.step import Step
+
+__all__ = ["GQAttention"]
+
+
+class GQAttention(nn.Module):
+    r"""Query head h reads the key/value head of its group g(h) = h·K // H:
+
+        y_h = softmax(q_h k_{g(h)}ᵀ · scale) v_{g(h)},        output = W_out [y_1 … y_H]
+
+    kv_heads = heads is multi-head attention (Vaswani et al., 2017, arXiv:1706.03762), kv_heads = 1
+    multi-query attention (Shazeer, 2019, arXiv:1911.02150), between them lies the grouped kind
+    (Ainslie et al., "GQA", 2023, arXiv:2305.13245). What else differs between models is a part:
+
+    Args:
+        dim: width D of the input and output.
+        heads: query heads H.
+        kv_heads: key/value heads K, a divisor of H; H by default.
+        head_dim: width E of a head; D / H by default.
+        value_dim: width of a value head; E by default.
+        bias: biases on the query, key and value projections.
+        key_bias: overrides `bias` for the keys.
+        out_bias: a bias on the output projection.
+        qk: what happens to queries and keys before the scores, in order: `RoPE`, `QKNorm`.
+            Slots of sizes (head_dim, heads, kv_heads) whose forward is (q, k, step) -> (q, k).
+        scores: what happens to the scores, in order: biases such as `ALiBi`, maps such as
+            `SoftCap`. Slots of size (heads). All biases are added after all maps.
+        mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
+        scale: what scores are multiplied with; 1/√E by default.
+        sinks: a learnt score per head for a key without a value (Xiao et al., 2023,
+            arXiv:2309.17453).
+        dropout: rate at which attention weights are dropped in training.
+
+    Shapes: x [B T D] -> [B T D]. B batch, T tokens, S tokens seen, H heads, K kv_heads, E head_dim.
+
+    Errors:
+        SpecError: sizes that don't fit each other, or an input of another width.
+
+    Example:
+        >>> import torch
+        >>> from blocks import GQAttention, RoPE, Spec
+        >>> attention = GQAttention(64, heads=8, kv_heads=2, qk=(Spec(RoPE, theta=5e5),))
+        >>> attention(torch.randn(1, 5, 64)).shape
+        torch.Size([1, 5, 64])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        kv_heads: int | None = None,
+        head_dim: int | None = None,
+        value_dim: int | None = None,
+        bias: bool = False,
+        key_bias: bool | None = None,
+        out_bias: bool = False,
+        qk: tuple[Slot, ...] = (),
+        scores: tuple[Slot, ...] = (),
+        mask: Mask = Causal(),  # noqa: B008  # frozen
+        scale: float | None = None,
+        sinks: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        kv_heads = heads if kv_heads is None else kv_heads
+        check_positive("GQAttention", scale=scale, value_dim=value_dim)
+        check_rate("GQAttention", dropout=dropout)
+        e = check_heads("GQAttention", dim, heads, kv_heads, head_dim)
+        v = e if value_dim is None else value_dim
+        self.dim, self.heads, self.kv_heads, self.head_dim, self.value_dim = dim, heads, kv_heads, e, v
+        self.mask, self.scale, self.dropout = mask, scale, dropout
+        self.q = nn.Linear(dim, heads * e, bias=bias)
+        self.k = nn.Linear(dim, kv_heads * e, bias=bias if key_bias is None else key_bias)
+        self.v = nn.Linear(dim, kv_heads * v, bias=bias)
+        self.qk = nn.ModuleList([part(e, heads, kv_heads) for part in qk])
+        self.scores = nn.ModuleList([part(heads) for part in scores])
+        self.sinks = nn.Parameter(torch.zeros(heads)) if sinks else None
+        self.out = nn.Linear(heads * v, dim, bias=out_bias)
+        self._biases = [i for i, part in enumerate(self.scores) if "k_positions" in wants(part)]
+
+    def forward(self, x: Tensor, step: Step | None = None, state: KVState | None = None) -> Tensor:
+        check_input(x, self.dim, "GQAttention")
+        step = Step.plain(x) if step is None else step
+        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
+        k = self.k(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
+        v = self.v(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
+        for part in self.qk:
+            q, k = part(q, k, step)
+        seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B K S E
+        table, causal = seen.visible(self.mask, step)
+        biases = [self.scores[i](step.positions, seen.positions) for i in self._biases]
+        y = attend(
+            q,
+            seen.k,
+            seen.v,
+            seen=table,
+            causal=causal,
+            bias=sum(biases) if biases else None,
+            maps=[part for i, part in enumerate(self.scores) if i not in self._biases],
+            sinks=self.sinks,
+            scale=self.scale,
+            dropout=self.dropout if self.training else 0.0,
+        )  # B H T E
+        return self.out(y.transpose(1, 2).flatten(2))  # B T D
+
+    def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> KVState:
+        reach = self.mask.reach
+        ring = reach is not None and (room is None or reach < room)
+        kind, size = (KVRing, reach) if ring else (KVState, room)
+        like = {"dtype": dtype, "device": device}
+        return kind.empty(batch, self.kv_heads, size, (self.head_dim, self.value_dim), like)

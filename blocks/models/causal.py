@@ -1,0 +1,167 @@
+"""CausalLM: a stack of layers that predicts the next token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blocks.embedding.token import TokenEmbedding
+from blocks.errors import GenerationError, SpecError
+from blocks.heads.language import LMHead
+from blocks.models.places import tie
+from blocks.models.tokens import check_mask, check_tokens
+from blocks.ops.check import check_positive
+from blocks.ops.wants import call, wants
+from blocks.spec import Slot, Spec
+from blocks.state import State, content_of
+from blocks.step import Step
+
+__all__ = ["CausalLM"]
+
+
+class CausalLM(nn.Module):
+    r"""logits = head(norm(layer_n(… layer_1(stem(embedding(tokens))))))
+
+    Args:
+        vocab: tokens V.
+        dim: width D.
+        layers: one slot of size (dim) a layer.
+        norm: the norm after the last layer; None where a model has none.
+        embedding: slot of sizes (vocab, dim).
+        stem: what follows the embedding before the first layer, positions for instance.
+        head: slot of sizes (dim, vocab).
+        ties: pairs (place, source) of addresses that share one tensor or block, such as
+            `(("head.weight", "embedding.weight"),)`.
+        context: how many tokens the model was made for; None where there is no such bound.
+
+    Shapes: tokens [B T] int, mask [B T] bool (True where real) -> logits [B T V].
+
+    Attributes:
+        spec: the Spec it was built from.
+
+    Errors:
+        SpecError: parts that don't fit.
+        GenerationError: tokens out of the vocabulary, an empty input, a mask of another shape.
+
+    Example:
+        >>> import torch
+        >>> from blocks import CausalLM, Chain, GatedMLP, GQAttention, Residual, RMSNorm, Spec
+        >>> layer = Spec(Chain, steps={
+        ...     "attention": Spec(Residual, inner=Spec(GQAttention, heads=4), norm_in=RMSNorm),
+        ...     "mlp": Spec(Residual, inner=Spec(GatedMLP, hidden=32), norm_in=RMSNorm),
+        ... })
+        >>> model = CausalLM(vocab=100, dim=16, layers=(layer,) * 2, norm=RMSNorm)
+        >>> model(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 100])
+    """
+
+    def __init__(
+        self,
+        *,
+        vocab: int,
+        dim: int,
+        layers: tuple[Slot, ...],
+        norm: Slot | None,
+        embedding: Slot = TokenEmbedding,
+        stem: Slot | None = None,
+        head: Slot = LMHead,
+        ties: tuple[tuple[str, str], ...] = (),
+        context: int | None = None,
+    ):
+        super().__init__()
+        check_positive("CausalLM", vocab=vocab, dim=dim, context=context)
+        if not layers:
+            raise SpecError("a model needs at least one layer", field="CausalLM.layers")
+        self.spec = Spec(
+            CausalLM,
+            vocab=vocab,
+            dim=dim,
+            layers=layers,
+            norm=norm,
+            embedding=embedding,
+            stem=stem,
+            head=head,
+            ties=ties,
+            context=context,
+        )
+        self.vocab, self.dim, self.context = vocab, dim, context
+        self.embedding = embedding(vocab, dim)
+        self.stem = stem(dim) if stem else None
+        self.layers = nn.ModuleList([layer(dim) for layer in layers])
+        self.norm = norm(dim) if norm else None
+        self.head = head(dim, vocab)
+        tie(self, ties)
+        self._stem_wants = wants(self.stem) if self.stem else frozenset()
+        self._layer_wants = [wants(layer) for layer in self.layers]
+
+    def forward(
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        state: State | None = None,
+        *,
+        segments: Tensor | None = None,
+        last: bool = False,
+    ) -> Tensor:
+        """Logits of the token after each one.
+
+        Args:
+            tokens: [B T] int.
+            mask: [B T] bool, True where a token is real.
+            state: what was seen before; it is extended by these tokens.
+            segments: [B T] int, several documents packed into one row: no token sees another
+                document, and positions start anew in each.
+            last: give the logits after each row's last real token alone, [B 1 V].
+        """
+        check_tokens(tokens, self.vocab)
+        mask = check_mask(mask, tokens)
+        step = self._step(tokens, mask, state, segments)
+        x = self.embedding(tokens)  # B T D
+        if self.stem is not None:
+            x = call(self.stem, x, step, None, self._stem_wants)
+        contents = [None] * len(self.layers) if state is None else state.content
+        for i, layer in enumerate(self.layers):
+            x = call(layer, x, step, contents[i], self._layer_wants[i])  # B T D
+        if last:
+            x = _last(x, mask)
+        x = x if self.norm is None else self.norm(x)
+        if state is not None:
+            state.end(step)
+        return self.head(x)  # B T V
+
+    def _step(
+        self, tokens: Tensor, mask: Tensor | None, state: State | None, segments: Tensor | None
+    ) -> Step:
+        if state is not None:
+            if segments is not None:
+                raise GenerationError("packed segments and a state exclude each other")
+            return state.begin(*tokens.shape, mask)
+        if segments is not None:
+            start = torch.ones_like(segments, dtype=torch.bool)
+            start[:, 1:] = segments[:, 1:] != segments[:, :-1]
+            index = torch.arange(tokens.shape[1], device=tokens.device)
+            positions = index - torch.where(start, index, 0).cummax(1).values
+            return Step(positions, real=mask, segments=segments)
+        if mask is None:
+            return Step(torch.arange(tokens.shape[1], device=tokens.device)[None])
+        return Step((mask.cumsum(1) - 1).clamp(min=0), real=mask)
+
+    def init_state(
+        self, batch: int = 1, room: int | None = None, dtype: torch.dtype | None = None
+    ) -> State:
+        """An empty memory for `batch` sequences of up to `room` tokens (None: it grows)."""
+        return State.of(self, batch, room, dtype)
+
+    def content(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> list[Any]:
+        """What each layer remembers; `State.of` asks for it."""
+        return [content_of(layer, batch, room, dtype, device) for layer in self.layers]
+
+
+def _last(x: Tensor, mask: Tensor | None) -> Tensor:
+    if mask is None:
+        return x[:, -1:]
+    index = torch.arange(mask.shape[1], device=mask.device)
+    newest = torch.where(mask, index, 0).amax(1)  # B
+    return x[torch.arange(len(x), device=x.device), newest][:, None]

@@ -1,0 +1,51 @@
+"""Checks of tokens and masks before any layer meets them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from blocks.errors import GenerationError
+
+__all__: list[str] = []
+
+
+def check_tokens(tokens: Tensor, vocab: int) -> None:
+    """Refuses what is not [B T] of token ids below `vocab`, or is empty."""
+    if not isinstance(tokens, Tensor) or tokens.dim() != 2:
+        shape = list(tokens.shape) if isinstance(tokens, Tensor) else type(tokens).__name__
+        raise GenerationError(
+            f"tokens are a tensor [batch, tokens], not {shape}",
+            field="tokens",
+            hint="torch.tensor([ids]) makes a batch of one",
+        )
+    if tokens.dtype not in (torch.int64, torch.int32):
+        raise GenerationError(f"tokens are integers, not {tokens.dtype}", field="tokens")
+    if tokens.numel() == 0:
+        raise GenerationError(f"nothing to read: tokens are {list(tokens.shape)}", field="tokens")
+    if tokens.is_meta or torch.compiler.is_compiling():
+        return  # no values to look at
+    low, high = int(tokens.min()), int(tokens.max())
+    if low < 0 or high >= vocab:
+        raise GenerationError(
+            f"token {low if low < 0 else high} is not in the vocabulary 0 … {vocab - 1}",
+            field="tokens",
+            hint="the text was encoded with another model's tokenizer",
+        )
+
+
+def check_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
+    """The mask as bool [B T]; None where every token is real, which is the faster path."""
+    if mask is None:
+        return None
+    if mask.shape != tokens.shape:
+        raise GenerationError(
+            f"the mask is {list(mask.shape)}, the tokens are {list(tokens.shape)}", field="mask"
+        )
+    if mask.dtype != torch.bool:
+        if mask.is_floating_point():
+            raise GenerationError(f"a mask is bool or 0 and 1, not {mask.dtype}", field="mask")
+        mask = mask != 0
+    if mask.is_meta or torch.compiler.is_compiling():
+        return mask
+    return None if bool(mask.all()) else mask

@@ -1,0 +1,54 @@
+"""Checks of what a block is given, so that a wrong shape is named before torch meets it."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from blocks.errors import SpecError
+
+__all__: list[str] = []
+
+
+def check_input(x: Tensor, dim: int, block: str) -> None:
+    """Refuses what is not [B T dim] of floats."""
+    if x.dim() != 3 or x.shape[-1] != dim:
+        raise SpecError(
+            f"{block} takes [batch, tokens, {dim}], not {list(x.shape)}",
+            field="x",
+            hint=f"the last axis is dim={dim}" if x.dim() == 3 else "add the missing axis",
+        )
+
+
+def check_positive(block: str, **sizes: float | None) -> None:
+    """Refuses sizes and scales that are not above zero and finite; None passes."""
+    for name, value in sizes.items():
+        if value is not None and not (0 < value < math.inf):
+            raise SpecError(f"{name} must be above zero, not {value}", field=f"{block}.{name}")
+
+
+def check_rate(block: str, **rates: float) -> None:
+    """Refuses rates outside [0, 1)."""
+    for name, value in rates.items():
+        if not 0 <= value < 1:
+            raise SpecError(f"{name} must be in [0, 1), not {value}", field=f"{block}.{name}")
+
+
+def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int | None) -> int:
+    """The width of a head, or an error that says which of the four sizes doesn't fit."""
+    check_positive(block, dim=dim, heads=heads, kv_heads=kv_heads, head_dim=head_dim)
+    if heads % kv_heads:
+        fits = ", ".join(str(n) for n in range(1, min(heads, 1024) + 1) if heads % n == 0)
+        raise SpecError(
+            f"{heads} heads can't share {kv_heads} kv_heads evenly",
+            field=f"{block}.kv_heads",
+            hint=f"a divisor of heads: {fits}",
+        )
+    if head_dim is None and dim % heads:
+        raise SpecError(
+            f"dim {dim} is not a multiple of heads {heads}",
+            field=f"{block}.heads",
+            hint="change one of them or give head_dim",
+        )
+    return dim // heads if head_dim is None else head_dim

@@ -1,0 +1,217 @@
+"""State: what a model remembers between calls, passed in and never kept in a module."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blocks.errors import GenerationError
+from blocks.step import Step
+
+__all__ = ["Clock", "Content", "State"]
+
+
+class Clock:
+    """When it is, for all layers at once: how far each row has come and which slots are written.
+
+    Attributes:
+        next: [B] int64, the position of each row's next token. A tensor, since a compiled step
+            would be compiled anew for every value of an int.
+        used: no row has come further than this.
+        room: how many tokens fit, None where contents grow.
+        even: every row has come exactly `used` tokens far, without padding.
+    """
+
+    def __init__(self, batch: int, room: int | None, device: torch.device | None):
+        self.next = torch.zeros(batch, dtype=torch.int64, device=device)
+        self.used = 0
+        self.room = room
+        self.even = True
+
+    def advance(self, new: int, real: Tensor | None) -> None:
+        self.next = self.next + (new if real is None else real.sum(1))
+        self.used += new
+        self.even = self.even and real is None
+        if not self.even and self.room is not None and self.used > self.room:
+            self.used = int(self.next.max())
+
+
+class Content:
+    """What one layer remembers: a dataclass whose tensors have the batch first.
+
+    A new kind of memory lists its tensors as dataclass fields; `select`, `copy` and `nbytes` of
+    the State then reach it. One that can forget its newest tokens sets `trims = True`.
+    """
+
+    trims = False
+
+    def tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for item in fields(self):  # pyright: ignore[reportArgumentType]  # subclasses are dataclasses
+            value = getattr(self, item.name)
+            if isinstance(value, Tensor):
+                yield item.name, value
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Content:
+        other = copy.copy(self)
+        for name, value in self.tensors():
+            setattr(other, name, change(value))
+        return other
+
+
+class State:
+    """The memory of one model for a batch of sequences: one clock and a tree of contents.
+
+    The tree mirrors the modules; None stands where nothing is remembered. `model.init_state`
+    makes one, each call with `state=` reads and extends it.
+
+    Example:
+        >>> import torch
+        >>> from blocks import GQAttention, State
+        >>> attention = GQAttention(8, heads=2)
+        >>> x = torch.randn(1, 5, 8)
+        >>> state = State.of(attention, batch=1)
+        >>> parts = [state.run(attention, part) for part in x.split([3, 1, 1], dim=1)]
+        >>> torch.allclose(torch.cat(parts, 1), attention(x), atol=1e-6)
+        True
+    """
+
+    def __init__(self, clock: Clock, content: Any):
+        self.clock = clock
+        self.content = content
+
+    @classmethod
+    def of(
+        cls,
+        module: nn.Module,
+        batch: int,
+        room: int | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> State:
+        """An empty state for any block or assembly.
+
+        Args:
+            module: what will be called with it.
+            batch: how many sequences.
+            room: how many tokens each may have in all; None lets the contents grow.
+            dtype: of the activations; by default that of the module's first parameter.
+
+        Errors:
+            GenerationError: batch or room below 1.
+        """
+        if batch < 1 or (room is not None and room < 1):
+            raise GenerationError(f"a state for {batch} sequences of {room} tokens can't be made")
+        first = next(module.parameters(), None)
+        device = None if first is None else first.device
+        kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
+        return cls(Clock(batch, room, device), content_of(module, batch, room, kind, device))
+
+    def begin(self, batch: int, new: int, mask: Tensor | None = None) -> Step:
+        """The step of the next `new` tokens of every row; mask [B T] is True where they are real.
+
+        Errors:
+            GenerationError: another batch size than the state's, or no room left.
+        """
+        clock = self.clock
+        if batch != len(clock.next):
+            raise GenerationError(
+                f"the state is for {len(clock.next)} sequences, the input has {batch}",
+                field="state",
+                hint="make one with init_state(batch=...), or take rows of it with state.select",
+            )
+        if mask is None:
+            after = clock.used + new
+            start = clock.next[:1] if clock.even else clock.next
+            positions = start[:, None] + torch.arange(new, device=start.device)
+        else:
+            after = clock.used + new
+            positions = clock.next[:, None] + (mask.cumsum(1) - 1).clamp(min=0)
+        if clock.room is not None and after > clock.room:
+            counted = clock.next + (new if mask is None else mask.sum(1))
+            if int(counted.max()) > clock.room:
+                raise GenerationError(
+                    f"{int(counted.max())} tokens don't fit into a state with room for {clock.room}",
+                    field="room",
+                    hint="make the state with more room, or with room=None, which grows",
+                )
+        return Step(positions, real=mask, clock=clock)
+
+    def end(self, step: Step) -> None:
+        """Moves the clock on, after all layers have run."""
+        self.clock.advance(step.positions.shape[1], step.real)
+
+    def run(self, module: nn.Module, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """One call of a block [B T D] -> [B T D] with this state: begin, forward, end."""
+        step = self.begin(x.shape[0], x.shape[1], mask)
+        y = module(x, step, self.content)
+        self.end(step)
+        return y
+
+    def select(self, rows: Tensor) -> State:
+        """The state of some rows [N] (repeats allowed): beam search, or finished rows left out."""
+        other = self._changed(lambda tensor: tensor.index_select(0, rows))
+        other.clock.next = self.clock.next.index_select(0, rows)
+        return other
+
+    def copy(self) -> State:
+        """An independent copy, to go back to."""
+        other = self._changed(torch.clone)
+        other.clock.next = self.clock.next.clone()
+        return other
+
+    def trim(self, n: int) -> None:
+        """Forgets the newest n tokens of every row.
+
+        Errors:
+            GenerationError: some content can't (a ring overwrites what left its window), or n is
+                more than what was seen.
+        """
+        if n < 0 or n > int(self.clock.next.min()):
+            raise GenerationError(f"can't forget {n} tokens of {int(self.clock.next.min())}")
+        for content in _leaves(self.content):
+            if not content.trims:
+                raise GenerationError(
+                    f"{type(content).__name__} can't forget its newest tokens",
+                    hint="keep a state.copy() and run the tokens again",
+                )
+        self.clock.next = self.clock.next - n
+        self.clock.used -= n
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the contents hold."""
+        tensors = [t for content in _leaves(self.content) for _, t in content.tensors()]
+        return sum(t.numel() * t.element_size() for t in tensors)
+
+    def _changed(self, change: Callable[[Tensor], Tensor]) -> State:
+        return State(copy.copy(self.clock), _mapped(self.content, change))
+
+
+def content_of(
+    module: nn.Module, batch: int, room: int | None, dtype: torch.dtype, device: Any
+) -> Any:
+    """What `module` remembers, or None where it has no `init_state`."""
+    init = getattr(module, "content", None) or getattr(module, "init_state", None)
+    return None if init is None else init(batch, room, dtype, device)
+
+
+def _leaves(tree: Any) -> Iterator[Content]:
+    if isinstance(tree, Content):
+        yield tree
+    elif isinstance(tree, dict | list):
+        for part in tree.values() if isinstance(tree, dict) else tree:
+            yield from _leaves(part)
+
+
+def _mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(tree, Content):
+        return tree.changed(change)
+    if isinstance(tree, dict):
+        return {name: _mapped(part, change) for name, part in tree.items()}
+    if isinstance(tree, list):
+        return [_mapped(part, change) for part in tree]
+    return tree
