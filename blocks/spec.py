@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -103,7 +105,11 @@ else:
             _unique_addresses(self)
 
         def __call__(self, *sizes):
-            return self.func(*sizes, **self.keywords)
+            made = self.func(*sizes, **self.keywords)
+            log = _building.get()
+            if log is not None:
+                log.append((made, self, sizes))
+            return made
 
         def __setattr__(self, name, value):
             raise SpecError("a Spec can't be changed", field=name, hint="use blocks.replace")
@@ -130,6 +136,22 @@ else:
                 if value != _options(self.func)[key][1]
             )
             return f"Spec({', '.join([self.func.__name__, *given])})"
+
+
+_building: ContextVar[list[tuple[Any, Any, tuple[int, ...]]] | None] = ContextVar(
+    "building", default=None
+)
+
+
+@contextmanager
+def building() -> Iterator[list[tuple[Any, Any, tuple[int, ...]]]]:
+    """Notes every (module, Spec, sizes) built inside it: how to build a part once more."""
+    log: list[tuple[Any, Any, tuple[int, ...]]] = []
+    token = _building.set(log)
+    try:
+        yield log
+    finally:
+        _building.reset(token)
 
 
 def _remake(func: Callable[..., Any], keywords: dict[str, Any]) -> Spec[Any]:

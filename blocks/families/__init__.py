@@ -1,0 +1,39 @@
+"""Public architectures, one short file each, found by the `model_type` of their config.json."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from difflib import get_close_matches
+from functools import lru_cache
+
+from blocks.errors import ConfigError, printable
+from blocks.hub.family import Family
+
+
+@lru_cache(maxsize=1)
+def model_types() -> tuple[str, ...]:
+    """Every supported `model_type`, from the names of the files in this folder."""
+    names = (module.name for module in pkgutil.iter_modules(__path__))
+    return tuple(sorted(name.replace("_", "-") for name in names if not name.startswith("_")))
+
+
+def family_of(model_type: object, file: str = "config.json") -> Family:
+    """The family of a `model_type`.
+
+    Errors:
+        ConfigError: no such family; the nearest and all known ones are listed.
+    """
+    known = model_types()
+    name = str(model_type).replace("_", "-")
+    if not isinstance(model_type, str) or name not in known:
+        near = get_close_matches(name, known, n=3)
+        hint = f"near: {', '.join(near)}; " if near else ""
+        raise ConfigError(
+            f"no family for the model_type {printable(repr(model_type))}",
+            file=file,
+            field="model_type",
+            hint=f"{hint}known: {', '.join(known)}",
+        )
+    # The name is one of our own file names by now, whatever the file said.
+    return importlib.import_module(f"blocks.families.{name.replace('-', '_')}").FAMILY

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from blocks.mlp.activation import Activation, activation
+from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_positive, check_rate
 
 __all__ = ["MLP"]

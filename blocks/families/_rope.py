@@ -1,0 +1,149 @@
+"""RoPE in both dialects of config.json, read and written."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+from blocks import (
+    DynamicScaling,
+    LinearScaling,
+    Llama3Scaling,
+    LongRoPEScaling,
+    RoPE,
+    Spec,
+    YarnScaling,
+)
+from blocks.hub.config import REQUIRED, Config
+from blocks.positions.scaling import Scaling, yarn_magnitude
+
+
+def read_rope(c: Config, context: int, *, theta: float = 10_000.0, rotated: float = 1.0) -> Spec:
+    """RoPE from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
+
+    What stands inside the nested object wins, then the top level, then the family's default.
+    """
+    new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
+    if new is not None and old is not None:
+        raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
+    inner = new or old or Config({}, c.file)
+    outer_theta = c.take("rope_theta", float, theta)
+    outer_rotated = c.take("partial_rotary_factor", float, rotated)
+    return Spec(
+        RoPE,
+        theta=inner.take("rope_theta", float, outer_theta),
+        rotated=inner.take("partial_rotary_factor", float, outer_rotated),
+        scaling=_read_scaling(c, inner, context),
+    )
+
+
+def _read_scaling(c: Config, inner: Config, context: int) -> Scaling | None:
+    old = inner.take("type", str, "default")
+    kind = inner.take("rope_type", str, old)
+    top = c.take("original_max_position_embeddings", int, None)
+    if kind == "default":
+        inner.take("original_max_position_embeddings", int, None)
+        return None
+    if "short_factor" in inner.data and kind in ("su", "yarn"):
+        kind = "longrope"  # what Phi-3's first files called it
+    trained = top or inner.take("original_max_position_embeddings", int, context)
+    inner.take("original_max_position_embeddings", int, None)
+    if kind == "longrope":
+        return _read_longrope(inner, context, trained)
+    factor = inner.take("factor", float, None if kind == "yarn" else REQUIRED)
+    if kind == "linear":
+        return LinearScaling(factor)
+    if kind == "dynamic":
+        return DynamicScaling(factor, context)
+    if kind == "llama3":
+        low, high = (inner.take(f"{end}_freq_factor", float) for end in ("low", "high"))
+        return Llama3Scaling(factor, low, high, trained)
+    if kind == "yarn":
+        return _read_yarn(inner, context, trained, factor)
+    known = "default, linear, dynamic, llama3, yarn, longrope"
+    raise inner.error("rope_type", f"{kind!r} is not known", f"known: {known}")
+
+
+def _read_yarn(inner: Config, context: int, trained: int, factor: float | None) -> YarnScaling:
+    factor = context / trained if factor is None else factor
+    magnitude = inner.take("attention_factor", float, None)
+    one, all_dims = (inner.take(name, float, None) for name in ("mscale", "mscale_all_dim"))
+    if magnitude is None and one and all_dims:
+        magnitude = yarn_magnitude(factor, one) / yarn_magnitude(factor, all_dims)
+    return YarnScaling(
+        factor,
+        trained,
+        fast=inner.take("beta_fast", float, 32.0),
+        slow=inner.take("beta_slow", float, 1.0),
+        magnitude=magnitude,
+        truncate=inner.take("truncate", bool, True),
+    )
+
+
+def _read_longrope(inner: Config, context: int, trained: int) -> LongRoPEScaling:
+    factor = inner.take("factor", float, context / trained)
+    grown = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
+    magnitude = inner.take("attention_factor", float, grown)
+    return LongRoPEScaling(
+        short=inner.take("short_factor", tuple[float, ...]),
+        long=inner.take("long_factor", tuple[float, ...]),
+        trained=trained,
+        short_magnitude=inner.take("short_mscale", float, magnitude),
+        long_magnitude=inner.take("long_mscale", float, magnitude),
+    )
+
+
+def write_rope(rope: Spec) -> dict[str, Any]:
+    """The fields from which `read_rope` makes this RoPE, in the dialect every reader knows."""
+    options = rope.keywords
+    fields: dict[str, Any] = {"rope_theta": options["theta"], "rope_scaling": None}
+    if options["rotated"] != 1.0:
+        fields["partial_rotary_factor"] = options["rotated"]
+    scaling = options["scaling"]
+    if scaling is not None:
+        fields["rope_scaling"] = _WRITE[type(scaling)](dataclasses.asdict(scaling))
+    return fields
+
+
+def _write_llama3(s: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rope_type": "llama3",
+        "factor": s["factor"],
+        "low_freq_factor": s["low"],
+        "high_freq_factor": s["high"],
+        "original_max_position_embeddings": s["trained"],
+    }
+
+
+def _write_yarn(s: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "rope_type": "yarn",
+        "factor": s["factor"],
+        "original_max_position_embeddings": s["trained"],
+        "beta_fast": s["fast"],
+        "beta_slow": s["slow"],
+        "attention_factor": s["magnitude"],
+        "truncate": s["truncate"],
+    }
+
+
+def _write_longrope(s: dict[str, Any]) -> dict[str, Any]:
+    fields = {
+        "rope_type": "longrope",
+        "short_factor": list(s["short"]),
+        "long_factor": list(s["long"]),
+        "original_max_position_embeddings": s["trained"],
+    }
+    if s["short_magnitude"] == s["long_magnitude"]:
+        return fields | {"attention_factor": s["short_magnitude"]}
+    return fields | {"short_mscale": s["short_magnitude"], "long_mscale": s["long_magnitude"]}
+
+
+_WRITE = {
+    LinearScaling: lambda s: {"rope_type": "linear", "factor": s["factor"]},
+    DynamicScaling: lambda s: {"rope_type": "dynamic", "factor": s["factor"]},
+    Llama3Scaling: _write_llama3,
+    YarnScaling: _write_yarn,
+    LongRoPEScaling: _write_longrope,
+}

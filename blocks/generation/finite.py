@@ -1,0 +1,48 @@
+"""When logits are not finite: which tensor of the model is to blame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blocks.errors import GenerationError
+from blocks.models.places import addresses, modules
+
+
+def check_finite(model: nn.Module, logits: Tensor, tokens: Tensor) -> None:
+    """Refuses logits with NaN or infinity and names the first bad tensor."""
+    if bool(torch.isfinite(logits.sum())) or bool(torch.isfinite(logits).all()):
+        return
+    for address, tensor in addresses(model).items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise GenerationError(
+                "the logits are not finite: this tensor holds NaN or infinity",
+                tensor=address,
+                hint="from_pretrained(..., check_finite=True) finds such weights on loading",
+            )
+    raise GenerationError(
+        "the logits are not finite although all weights are; the first bad output is that of "
+        + _first_bad_output(model, tokens),
+        hint="load with a wider dtype, torch.float32 for instance",
+    )
+
+
+def _first_bad_output(model: nn.Module, tokens: Tensor) -> str:
+    found: list[str] = []
+
+    def watch(address: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and not bool(torch.isfinite(output).all()):
+                found.append(address)
+
+        return hook
+
+    hooks = [m.register_forward_hook(watch(a)) for a, m in modules(model) if not list(m.children())]
+    try:
+        model(tokens)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return repr(found[0]) if found else "a step after the prompt"

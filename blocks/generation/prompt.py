@@ -1,0 +1,85 @@
+"""Prompts: one or many, ragged or padded, as one left-aligned batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blocks.errors import GenerationError
+from blocks.models.tokens import check_mask, check_tokens
+
+
+@dataclass
+class Prompt:
+    """Prompts as they were given, and as the model reads them.
+
+    Attributes:
+        given: [B T], padding where the caller had it.
+        tokens: [B L], every row from column 0 on, padding after it.
+        mask: [B L], True where real; None where all is real.
+        lengths: real tokens a row.
+    """
+
+    given: Tensor
+    tokens: Tensor
+    mask: Tensor | None
+    lengths: list[int]
+
+
+def read_prompt(tokens: Any, mask: Tensor | None, vocab: int, pad: int) -> Prompt:
+    """Makes a batch of token ids: a tensor [B T] or [T], or a list of ids or of such lists.
+
+    Lists of different lengths are padded on the left, so that what is generated follows at once.
+
+    Errors:
+        GenerationError: no token at all in a row, ids that aren't in the vocabulary, a mask of
+            another shape.
+    """
+    if not isinstance(tokens, Tensor):
+        tokens, mask = _from_lists(tokens, mask, pad)
+    if tokens.dim() == 1:
+        tokens = tokens[None]
+        mask = mask[None] if mask is not None and mask.dim() == 1 else mask
+    check_tokens(tokens, vocab)
+    mask = check_mask(mask, tokens)
+    if mask is None:
+        return Prompt(tokens, tokens, None, [tokens.shape[1]] * len(tokens))
+    lengths = [int(n) for n in mask.sum(1)]
+    if 0 in lengths:
+        raise GenerationError(f"row {lengths.index(0)} is empty", field="tokens")
+    left = torch.full((len(tokens), max(lengths)), pad, dtype=tokens.dtype, device=tokens.device)
+    for row, length in enumerate(lengths):
+        left[row, :length] = tokens[row][mask[row]]
+    column = torch.arange(max(lengths), device=tokens.device)
+    real = column < torch.tensor(lengths, device=tokens.device)[:, None]
+    return Prompt(tokens, left, None if bool(real.all()) else real, lengths)
+
+
+def _from_lists(tokens: Any, mask: Tensor | None, pad: int) -> tuple[Tensor, Tensor | None]:
+    if not isinstance(tokens, Sequence) or isinstance(tokens, str) or len(tokens) == 0:
+        raise GenerationError(
+            f"prompts are token ids, not {type(tokens).__name__} {tokens!r}",
+            field="tokens",
+            hint="Tokenizer.encode turns text into ids",
+        )
+    one = not isinstance(tokens[0], Sequence | Tensor)
+    rows = [tokens] if one else [r.tolist() if isinstance(r, Tensor) else list(r) for r in tokens]
+    if mask is not None:
+        raise GenerationError("lists need no mask: their lengths tell", field="mask")
+    for row, ids in enumerate(rows):
+        if not ids:
+            raise GenerationError(f"row {row} is empty", field="tokens")
+        if not all(isinstance(i, int) and not isinstance(i, bool) for i in ids):
+            raise GenerationError(f"row {row} holds something that is no int", field="tokens")
+    longest = max(len(ids) for ids in rows)
+    try:
+        padded = torch.tensor([[pad] * (longest - len(ids)) + list(ids) for ids in rows])
+    except (OverflowError, RuntimeError):
+        raise GenerationError("an id is too large for any vocabulary", field="tokens") from None
+    lengths = torch.tensor([len(ids) for ids in rows])
+    real = torch.arange(longest) >= longest - lengths[:, None]
+    return padded, real

@@ -1,0 +1,72 @@
+"""When a row ends: by a token, or by a string in its text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blocks.errors import GenerationError
+
+
+class Stopping:
+    """Follows which rows have ended.
+
+    Args:
+        model: its `generation` defaults say which tokens end a text where `stop` is None.
+        stop: ids and strings.
+        tokenizer: has `decode`; needed for strings.
+    """
+
+    def __init__(self, model: Any, stop: Any, tokenizer: Any):
+        defaults = getattr(model, "generation", None)
+        eos = tuple(getattr(defaults, "eos", ()))
+        given = eos if stop is None else (stop,) if isinstance(stop, int | str) else tuple(stop)
+        self.ids = frozenset(part for part in given if isinstance(part, int))
+        self.strings = [part for part in given if isinstance(part, str)]
+        for part in given:
+            if not isinstance(part, int | str) or isinstance(part, bool) or part == "":
+                raise GenerationError(f"{part!r} is neither a token id nor a string", field="stop")
+        if self.strings and tokenizer is None:
+            raise GenerationError(
+                f"the string {self.strings[0]!r} can't be found without a tokenizer",
+                field="stop",
+                hint="pass tokenizer=",
+            )
+        pad = getattr(defaults, "pad", None)
+        self.pad = pad if pad is not None else min(self.ids, default=0)
+        self._tokenizer = tokenizer
+        self._done: Tensor | None = None
+        self._texts: list[Any] = []
+
+    def fill(self, column: Tensor) -> Tensor:
+        """New tokens [B], the padding token where a row had ended."""
+        return column if self._done is None else torch.where(self._done, self.pad, column)
+
+    def after(self, column: Tensor) -> bool:
+        """Notes what the tokens [B] end; whether every row has ended."""
+        if not self.ids and not self.strings:
+            return False
+        if self._done is None:
+            self._done = torch.zeros_like(column, dtype=torch.bool)
+        ended = [i in self.ids for i in column.tolist()]
+        if self.strings:
+            ended = [a or b for a, b in zip(ended, self._ended_by_text(column), strict=True)]
+        self._done = self._done | torch.tensor(ended, device=column.device)
+        return bool(self._done.all())
+
+    def _ended_by_text(self, column: Tensor) -> Sequence[bool]:
+        from blocks.hub.detokenize import Detokenizer
+
+        if not self._texts:
+            self._texts = [[Detokenizer(self._tokenizer), ""] for _ in range(len(column))]
+        longest = max(len(string) for string in self.strings)
+        ended = []
+        for row, token in zip(self._texts, column.tolist(), strict=True):
+            new = row[0].push(token)
+            text = row[1] + new
+            ended.append(any(string in text for string in self.strings))
+            row[1] = text[-longest:]
+        return ended

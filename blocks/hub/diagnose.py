@@ -1,0 +1,88 @@
+"""When a file does not fit its config: which field of the config would make it fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from blocks.errors import BlocksError
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+from blocks.hub.match import Match, Misfit
+from blocks.models.places import addresses
+from blocks.spec import replace
+
+_LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
+_MOST = 40  # configs that are tried
+
+
+def suggestion(family: Family, config: Config, found: Match, depth: int) -> str | None:
+    """What to change, such as "the file fits num_key_value_heads = 4, config.json says 8"."""
+    counted = _layer_count(found, depth)
+    if counted is not None:
+        field = next((n for n, v in config.read.items() if v == depth and "layer" in n), "the depth")
+        return f"the file holds {counted} layers, {field} says {depth}"
+    shapes = [misfit for misfit in found.misfits if misfit.held != misfit.wanted]
+    if not shapes:
+        return None
+    best: list[tuple[int, str]] = []
+    for field, value in _candidates(config, shapes)[:_MOST]:
+        fixed = _fixed(family, config, field, value, shapes)
+        if fixed:
+            text = f"the file fits {field} = {value}, {config.file} says {config.read[field]}"
+            best.append((fixed, text))
+    best.sort(key=lambda item: -item[0])
+    return best[0][1] if best else None
+
+
+def _layer_count(found: Match, depth: int) -> int | None:
+    """How many layers the file has, where that is what differs."""
+    numbers: set[int] = set()
+    if not (found.extra or found.missing) or not found.found:
+        return None
+    for name in (*(m.theirs for m in found.found), *found.extra):
+        if hit := _LAYER.search(name):
+            numbers.add(int(hit[0]))
+    count = max(numbers, default=-1) + 1
+    return count if count and count != depth and numbers == set(range(count)) else None
+
+
+def _candidates(config: Config, misfits: Sequence[Misfit]) -> list[tuple[str, int]]:
+    """Values of int fields that scale an axis from what was wanted to what is held."""
+    tried: dict[tuple[str, int], None] = {}
+    for misfit in misfits[:4]:
+        for wanted, held in zip(misfit.wanted, misfit.held, strict=False):
+            if wanted == held or not wanted:
+                continue
+            for field, value in config.read.items():
+                if isinstance(value, int) and not isinstance(value, bool):
+                    scaled, rest = divmod(value * held, wanted)
+                    if not rest and scaled > 0:
+                        tried[field, scaled] = None
+    return list(tried)
+
+
+def _fixed(
+    family: Family, config: Config, field: str, value: int, misfits: Sequence[Misfit]
+) -> int:
+    """How many misfits go away with another value of a field."""
+    data: Mapping[str, Any] = {**config.data, field: value}
+    try:
+        spec = family.spec(Config(data, config.file))
+        layers = spec.keywords["layers"]
+        numbers = [int(hit[0]) for m in misfits if (hit := _LAYER.search(m.mapped.ours[0]))]
+        deepest = min(max(numbers, default=0) + 1, len(layers), 8)
+        with torch.device("meta"):
+            model = replace(spec, layers=layers[:deepest])()
+    except BlocksError:
+        return 0
+    shapes = {address: tuple(t.shape) for address, t in addresses(model).items()}
+    fixed = 0
+    for misfit in misfits:
+        ours = [shapes.get(address) for address in misfit.mapped.ours]
+        if all(shape is not None for shape in ours):
+            fixed += misfit.mapped.rule.shape([s for s in ours if s is not None]) == misfit.held
+    return fixed

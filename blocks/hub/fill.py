@@ -1,0 +1,98 @@
+"""Filling a model that was built on the meta device with a file's tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from blocks.errors import CheckpointError
+from blocks.hub.checkpoint import Checkpoint
+from blocks.hub.keys import Mapped
+from blocks.models.places import addresses, modules
+from blocks.spec import Spec
+
+
+def read_tensors(
+    checkpoint: Checkpoint,
+    mapped: Iterable[Mapped],
+    shapes: Mapping[str, tuple[int, ...]],
+    *,
+    dtype: torch.dtype | None,
+    device: torch.device | str | None,
+    copy: bool,
+    check_finite: bool,
+) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by address: views of the mapped files wherever that is possible."""
+    by_file: dict[Path, list[Mapped]] = {}
+    for one in mapped:
+        by_file.setdefault(checkpoint.shard_of(one.theirs), []).append(one)
+    read: dict[str, Tensor] = {}
+    files = tqdm(by_file.items(), "loading", disable=_quiet(len(by_file)), leave=False)
+    for file, names in files:
+        try:
+            with safe_open(file, framework="pt") as handle:
+                for one in names:
+                    tensor = handle.get_tensor(one.theirs)
+                    if check_finite and not bool(torch.isfinite(tensor.float().sum())):
+                        raise CheckpointError(
+                            "holds NaN or infinity", file=file, tensor=one.theirs
+                        )
+                    tensor = tensor.to(device=device, dtype=dtype, copy=copy)
+                    parts = one.rule.load(tensor, [shapes[address] for address in one.ours])
+                    read.update(zip(one.ours, parts, strict=True))
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(
+                f"can't be read: {error}", file=file, hint="download the file again"
+            ) from error
+    return read
+
+
+def _quiet(files: int) -> bool | None:
+    from huggingface_hub.utils import are_progress_bars_disabled
+
+    return files < 2 or are_progress_bars_disabled() or None
+
+
+def assign(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Puts tensors at their addresses, in place of what is there."""
+    for address, module in modules(model):
+        for kept in (module._parameters, module._buffers):
+            for name, old in kept.items():
+                place = f"{address}.{name}" if address else name
+                if place in tensors:
+                    new = tensors[place]
+                    grad = isinstance(old, nn.Parameter) and new.is_floating_point()
+                    kept[name] = nn.Parameter(new, grad) if isinstance(old, nn.Parameter) else new  # pyright: ignore[reportArgumentType]
+
+
+def initialise(
+    model: nn.Module,
+    made: list[tuple[Any, Spec, tuple[int, ...]]],
+    names: Iterable[str],
+    *,
+    dtype: torch.dtype | None,
+    device: torch.device | str | None,
+) -> None:
+    """Draws the tensors at `names` by the blocks' own rule: building a block initialises it."""
+    wanted = set(names)
+    recipe = {id(module): (spec, sizes) for module, spec, sizes in made}
+    inner = sorted(modules(model), key=lambda item: -item[0].count("."))
+    for address, module in inner:
+        if id(module) not in recipe or not wanted:
+            continue
+        own = {f"{address}.{n}" if address else n for n in addresses(module)} & wanted
+        if own:
+            spec, sizes = recipe[id(module)]
+            fresh = addresses(spec(*sizes))
+            cut = len(address) + 1 if address else 0
+            assign(
+                model,
+                {n: fresh[n[cut:]].detach().to(device=device, dtype=dtype) for n in sorted(own)},
+            )
+            wanted -= own

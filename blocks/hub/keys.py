@@ -1,0 +1,209 @@
+"""Keys: the two-way table between a checkpoint's tensor names and our addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Join", "Keys", "Rename", "Rule", "Stack", "Transpose"]
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One line of the table: some of their tensors hold some of ours.
+
+    Names are templates: a segment `{i}` stands for any number, and `{w}` for `weight` and for
+    `bias`. The base class renames; others take one tensor apart and put it together again.
+    """
+
+    theirs: str
+    ours: tuple[str, ...]
+
+    def shape(self, ours: Sequence[Shape]) -> Shape:
+        """The shape of their tensor from those of ours."""
+        return ours[0]
+
+    def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
+        """Their tensor as ours, views where that is possible."""
+        return [theirs]
+
+    def save(self, ours: Sequence[Tensor]) -> Tensor:
+        """The inverse of `load`."""
+        return ours[0]
+
+
+def Rename(theirs: str, ours: str) -> Rule:  # noqa: N802  # reads as the rules beside it
+    """Their name and ours for the same tensor."""
+    return Rule(theirs, (ours,))
+
+
+@dataclass(frozen=True)
+class Transpose(Rule):
+    """A matrix stored as [in, out] where ours is [out, in]."""
+
+    def shape(self, ours: Sequence[Shape]) -> Shape:
+        return ours[0][::-1]
+
+    def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
+        return [theirs.t() if theirs.dim() > 1 else theirs]
+
+    def save(self, ours: Sequence[Tensor]) -> Tensor:
+        return ours[0].t() if ours[0].dim() > 1 else ours[0]
+
+
+@dataclass(frozen=True)
+class Join(Rule):
+    """Several of ours lie one after another along the first axis of theirs: fused q, k and v."""
+
+    def shape(self, ours: Sequence[Shape]) -> Shape:
+        return (sum(shape[0] for shape in ours), *ours[0][1:])
+
+    def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
+        return list(theirs.split([shape[0] for shape in ours]))
+
+    def save(self, ours: Sequence[Tensor]) -> Tensor:
+        return _torch().cat(list(ours))
+
+
+@dataclass(frozen=True)
+class Stack(Rule):
+    """All experts in one tensor: axis 0 counts `{e}`, which stands in our names alone; several
+    names of ours lie one after another along axis 1.
+    """
+
+    def _split(self, ours: Sequence[Any]) -> list[Sequence[Any]]:
+        width = len(self.ours)
+        return [ours[i : i + width] for i in range(0, len(ours), width)]
+
+    def shape(self, ours: Sequence[Shape]) -> Shape:
+        experts = self._split(ours)
+        return (len(experts), sum(shape[0] for shape in experts[0]), *ours[0][1:])
+
+    def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
+        sizes = [shape[0] for shape in ours[: len(self.ours)]]
+        return [part for expert in theirs for part in expert.split(sizes)]
+
+    def save(self, ours: Sequence[Tensor]) -> Tensor:
+        torch = _torch()
+        return torch.stack([torch.cat(list(parts)) for parts in self._split(ours)])
+
+
+def _torch() -> Any:
+    import torch  # only when tensors are there: names alone are matched without it
+
+    return torch
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """One of their tensors and the addresses it fills, by a rule."""
+
+    rule: Rule
+    theirs: str
+    ours: tuple[str, ...]
+
+
+class Keys:
+    """A family's table of tensor names, one-to-one in both directions.
+
+    Rules come in the order of preference: where two cover the same address, the file's form is
+    taken on loading and the first on saving.
+
+    Args:
+        *rules: pairs (theirs, ours), or Rules.
+        ignore: templates of tensors that files may hold and that nothing reads, such as tables
+            that are computed.
+
+    Example:
+        >>> keys = Keys(("h.{i}.up.{w}", "layers.{i}.mlp.up.{w}"))
+        >>> [(m.theirs, m.ours) for m in keys.candidates(["layers.3.mlp.up.bias"])]
+        [('h.3.up.bias', ('layers.3.mlp.up.bias',))]
+    """
+
+    def __init__(self, *rules: tuple[str, str] | Rule, ignore: Sequence[str] = ()):
+        self.rules = tuple(
+            expanded
+            for rule in rules
+            for expanded in _expand(rule if isinstance(rule, Rule) else Rename(*rule))
+        )
+        self.ignore = frozenset(_form(template)[0] for template in ignore)
+        self._by_ours: dict[str, list[tuple[Rule, int]]] = {}
+        for rule in self.rules:
+            for place, template in enumerate(rule.ours):
+                self._by_ours.setdefault(_form(template)[0], []).append((rule, place))
+
+    def candidates(self, ours: Sequence[str]) -> list[Mapped]:
+        """Every way in which a file may hold our addresses, the preferred first."""
+        groups: dict[tuple[int, str], list[tuple[tuple[int, ...], int, str]]] = {}
+        order = {id(rule): n for n, rule in enumerate(self.rules)}
+        for address in ours:
+            form, numbers = _form(address)
+            for rule, place in self._by_ours.get(form, ()):
+                value = dict(zip(_form(rule.ours[place])[1], numbers, strict=True))
+                theirs, used = _fill(rule.theirs, value)
+                extra = tuple(int(n) for name, n in value.items() if name not in used)
+                key = (order[id(rule)], theirs)
+                groups.setdefault(key, []).append((extra, place, address))
+        found = []
+        for (rule_number, theirs), members in sorted(groups.items(), key=lambda item: item[0][0]):
+            rule = self.rules[rule_number]
+            addresses = tuple(address for _, _, address in sorted(members))
+            if len(addresses) % len(rule.ours) == 0:  # a part of a fused tensor is no tensor
+                found.append(Mapped(rule, theirs, addresses))
+        return found
+
+    def ignored(self, theirs: str) -> bool:
+        """Whether a file may hold this name without anybody reading it."""
+        return _form(theirs)[0] in self.ignore
+
+    def chosen(self, ours: Sequence[str], theirs: Mapping[str, Any] | None = None) -> list[Mapped]:
+        """One way for each address: the one whose names `theirs` holds, else the preferred.
+
+        Addresses that no rule covers are left out.
+        """
+        held: dict[str, Mapped] = {}
+        preferred: dict[str, Mapped] = {}
+        for mapped in self.candidates(ours):
+            for address in mapped.ours:
+                preferred.setdefault(address, mapped)
+                if theirs is not None and mapped.theirs in theirs:
+                    held.setdefault(address, mapped)
+        taken = {address: held.get(address, preferred[address]) for address in preferred}
+        return list({id(mapped): mapped for mapped in taken.values()}.values())
+
+
+def _expand(rule: Rule) -> list[Rule]:
+    if "{w}" not in rule.theirs:
+        return [rule]
+    return [
+        type(rule)(
+            rule.theirs.replace("{w}", kind), tuple(o.replace("{w}", kind) for o in rule.ours)
+        )
+        for kind in ("weight", "bias")
+    ]
+
+
+def _form(name: str) -> tuple[str, tuple[str, ...]]:
+    """A name with its numbers (or `{i}`) taken out, and these in order."""
+    segments, values = name.split("."), []
+    for at, segment in enumerate(segments):
+        if segment.isdecimal() or segment.startswith("{"):
+            values.append(segment.strip("{}"))
+            segments[at] = "#"
+    return ".".join(segments), tuple(values)
+
+
+def _fill(template: str, value: Mapping[str, str]) -> tuple[str, set[str]]:
+    used = set()
+    segments = template.split(".")
+    for at, segment in enumerate(segments):
+        if segment.startswith("{"):
+            used.add(segment.strip("{}"))
+            segments[at] = value[segment.strip("{}")]
+    return ".".join(segments), used

@@ -1,0 +1,202 @@
+"""from_pretrained: a public checkpoint as a model of ours, every tensor and field accounted for."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from blocks.errors import CheckpointError, ConfigError
+from blocks.hub.checkpoint import Checkpoint, open_checkpoint
+from blocks.hub.defaults import read_generation
+from blocks.hub.diagnose import suggestion
+from blocks.hub.fill import assign, initialise, read_tensors
+from blocks.hub.match import Match, listed, match
+from blocks.hub.outline import Outline, read_outline
+from blocks.hub.provenance import Provenance
+from blocks.hub.source import resolve
+from blocks.models.places import addresses, tie
+from blocks.spec import Spec, building, replace
+
+__all__ = ["from_pretrained"]
+
+_TORCH = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64}
+
+
+def from_pretrained(
+    repo_or_dir: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    rewrite: Callable[[Spec], Spec] | None = None,
+    strict: bool = True,
+    copy: bool = False,
+    check_finite: bool = False,
+    blocks: Iterable[type] = (),
+) -> Any:
+    """Loads a model from a folder or a Hub repository; nothing in it is ever executed.
+
+    The files are mapped into memory, not copied, where dtype and device stay the same: loading is
+    quick and takes no memory of its own, but a file that is rewritten in place under a live model
+    changes it. Pass `copy=True` if that may happen.
+
+    Args:
+        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M".
+        revision: a branch, tag, commit or pull request ("refs/pr/7").
+        token: for private and gated repositories; True takes the one that `hf auth login` saved.
+        cache_dir: another cache folder than the Hub client's.
+        local_files_only: don't ask the Hub.
+        force_download: fetch files again that are in the cache.
+        dtype: convert the weights; by default they stay as they are in the file.
+        device: where to put them; the CPU by default.
+        rewrite: a function from the family's Spec to the one that is wanted. What keeps its
+            address and shape keeps its weights, the rest is initialised by the blocks' own rule
+            and listed in `model.provenance`.
+        strict: with False, missing tensors are initialised and extra ones left out, with a warning.
+        copy: read the files into memory of their own.
+        check_finite: refuse weights that hold NaN or infinity (reads every byte).
+        blocks: classes of your own that a saved Spec names.
+
+    Returns:
+        The model in evaluation mode, with `.spec`, `.provenance` and `.generation`.
+
+    Errors:
+        HubError: no such folder, repository or revision.
+        ConfigError: a config.json that can't be read, or of an unknown family.
+        CheckpointError: weights that are missing, extra, misshapen, damaged or unsafe; all that
+            is wrong is listed at once, with the config field that disagrees.
+
+    Example:
+        >>> import blocks
+        >>> model = blocks.from_pretrained(blocks.packaged())
+        >>> model.provenance.family
+        'llama'
+    """
+    source = resolve(
+        repo_or_dir,
+        revision=revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        force_download=force_download,
+    )
+    outline = read_outline(source, blocks)
+    checkpoint = open_checkpoint(source)
+    _check_depth(outline, checkpoint)
+    with torch.device("meta"):
+        model = outline.build()
+    shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
+    found = match(outline.keys, shapes, checkpoint.entries, outline.ties)
+    _check(found, outline, strict)
+    kind = dtype or _common_dtype(checkpoint, found)
+    options: dict[str, Any] = {"dtype": kind, "device": device}
+    tensors = read_tensors(
+        checkpoint, found.found, shapes, copy=copy, check_finite=check_finite, **options
+    )
+    ties = found.ties + _equal(outline, found, tensors)
+    spec = replace(outline.spec, ties=ties)
+    changes: tuple[str, ...] = ()
+    if rewrite is not None:
+        spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
+    with building() as made, torch.device("meta"):
+        model = spec()
+    model.provenance = Provenance(source.name, source.commit, outline.model_type, changes=changes)
+    _settle(model, made, tensors, found, options)
+    model.generation = read_generation(source)
+    model.source_config = outline.config.data
+    return model.eval()
+
+
+def _settle(model: nn.Module, made: Any, tensors: Any, found: Match, options: Any) -> None:
+    """Fills the model, draws what the file doesn't hold, and ties what is shared."""
+    wanted = addresses(model)
+    kept = {a: t for a, t in tensors.items() if a in wanted and t.shape == wanted[a].shape}
+    shared = {place for place, _ in model.spec.keywords["ties"]}
+    new = [a for a in wanted if a not in kept and a not in shared]
+    assign(model, kept)
+    initialise(model, made, new, **options)
+    tie(model, model.spec.keywords["ties"])
+    left = [a for a, tensor in addresses(model).items() if tensor.is_meta]
+    if left:
+        raise CheckpointError(f"nothing filled {listed(left)}", tensor=left[0])
+    model.provenance.initialised = tuple(new)
+    model.provenance.left_out = (*found.extra, *(a for a in tensors if a not in kept))
+
+
+def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
+    after = rewrite(spec)
+    if not isinstance(after, Spec):  # pyright: ignore[reportArgumentType]  # a class at run time
+        raise ConfigError(f"rewrite gave {after!r}, not a Spec", field="rewrite")
+    return after
+
+
+def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
+    """A config may not order more layers than the file has tensors: that would be built first."""
+    depth = len(outline.spec.keywords.get("layers", ()))
+    if depth > len(checkpoint.entries):
+        raise ConfigError(
+            f"asks for {depth} layers, the weights are {len(checkpoint.entries)} tensors",
+            file=outline.config.file,
+            field="num_hidden_layers",
+        )
+
+
+def _check(found: Match, outline: Outline, strict: bool) -> None:
+    wrong = []
+    if found.misfits:
+        wrong.append("wrong shape: " + listed([str(misfit) for misfit in found.misfits]))
+    if found.missing and strict:
+        wrong.append("missing: " + listed([mapped.theirs for mapped in found.missing]))
+    if found.extra and strict:
+        wrong.append("not used by the model: " + listed(found.extra))
+    if wrong:
+        hint = None
+        if outline.family is not None:
+            depth = len(outline.spec.keywords["layers"])
+            hint = suggestion(outline.family, outline.config, found, depth)
+        names = [*(m.mapped.theirs for m in found.misfits), *(m.theirs for m in found.missing)]
+        raise CheckpointError(
+            f"the weights don't fit {outline.config.file}: " + "; ".join(wrong),
+            tensor=(names or found.extra)[0],
+            hint=hint or ("strict=False initialises what is missing" if strict else None),
+        )
+    if found.missing or found.extra:
+        warnings.warn(
+            f"initialised: {listed([m.theirs for m in found.missing]) or 'nothing'}; "
+            f"left out: {listed(found.extra) or 'nothing'}",
+            stacklevel=3,
+        )
+
+
+def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
+    """None where all weights have one dtype; else the one that most bytes have."""
+    count: Counter[str] = Counter()
+    for mapped in found.found:
+        entry = checkpoint.entries[mapped.theirs]
+        count[entry.dtype] += entry.nbytes
+    return _TORCH[count.most_common(1)[0][0]] if count else None
+
+
+def _equal(outline: Outline, found: Match, tensors: Any) -> tuple[tuple[str, str], ...]:
+    """Places whose tensor the file holds as a copy of another: these are shared as well."""
+    tied = {place for place, _ in found.ties}
+    return tuple(
+        (place, source)
+        for place, source in outline.ties
+        if place not in tied
+        and place in tensors
+        and source in tensors
+        and tensors[place].shape == tensors[source].shape
+        and torch.equal(tensors[place][:1], tensors[source][:1])
+        and torch.equal(tensors[place], tensors[source])
+    )

@@ -1,0 +1,106 @@
+"""Matching: every tensor of a file against every address of a model, before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from blocks.errors import printable
+from blocks.hub.headers import Entry
+from blocks.hub.keys import Keys, Mapped, Rule
+
+FLOATS = ("F16", "BF16", "F32", "F64")
+
+Shape = tuple[int, ...]
+
+
+@dataclass
+class Match:
+    """How a file fits a model.
+
+    Attributes:
+        found: the tensors to read, with the addresses they fill.
+        ties: the (place, source) pairs that the file leaves to be shared.
+        missing: what the file lacks, with the addresses that stay empty.
+        extra: names in the file that nothing uses.
+        misfits: (their name, why) of tensors with a wrong shape or type.
+        unmapped: addresses for which the family has no name.
+    """
+
+    found: list[Mapped] = field(default_factory=list)
+    ties: tuple[tuple[str, str], ...] = ()
+    missing: list[Mapped] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+    misfits: list[Misfit] = field(default_factory=list)
+    unmapped: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """A tensor of a wrong shape or type: which, what was wanted and what is there."""
+
+    mapped: Mapped
+    wanted: Shape
+    held: Shape
+    dtype: str
+
+    def __str__(self) -> str:
+        if self.dtype not in FLOATS:
+            return f"{self.mapped.theirs} holds {self.dtype}, not floats"
+        return f"{self.mapped.theirs} is {list(self.held)}, not {list(self.wanted)}"
+
+
+def match(
+    keys: Keys,
+    ours: Mapping[str, Shape],
+    entries: Mapping[str, Entry | None],
+    ties: Sequence[tuple[str, str]] = (),
+) -> Match:
+    """Matches the names and shapes of a file's `entries` with those of a model's addresses.
+
+    Args:
+        keys: the family's table.
+        ours: shape by address.
+        entries: header entry by name; None where a name is known and its shape is not.
+        ties: places that may be left out because they share a tensor with another.
+    """
+    result = Match()
+    for mapped in keys.chosen(list(ours), entries):
+        (result.found if mapped.theirs in entries else result.missing).append(mapped)
+    _share(result, ours, ties)
+    used = {mapped.theirs for mapped in result.found}
+    result.extra = [name for name in entries if name not in used and not keys.ignored(name)]
+    covered = {address for m in (*result.found, *result.missing) for address in m.ours}
+    shared = {place for place, _ in result.ties}
+    result.unmapped = [a for a in ours if a not in covered and a not in shared]
+    for mapped in result.found:
+        entry, wanted = entries[mapped.theirs], mapped.rule.shape([ours[a] for a in mapped.ours])
+        if entry is not None and (entry.shape != wanted or entry.dtype not in FLOATS):
+            result.misfits.append(Misfit(mapped, wanted, entry.shape, entry.dtype))
+    return result
+
+
+def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, str]]) -> None:
+    """A tensor that is missing although its twin is there is shared; it does not matter which."""
+    missing = {m.ours[0]: m for m in result.missing if len(m.ours) == 1}
+    found = {m.ours[0]: m for m in result.found if len(m.ours) == 1}
+    shared = []
+    for place, source in ties:
+        if ours.get(place) != ours.get(source) or place not in ours:
+            continue
+        if place in missing and source in found:
+            result.missing.remove(missing[place])
+            shared.append((place, source))
+        elif source in missing and place in found:
+            result.missing.remove(missing[source])
+            result.found.remove(found[place])
+            twin = found[place].theirs
+            result.found.append(Mapped(Rule(twin, (source,)), twin, (source,)))
+            shared.append((place, source))
+    result.ties = tuple(shared)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """Names in a row, with layers and experts that repeat folded, cut after `most`."""
+    shown = ", ".join(printable(name, 120) for name in names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,0 +1,103 @@
+"""The outline of a model: its Spec and table of names, from config.json alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from blocks.errors import BlocksError, ConfigError
+from blocks.hub.config import Config, read_json
+from blocks.hub.family import Family
+from blocks.hub.keys import Keys
+from blocks.hub.source import Source
+from blocks.spec import Spec
+from blocks.written import from_json
+
+NATIVE = "blocks"  # the model_type of our own format
+
+
+class SameNames(Keys):
+    """The table of our own format: names are addresses."""
+
+    def candidates(self, ours: Any) -> list[Any]:
+        from blocks.hub.keys import Mapped, Rule
+
+        return [Mapped(Rule(address, (address,)), address, (address,)) for address in ours]
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What config.json says.
+
+    Attributes:
+        model_type: the family's name, or "blocks" for our own format.
+        spec: the model.
+        keys: the table of tensor names.
+        ties: places that may share a tensor with another.
+        config: the reader, with what was read and what was assumed.
+        family: None for our own format.
+    """
+
+    model_type: str
+    spec: Spec[Any]
+    keys: Keys
+    ties: tuple[tuple[str, str], ...]
+    config: Config
+    family: Family | None
+
+    def build(self) -> Any:
+        """The model; sizes that don't fit each other are the config's mistake."""
+        try:
+            return self.spec()
+        except BlocksError as error:
+            raise ConfigError(
+                error.reason, file=self.config.file, field=error.field, hint=error.hint
+            ) from None
+
+
+def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
+    """Reads config.json through its family, or through our own format.
+
+    Errors:
+        HubError: there is no config.json.
+        ConfigError: it can't be read, or holds a field that the family doesn't know.
+    """
+    path = source.need("config.json", hint="a model's folder holds config.json and safetensors")
+    data = read_json(path)
+    if data.get("model_type") == NATIVE:
+        return _native(Config(data, path), blocks)
+    return outline_of(Config(data, path))
+
+
+def outline_of(config: Config) -> Outline:
+    """The outline of a family's config.json."""
+    from blocks.families import family_of
+
+    model_type = config.data.get("model_type")
+    family = family_of(model_type, str(config.file))
+    served = config.take("architectures", tuple[str, ...], family.architectures[:1])
+    if served and not set(served) & set(family.architectures):
+        raise config.error(
+            "architectures", f"{served[0]} is not served", f"served: {', '.join(family.architectures)}"
+        )
+    try:
+        spec = family.spec(config)
+    except ConfigError:
+        raise
+    except BlocksError as error:
+        raise ConfigError(
+            error.reason, file=config.file, field=error.field, hint=error.hint
+        ) from None
+    config.finish()
+    return Outline(str(model_type), spec, family.keys, family.ties, config, family)
+
+
+def _native(config: Config, blocks: Iterable[type]) -> Outline:
+    try:
+        spec = from_json(config.data.get("spec") or {}, blocks)
+    except BlocksError as error:
+        raise ConfigError(
+            error.reason, file=config.file, field=error.field or "spec", hint=error.hint
+        ) from None
+    return Outline(NATIVE, spec, SameNames(), spec.keywords.get("ties", ()), config, None)
