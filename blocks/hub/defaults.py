@@ -23,6 +23,12 @@ class GenerationDefaults:
     pad: int | None = None
     bos: int | None = None
 
+    def to_json(self) -> dict[str, int | list[int]]:
+        """As generation_config.json has it."""
+        eos = list(self.eos) if len(self.eos) > 1 else self.eos[0] if self.eos else None
+        fields = {"bos_token_id": self.bos, "eos_token_id": eos, "pad_token_id": self.pad}
+        return {name: value for name, value in fields.items() if value is not None}
+
 
 def read_generation(source: Source) -> GenerationDefaults:
     """The defaults of a checkpoint; a field that is neither an id nor a list of ids is an error."""

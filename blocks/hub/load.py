@@ -6,6 +6,7 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace as replace_fields
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from blocks.hub.fill import assign, initialise, read_tensors
 from blocks.hub.match import Match, listed, match
 from blocks.hub.outline import Outline, read_outline
 from blocks.hub.provenance import Provenance
-from blocks.hub.source import resolve
+from blocks.hub.source import Source, resolve
 from blocks.models.places import addresses, tie
 from blocks.spec import Spec, building, replace
 
@@ -110,11 +111,24 @@ def from_pretrained(
         spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
     with building() as made, torch.device("meta"):
         model = spec()
-    model.provenance = Provenance(source.name, source.commit, outline.model_type, changes=changes)
+    model.provenance = _provenance(source, outline, changes)
     _settle(model, made, tensors, found, options)
     model.generation = read_generation(source)
     model.source_config = outline.config.data
     return model.eval()
+
+
+def _provenance(source: Source, outline: Outline, changes: tuple[str, ...]) -> Provenance:
+    """Where the model is from; a saved composition remembers where its weights first came from."""
+    if outline.family is not None:
+        return Provenance(source.name, source.commit, outline.model_type, changes=changes)
+    told = Provenance.from_json(outline.config.data.get("provenance"))
+    return replace_fields(
+        told,
+        source=told.source or source.name,
+        commit=told.commit if told.source else source.commit,
+        changes=told.changes + changes,
+    )
 
 
 def _settle(model: nn.Module, made: Any, tensors: Any, found: Match, options: Any) -> None:
@@ -129,8 +143,9 @@ def _settle(model: nn.Module, made: Any, tensors: Any, found: Match, options: An
     left = [a for a, tensor in addresses(model).items() if tensor.is_meta]
     if left:
         raise CheckpointError(f"nothing filled {listed(left)}", tensor=left[0])
-    model.provenance.initialised = tuple(new)
-    model.provenance.left_out = (*found.extra, *(a for a in tensors if a not in kept))
+    told = model.provenance
+    told.initialised = tuple(dict.fromkeys((*told.initialised, *new)))
+    told.left_out = (*told.left_out, *found.extra, *(a for a in tensors if a not in kept))
 
 
 def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:

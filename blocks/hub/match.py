@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from blocks.errors import printable
 from blocks.hub.headers import Entry
 from blocks.hub.keys import Keys, Mapped, Rule
 
+_NUMBER = re.compile(r"(?<![^.])\d+(?![^.\s])")
 FLOATS = ("F16", "BF16", "F32", "F64")
 
 Shape = tuple[int, ...]
@@ -100,7 +102,23 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
     result.ties = tuple(shared)
 
 
-def listed(names: Sequence[str], most: int = 8) -> str:
-    """Names in a row, with layers and experts that repeat folded, cut after `most`."""
-    shown = ", ".join(printable(name, 120) for name in names[:most])
-    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names in a row, those that differ in numbers alone folded: `layers.{0-31}.mlp.up.weight`."""
+    groups: dict[str, list[tuple[int, ...]]] = {}
+    for name in names:
+        numbers = tuple(int(n) for n in _NUMBER.findall(name))
+        groups.setdefault(_NUMBER.sub("{}", printable(name, 160)), []).append(numbers)
+    folded = [_folded(form, numbers) for form, numbers in groups.items()]
+    rest = f" and {len(folded) - most} more kinds" if len(folded) > most else ""
+    return ", ".join(folded[:most]) + rest
+
+
+def _folded(form: str, numbers: list[tuple[int, ...]]) -> str:
+    for column in zip(*numbers, strict=True):
+        values = sorted(set(column))
+        span = str(values[0])
+        if len(values) > 1:
+            whole = values == list(range(values[0], values[-1] + 1))
+            span = f"{{{values[0]}-{values[-1]}}}" if whole else f"{{{','.join(map(str, values))}}}"
+        form = form.replace("{}", span, 1)
+    return form

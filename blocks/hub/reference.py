@@ -1,0 +1,183 @@
+"""export: a model in the layout that transformers, vLLM, llama.cpp and others read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from blocks.errors import BlocksError, CheckpointError
+from blocks.hub.config import HARMLESS, Config
+from blocks.hub.family import Family
+from blocks.hub.folder import read_size, write_json, write_tensors, writing
+from blocks.hub.keys import Mapped
+from blocks.hub.match import listed
+from blocks.hub.save import spec_of, unique_tensors, write_generation
+from blocks.spec import Spec, replace, show
+
+__all__ = ["export"]
+
+_NAMES = {
+    torch.float16: "float16",
+    torch.bfloat16: "bfloat16",
+    torch.float32: "float32",
+    torch.float64: "float64",
+}
+
+
+def export(
+    model: Any,
+    folder: str | os.PathLike[str],
+    *,
+    family: str | None = None,
+    max_shard_size: int | str = "5GB",
+) -> None:
+    """Writes config.json and safetensors under the reference's names.
+
+    An untouched model gives back the tensors it was loaded from bit for bit. A model that was
+    changed is written if the family, or any other, can say it; else the error lists what it
+    can't say.
+
+    Args:
+        model: an assembly with a `.spec`.
+        folder: where to; other files of an older folder are kept.
+        family: the `model_type` to write; by default the one it was loaded as, else the first
+            that can say it.
+        max_shard_size: larger checkpoints are cut into shards: "5GB", or bytes.
+
+    Errors:
+        CheckpointError: no family can express the model.
+
+    Example:
+        >>> import blocks, tempfile
+        >>> model = blocks.from_pretrained(blocks.packaged())
+        >>> folder = tempfile.mkdtemp()
+        >>> blocks.export(model, folder)
+        >>> blocks.from_pretrained(folder).provenance.family
+        'llama'
+    """
+    spec = spec_of(model)
+    chosen, fields = _expressed(model, spec, family)
+    tensors = unique_tensors(model)
+    parts = {}
+    for mapped in _mapped(chosen, spec, list(tensors)):
+        ours = [tensors[address] for address in mapped.ours]
+        nbytes = sum(tensor.numel() * tensor.element_size() for tensor in ours)
+        parts[mapped.theirs] = (nbytes, lambda m=mapped, o=ours: m.rule.save([t.detach() for t in o]))
+    size = read_size(max_shard_size)
+    data = _config(model, chosen, fields, next(iter(tensors.values())))
+    with writing(folder) as fresh:
+        write_tensors(fresh, parts, size)
+        write_json(fresh / "config.json", data)
+        write_generation(model, fresh)
+
+
+def _mapped(family: Family, spec: Spec, addresses: list[str]) -> list[Mapped]:
+    mapped = family.keys.chosen(addresses)
+    covered = {address for one in mapped for address in one.ours}
+    left = [address for address in addresses if address not in covered]
+    if left:
+        raise CheckpointError(
+            f"{family.model_type} has no name for {listed(left)}", tensor=left[0]
+        )
+    return mapped
+
+
+def _config(model: Any, family: Family, fields: dict[str, Any], tensor: Tensor) -> dict[str, Any]:
+    """What the source said of itself, then what the Spec says."""
+    source = getattr(model, "source_config", None) or {}
+    same = source.get("model_type") == family.model_type
+    told = {name: value for name, value in source.items() if name in HARMLESS} if same else {}
+    for newer in ("dtype", "transformers_version"):
+        told.pop(newer, None)  # the older dialect is written, which every reader knows
+    defaults = getattr(model, "generation", None)
+    return {
+        "architectures": list(family.architectures[:1]),
+        **({} if defaults is None else defaults.to_json()),
+        **told,
+        **fields,
+        "model_type": family.model_type,
+        "torch_dtype": _NAMES[tensor.dtype],
+    }
+
+
+def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[str, Any]]:
+    """The family that can say this model, and its fields."""
+    from blocks.families import family_of, model_types
+
+    source = getattr(getattr(model, "provenance", None), "family", None)
+    known = model_types()
+    first = name or (source if source in known else None)
+    reasons = []
+    for candidate in [first] if first else known:
+        family = family_of(candidate)
+        try:
+            return family, _said(family, spec)
+        except CheckpointError as error:
+            reasons.append(error.reason)
+    if first:
+        raise CheckpointError(reasons[0], hint="save_pretrained keeps any composition")
+    raise CheckpointError(
+        f"none of {len(known)} families can express this model",
+        hint="save_pretrained keeps any composition; family= says why one can't",
+    )
+
+
+def _said(family: Family, spec: Spec) -> dict[str, Any]:
+    """The fields of config.json that make just this Spec, proven by reading them again."""
+    plain = replace(spec, ties=())
+    try:
+        fields = family.config(spec)
+        reader = Config(fields, "config.json")
+        again = family.spec(reader)
+        reader.finish()
+    except (BlocksError, KeyError, IndexError, TypeError, AttributeError) as error:
+        # The family's writer met a part that it has no words for.
+        raise CheckpointError(
+            f"{family.model_type} can't express this model: {_unsaid(error)}"
+        ) from None
+    different = list(islice(differences(again, plain), 10_000))
+    if different:
+        reason = f"{family.model_type} can't express this model: {listed(different)}"
+        raise CheckpointError(reason)
+    return fields
+
+
+def _unsaid(error: Exception) -> str:
+    if isinstance(error, BlocksError):
+        return str(error)
+    return f"it has no word for {error}"
+
+
+def differences(theirs: Spec, ours: Spec, address: str = "") -> Iterator[str]:
+    """Where two Specs differ, address by address."""
+    if theirs == ours:
+        return
+    at = address or "the model"
+    if theirs.func is not ours.func:
+        yield f"{at} is {ours.func.__name__}, not {theirs.func.__name__}"
+        return
+    through = getattr(ours.func, "transparent", None)
+    for option, value in ours.keywords.items():
+        other = theirs.keywords.get(option)
+        place = address if option == through else f"{address}.{option}" if address else option
+        yield from _different(other, value, place)
+
+
+def _different(theirs: Any, ours: Any, place: str) -> Iterator[str]:
+    if theirs == ours:
+        return
+    if isinstance(ours, Spec) and isinstance(theirs, Spec):  # pyright: ignore[reportArgumentType]
+        yield from differences(theirs, ours, place)
+    elif isinstance(ours, tuple) and isinstance(theirs, tuple) and len(ours) == len(theirs):
+        for i, (a, b) in enumerate(zip(theirs, ours, strict=True)):
+            yield from _different(a, b, f"{place}.{i}")
+    elif hasattr(ours, "items") and hasattr(theirs, "items") and list(ours) == list(theirs):
+        for name in ours:
+            yield from _different(theirs[name], ours[name], f"{place.rpartition('.')[0]}.{name}")
+    else:
+        yield f"{place} is {show(ours)}, not {show(theirs)}"
