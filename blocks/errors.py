@@ -18,7 +18,7 @@ _LONGEST = 2_000  # characters of one message: text from a file may not flood a 
 
 
 def printable(text: object, limit: int = 200) -> str:
-    """`text` with control characters escaped and its middle cut out beyond `limit`: safe to show."""
+    """`text`, safe to show: control characters escaped, the middle cut out beyond `limit`."""
     shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
     if len(shown) <= limit:
         return shown
@@ -38,10 +38,10 @@ class BlocksError(ValueError):
 
     Example:
         >>> try:
-        ...     raise BlocksError("must divide heads (6)", field="kv_heads", hint="use 1, 2, 3 or 6")
+        ...     raise BlocksError("must divide heads (6)", field="kv_heads", hint="use 1, 2 or 3")
         ... except ValueError as error:
         ...     print(error)
-        kv_heads: must divide heads (6). Hint: use 1, 2, 3 or 6
+        kv_heads: must divide heads (6). Hint: use 1, 2 or 3
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class BlocksError(ValueError):
 
 
 class SpecError(BlocksError):
-    """A Spec or a block's argument that can't be: unknown name, wrong type, sizes that don't fit."""
+    """A Spec or an argument that can't be: unknown name, wrong type, sizes that don't fit."""
 
 
 class ConfigError(BlocksError):

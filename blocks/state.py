@@ -134,7 +134,7 @@ class State:
             counted = clock.next + (new if mask is None else mask.sum(1))
             if int(counted.max()) > clock.room:
                 raise GenerationError(
-                    f"{int(counted.max())} tokens don't fit into a state with room for {clock.room}",
+                    f"{int(counted.max())} tokens don't fit into room for {clock.room}",
                     field="room",
                     hint="make the state with more room, or with room=None, which grows",
                 )
@@ -194,8 +194,10 @@ class State:
 def content_of(
     module: nn.Module, batch: int, room: int | None, dtype: torch.dtype, device: Any
 ) -> Any:
-    """What `module` remembers, or None where it has no `init_state`."""
-    init = getattr(module, "content", None) or getattr(module, "init_state", None)
+    """What `module` remembers: a list for a ModuleList, None where it has no `init_state`."""
+    if isinstance(module, nn.ModuleList):
+        return [content_of(part, batch, room, dtype, device) for part in module]
+    init = getattr(module, "init_state", None)
     return None if init is None else init(batch, room, dtype, device)
 
 

@@ -24,7 +24,7 @@ def _public(name: str) -> Any:
 
 
 def _name(kind: Any) -> str:
-    """The public name of a block, or `module:Name` for a user's own, which loading must be given."""
+    """The public name of a block, or `module:Name` for one that loading must be given."""
     if not isinstance(kind, type):
         raise SpecError(
             f"{getattr(kind, '__qualname__', kind)!r} is a function: only classes can be saved",
@@ -114,7 +114,11 @@ def _read(data: Any, own: Mapping[str, type], depth: int) -> Any:
     form, parts = set(data), data.get("options", data.get("map"))
     if form == {"float"} and data["float"] in ("inf", "-inf"):
         return float(data["float"])
-    if not isinstance(parts, Mapping) or form not in ({"block", "options"}, {"value", "options"}, {"map"}):
+    if not isinstance(parts, Mapping) or form not in (
+        {"block", "options"},
+        {"value", "options"},
+        {"map"},
+    ):
         raise SpecError(f"a part with the keys {sorted(map(str, data))} is no Spec", field="spec")
     read = {str(key): _read(part, own, depth + 1) for key, part in parts.items()}
     if form == {"map"}:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from blocks.attention.mask import Causal, Mask
-from blocks.attention.memory import KVRing, KVState, Seen
+from blocks.attention.memory import KVState
+from blocks.attention.ring import KVRing
+from blocks.attention.seen import Seen
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
 from blocks.ops.wants import wants
@@ -23,9 +26,9 @@ class GQAttention(nn.Module):
 
         y_h = softmax(q_h k_{g(h)}ᵀ · scale) v_{g(h)},        output = W_out [y_1 … y_H]
 
-    kv_heads = heads is multi-head attention (Vaswani et al., 2017, arXiv:1706.03762), kv_heads = 1
-    multi-query attention (Shazeer, 2019, arXiv:1911.02150), between them lies the grouped kind
-    (Ainslie et al., "GQA", 2023, arXiv:2305.13245). What else differs between models is a part:
+    Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762) has kv_heads = heads, multi-query
+    (Shazeer, 2019, arXiv:1911.02150) kv_heads = 1, the rest is Ainslie et al., 2023,
+    arXiv:2305.13245. What else differs between models is a part of it.
 
     Args:
         dim: width D of the input and output.
@@ -37,16 +40,15 @@ class GQAttention(nn.Module):
         key_bias: overrides `bias` for the keys.
         out_bias: a bias on the output projection.
         qk: what happens to queries and keys before the scores, in order: `RoPE`, `QKNorm`.
-            Slots of sizes (head_dim, heads, kv_heads) whose forward is (q, k, step) -> (q, k).
-        scores: what happens to the scores, in order: biases such as `ALiBi`, maps such as
-            `SoftCap`. Slots of size (heads). All biases are added after all maps.
+            Sizes (head_dim, heads, kv_heads), forward (q, k, step) -> (q, k).
+        scores: what happens to the scores: maps such as `SoftCap`, in order, then biases such as
+            `ALiBi`. Size (heads).
         mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
         scale: what scores are multiplied with; 1/√E by default.
-        sinks: a learnt score per head for a key without a value (Xiao et al., 2023,
-            arXiv:2309.17453).
+        sinks: a learnt score a head for a key without a value (Xiao, 2023, arXiv:2309.17453).
         dropout: rate at which attention weights are dropped in training.
 
-    Shapes: x [B T D] -> [B T D]. B batch, T tokens, S tokens seen, H heads, K kv_heads, E head_dim.
+    Shapes: x [B T D] -> [B T D]. B batch, T tokens, S tokens seen.
 
     Errors:
         SpecError: sizes that don't fit each other, or an input of another width.
@@ -72,7 +74,7 @@ class GQAttention(nn.Module):
         out_bias: bool = False,
         qk: tuple[Slot, ...] = (),
         scores: tuple[Slot, ...] = (),
-        mask: Mask = Causal(),  # noqa: B008  # frozen
+        mask: Mask = Causal(),  # frozen
         scale: float | None = None,
         sinks: bool = False,
         dropout: float = 0.0,
@@ -83,7 +85,8 @@ class GQAttention(nn.Module):
         check_rate("GQAttention", dropout=dropout)
         e = check_heads("GQAttention", dim, heads, kv_heads, head_dim)
         v = e if value_dim is None else value_dim
-        self.dim, self.heads, self.kv_heads, self.head_dim, self.value_dim = dim, heads, kv_heads, e, v
+        self.dim, self.heads, self.kv_heads = dim, heads, kv_heads
+        self.head_dim, self.value_dim = e, v
         self.mask, self.scale, self.dropout = mask, scale, dropout
         self.q = nn.Linear(dim, heads * e, bias=bias)
         self.k = nn.Linear(dim, kv_heads * e, bias=bias if key_bias is None else key_bias)
@@ -105,23 +108,16 @@ class GQAttention(nn.Module):
         seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B K S E
         table, causal = seen.visible(self.mask, step)
         biases = [self.scores[i](step.positions, seen.positions) for i in self._biases]
-        y = attend(
-            q,
-            seen.k,
-            seen.v,
-            seen=table,
-            causal=causal,
-            bias=sum(biases) if biases else None,
-            maps=[part for i, part in enumerate(self.scores) if i not in self._biases],
-            sinks=self.sinks,
-            scale=self.scale,
-            dropout=self.dropout if self.training else 0.0,
-        )  # B H T E
+        bias = reduce(torch.add, biases) if biases else None
+        maps = [part for i, part in enumerate(self.scores) if i not in self._biases]
+        dropout = self.dropout if self.training else 0.0
+        how = {"seen": table, "causal": causal, "bias": bias, "maps": maps, "sinks": self.sinks}
+        y = attend(q, seen.k, seen.v, **how, scale=self.scale, dropout=dropout)  # B H T E
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> KVState:
         reach = self.mask.reach
         ring = reach is not None and (room is None or reach < room)
         kind, size = (KVRing, reach) if ring else (KVState, room)
-        like = {"dtype": dtype, "device": device}
-        return kind.empty(batch, self.kv_heads, size, (self.head_dim, self.value_dim), like)
+        dims, like = (self.head_dim, self.value_dim), {"dtype": dtype, "device": device}
+        return kind.empty(batch, self.kv_heads, size, dims, like)

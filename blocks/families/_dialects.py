@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from blocks import Causal, Mask, Window
 from blocks.hub.config import Config
 
 _ACTIVATIONS = {
@@ -43,3 +44,19 @@ def read_head_dim(c: Config, dim: int, heads: int) -> int:
     if given is None and dim % heads:
         raise c.error("num_attention_heads", f"{heads} heads don't divide hidden_size {dim}")
     return given or dim // heads
+
+
+def read_or_null(c: Config, name: str, absent: int | None) -> int | None:
+    """An int or null, where a field that is absent means something else than null."""
+    return c.take(name, int, None if name in c.data else absent)
+
+
+def read_window(c: Config, absent: int | None = None) -> Mask:
+    """The mask of `sliding_window`; null is a window without end."""
+    size = read_or_null(c, "sliding_window", absent)
+    return Causal() if size is None else Window(size)
+
+
+def write_window(mask: Mask) -> int | None:
+    """The `sliding_window` of a mask."""
+    return mask.size if isinstance(mask, Window) else None

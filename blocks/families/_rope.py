@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from collections.abc import Callable
 from typing import Any
 
 from blocks import (
@@ -14,41 +14,60 @@ from blocks import (
     RoPE,
     Spec,
     YarnScaling,
+    at,
 )
 from blocks.hub.config import REQUIRED, Config
-from blocks.positions.scaling import Scaling, yarn_magnitude
+from blocks.positions.scaling import Scaling
+from blocks.positions.yarn import yarn_magnitude
 
 
-def read_rope(c: Config, context: int, *, theta: float = 10_000.0, rotated: float = 1.0) -> Spec:
+def read_rope(
+    c: Config,
+    context: int,
+    *,
+    theta: float = 10_000.0,
+    rotated: float | None = None,
+    trained: int | None = None,
+) -> Spec:
     """RoPE from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
 
     What stands inside the nested object wins, then the top level, then the family's default.
+
+    Args:
+        c: the reader.
+        context: `max_position_embeddings`.
+        theta: the family's default.
+        rotated: the family's default share of turned channels; None where all must turn.
+        trained: the family's default of the length before stretching; None is the context.
     """
     new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
     if new is not None and old is not None:
         raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
     inner = new or old or Config({}, c.file)
     outer_theta = c.take("rope_theta", float, theta)
-    outer_rotated = c.take("partial_rotary_factor", float, rotated)
+    if rotated is None:
+        c.only("partial_rotary_factor", 1.0)
+        inner.only("partial_rotary_factor", 1.0)
+    else:
+        rotated = c.take("partial_rotary_factor", float, rotated)
+        rotated = inner.take("partial_rotary_factor", float, rotated)
     return Spec(
         RoPE,
         theta=inner.take("rope_theta", float, outer_theta),
-        rotated=inner.take("partial_rotary_factor", float, outer_rotated),
-        scaling=_read_scaling(c, inner, context),
+        rotated=1.0 if rotated is None else rotated,
+        scaling=_read_scaling(c, inner, context, trained or context),
     )
 
 
-def _read_scaling(c: Config, inner: Config, context: int) -> Scaling | None:
+def _read_scaling(c: Config, inner: Config, context: int, trained: int) -> Scaling | None:
     old = inner.take("type", str, "default")
     kind = inner.take("rope_type", str, old)
-    top = c.take("original_max_position_embeddings", int, None)
+    within = inner.take("original_max_position_embeddings", int, trained)
+    trained = c.take("original_max_position_embeddings", int, within)
     if kind == "default":
-        inner.take("original_max_position_embeddings", int, None)
         return None
     if "short_factor" in inner.data and kind in ("su", "yarn"):
         kind = "longrope"  # what Phi-3's first files called it
-    trained = top or inner.take("original_max_position_embeddings", int, context)
-    inner.take("original_max_position_embeddings", int, None)
     if kind == "longrope":
         return _read_longrope(inner, context, trained)
     factor = inner.take("factor", float, None if kind == "yarn" else REQUIRED)
@@ -83,8 +102,7 @@ def _read_yarn(inner: Config, context: int, trained: int, factor: float | None) 
 
 def _read_longrope(inner: Config, context: int, trained: int) -> LongRoPEScaling:
     factor = inner.take("factor", float, context / trained)
-    grown = math.sqrt(1 + math.log(factor) / math.log(trained)) if factor > 1 else 1.0
-    magnitude = inner.take("attention_factor", float, grown)
+    magnitude = inner.take("attention_factor", float, _longrope_magnitude(factor, trained))
     return LongRoPEScaling(
         short=inner.take("short_factor", tuple[float, ...]),
         long=inner.take("long_factor", tuple[float, ...]),
@@ -94,56 +112,77 @@ def _read_longrope(inner: Config, context: int, trained: int) -> LongRoPEScaling
     )
 
 
-def write_rope(rope: Spec) -> dict[str, Any]:
-    """The fields from which `read_rope` makes this RoPE, in the dialect every reader knows."""
+def _longrope_magnitude(factor: float, trained: int) -> float:
+    return math.sqrt(1 + math.log(factor) / math.log(max(trained, 2))) if factor > 1 else 1.0
+
+
+def reach(layer: Spec, context: int) -> int:
+    """How many tokens `max_position_embeddings` stands for: dynamic scaling goes beyond them."""
+    scaling = at(layer, "attention").keywords["qk"][-1].keywords["scaling"]
+    return round(context * scaling.factor) if isinstance(scaling, DynamicScaling) else context
+
+
+def write_rope(rope: Spec, context: int, *, mscales: bool = False) -> dict[str, Any]:
+    """The fields from which `read_rope` makes this RoPE, in the dialect every reader knows.
+
+    Args:
+        rope: the Spec of it.
+        context: of the model.
+        mscales: whether LongRoPE's magnitudes are always written out.
+    """
     options = rope.keywords
     fields: dict[str, Any] = {"rope_theta": options["theta"], "rope_scaling": None}
     if options["rotated"] != 1.0:
         fields["partial_rotary_factor"] = options["rotated"]
     scaling = options["scaling"]
-    if scaling is not None:
-        fields["rope_scaling"] = _WRITE[type(scaling)](dataclasses.asdict(scaling))
+    if isinstance(scaling, LongRoPEScaling):
+        fields["rope_scaling"] = _write_longrope(scaling, context, mscales)
+        fields["original_max_position_embeddings"] = scaling.trained
+    elif scaling is not None:
+        fields["rope_scaling"] = _WRITE[type(scaling)](scaling)
+    if isinstance(scaling, DynamicScaling):
+        fields["max_position_embeddings"] = scaling.trained
     return fields
 
 
-def _write_llama3(s: dict[str, Any]) -> dict[str, Any]:
+def _write_llama3(s: Llama3Scaling) -> dict[str, Any]:
     return {
         "rope_type": "llama3",
-        "factor": s["factor"],
-        "low_freq_factor": s["low"],
-        "high_freq_factor": s["high"],
-        "original_max_position_embeddings": s["trained"],
+        "factor": s.factor,
+        "low_freq_factor": s.low,
+        "high_freq_factor": s.high,
+        "original_max_position_embeddings": s.trained,
     }
 
 
-def _write_yarn(s: dict[str, Any]) -> dict[str, Any]:
+def _write_yarn(s: YarnScaling) -> dict[str, Any]:
     return {
         "rope_type": "yarn",
-        "factor": s["factor"],
-        "original_max_position_embeddings": s["trained"],
-        "beta_fast": s["fast"],
-        "beta_slow": s["slow"],
-        "attention_factor": s["magnitude"],
-        "truncate": s["truncate"],
+        "factor": s.factor,
+        "original_max_position_embeddings": s.trained,
+        "beta_fast": s.fast,
+        "beta_slow": s.slow,
+        "attention_factor": s.magnitude,
+        "truncate": s.truncate,
     }
 
 
-def _write_longrope(s: dict[str, Any]) -> dict[str, Any]:
-    fields = {
-        "rope_type": "longrope",
-        "short_factor": list(s["short"]),
-        "long_factor": list(s["long"]),
-        "original_max_position_embeddings": s["trained"],
-    }
-    if s["short_magnitude"] == s["long_magnitude"]:
-        return fields | {"attention_factor": s["short_magnitude"]}
-    return fields | {"short_mscale": s["short_magnitude"], "long_mscale": s["long_magnitude"]}
+def _write_longrope(s: LongRoPEScaling, context: int, mscales: bool) -> dict[str, Any]:
+    """Three fields, or six with magnitudes: readers of the older dialect count them."""
+    fields = {"type": "longrope", "short_factor": list(s.short), "long_factor": list(s.long)}
+    if mscales or s.short_magnitude != s.long_magnitude:
+        return fields | {
+            "short_mscale": s.short_magnitude,
+            "long_mscale": s.long_magnitude,
+            "original_max_position_embeddings": s.trained,
+        }
+    implied = s.short_magnitude == _longrope_magnitude(context / s.trained, s.trained)
+    return fields if implied else fields | {"attention_factor": s.short_magnitude}
 
 
-_WRITE = {
-    LinearScaling: lambda s: {"rope_type": "linear", "factor": s["factor"]},
-    DynamicScaling: lambda s: {"rope_type": "dynamic", "factor": s["factor"]},
+_WRITE: dict[type[Scaling], Callable[[Any], dict[str, Any]]] = {
+    LinearScaling: lambda s: {"rope_type": "linear", "factor": s.factor},
+    DynamicScaling: lambda s: {"rope_type": "dynamic", "factor": s.factor},
     Llama3Scaling: _write_llama3,
     YarnScaling: _write_yarn,
-    LongRoPEScaling: _write_longrope,
 }

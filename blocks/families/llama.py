@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import GatedMLP, GQAttention, RMSNorm, Spec, at
+from blocks import RMSNorm, Spec, at
 from blocks.families import _decoder as common
-from blocks.families._dialects import read_activation, read_head_dim, write_activation
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -18,37 +17,21 @@ from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    dim, heads = c.take("hidden_size", int), c.take("num_attention_heads", int)
-    context = c.take("max_position_embeddings", int, 2048)
-    bias = c.take("attention_bias", bool, False)
+    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
-    attention = Spec(
-        GQAttention,
-        heads=heads,
-        kv_heads=c.take("num_key_value_heads", int, heads),
-        head_dim=read_head_dim(c, dim, heads),
-        bias=bias,
-        out_bias=bias,
-        qk=(read_rope(c, context),),
-        dropout=c.take("attention_dropout", float, 0.0),
-    )
-    mlp = Spec(
-        GatedMLP,
-        hidden=c.take("intermediate_size", int),
-        act=read_activation(c),
-        bias=c.take("mlp_bias", bool, False),
-    )
-    return common.decoder(c, common.pre_norm(norm, attention=attention, mlp=mlp), norm, dim, context)
+    bias = c.take("attention_bias", bool, False)
+    attention = common.attention(c, dim, read_rope(c, context), bias=bias)
+    mlp = common.gated_mlp(c, bias=c.take("mlp_bias", bool, False))
+    return common.decoder(c, common.pre_norm(norm, attention, mlp), norm, dim, context)
 
 
 def config(s: Spec) -> dict[str, Any]:
-    mlp = at(s, "layers.0.mlp").keywords
-    return common.write_decoder(s) | {
+    mlp = at(s, "layers.0.mlp")
+    biases = {
         "attention_bias": at(s, "layers.0.attention").keywords["bias"],
-        "hidden_act": write_activation(mlp["act"]),
-        "intermediate_size": mlp["hidden"],
-        "mlp_bias": mlp["bias"],
+        "mlp_bias": mlp.keywords["bias"],
     }
+    return common.write_decoder(s) | common.write_mlp(mlp) | biases
 
 
 KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)

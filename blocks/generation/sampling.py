@@ -12,6 +12,8 @@ from blocks.errors import GenerationError
 
 __all__ = ["Sampler"]
 
+_SPREAD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: seeds of neighbouring rows lie far apart
+
 
 @dataclass
 class Sampler:
@@ -114,6 +116,8 @@ class Sampler:
             if self.seed is None:
                 generator.seed()
             else:
-                generator.manual_seed((self.seed + 0x9E3779B97F4A7C15 * len(self._generators)) % 2**63)
+                generator.manual_seed(
+                    (self.seed + 0x9E3779B97F4A7C15 * len(self._generators)) % 2**63
+                )
             self._generators.append(generator)
         return torch.multinomial(probabilities, 1, generator=self._generators[row])

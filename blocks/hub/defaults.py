@@ -43,7 +43,9 @@ def read_generation(source: Source) -> GenerationDefaults:
                 raise ConfigError(f"{value!r} is not a token id", file=path, field=field)
             if ids:
                 found.setdefault(field, tuple(i for i in ids if i >= 0))
-    one = {field: next(iter(found.get(field, ())), None) for field in ("pad_token_id", "bos_token_id")}
+    one = {
+        field: next(iter(found.get(field, ())), None) for field in ("pad_token_id", "bos_token_id")
+    }
     return GenerationDefaults(
         found.get("eos_token_id", ()), one["pad_token_id"], one["bos_token_id"]
     )

@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
+from blocks.edit import replace
 from blocks.errors import BlocksError
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.match import Match, Misfit
 from blocks.models.places import addresses
-from blocks.spec import replace
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 _MOST = 40  # configs that are tried
@@ -23,7 +23,9 @@ def suggestion(family: Family, config: Config, found: Match, depth: int) -> str 
     """What to change, such as "the file fits num_key_value_heads = 4, config.json says 8"."""
     counted = _layer_count(found, depth)
     if counted is not None:
-        field = next((n for n, v in config.read.items() if v == depth and "layer" in n), "the depth")
+        field = next(
+            (n for n, v in config.read.items() if v == depth and "layer" in n), "the depth"
+        )
         return f"the file holds {counted} layers, {field} says {depth}"
     shapes = [misfit for misfit in found.misfits if misfit.held != misfit.wanted]
     if not shapes:

@@ -28,7 +28,7 @@ def read_tensors(
     copy: bool,
     check_finite: bool,
 ) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by address: views of the mapped files wherever that is possible."""
+    """The tensors of a checkpoint by address: views of the mapped files where possible."""
     by_file: dict[Path, list[Mapped]] = {}
     for one in mapped:
         by_file.setdefault(checkpoint.shard_of(one.theirs), []).append(one)
@@ -40,9 +40,7 @@ def read_tensors(
                 for one in names:
                     tensor = handle.get_tensor(one.theirs)
                     if check_finite and not bool(torch.isfinite(tensor.float().sum())):
-                        raise CheckpointError(
-                            "holds NaN or infinity", file=file, tensor=one.theirs
-                        )
+                        raise CheckpointError("holds NaN or infinity", file=file, tensor=one.theirs)
                     tensor = tensor.to(device=device, dtype=dtype, copy=copy)
                     parts = one.rule.load(tensor, [shapes[address] for address in one.ours])
                     read.update(zip(one.ours, parts, strict=True))

@@ -38,7 +38,7 @@ class Rule:
         return ours[0]
 
 
-def Rename(theirs: str, ours: str) -> Rule:  # noqa: N802  # reads as the rules beside it
+def Rename(theirs: str, ours: str) -> Rule:  # reads as the rules beside it
     """Their name and ours for the same tensor."""
     return Rule(theirs, (ours,))
 
@@ -146,6 +146,8 @@ class Keys:
             form, numbers = _form(address)
             for rule, place in self._by_ours.get(form, ()):
                 value = dict(zip(_form(rule.ours[place])[1], numbers, strict=True))
+                if any(name.isdecimal() and name != number for name, number in value.items()):
+                    continue  # the template names one place, `qk.0`, and this is another
                 theirs, used = _fill(rule.theirs, value)
                 extra = tuple(int(n) for name, n in value.items() if name not in used)
                 key = (order[id(rule)], theirs)

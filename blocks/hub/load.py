@@ -10,10 +10,11 @@ from dataclasses import replace as replace_fields
 from typing import Any
 
 import torch
-from torch import nn
 
+from blocks.edit import replace
 from blocks.errors import CheckpointError, ConfigError
 from blocks.hub.checkpoint import Checkpoint, open_checkpoint
+from blocks.hub.checksums import verify_files
 from blocks.hub.defaults import read_generation
 from blocks.hub.diagnose import suggestion
 from blocks.hub.fill import assign, initialise, read_tensors
@@ -22,7 +23,7 @@ from blocks.hub.outline import Outline, read_outline
 from blocks.hub.provenance import Provenance
 from blocks.hub.source import Source, resolve
 from blocks.models.places import addresses, tie
-from blocks.spec import Spec, building, replace
+from blocks.spec import Spec, building, is_spec
 
 __all__ = ["from_pretrained"]
 
@@ -43,6 +44,7 @@ def from_pretrained(
     strict: bool = True,
     copy: bool = False,
     check_finite: bool = False,
+    verify: bool = False,
     blocks: Iterable[type] = (),
 ) -> Any:
     """Loads a model from a folder or a Hub repository; nothing in it is ever executed.
@@ -66,6 +68,7 @@ def from_pretrained(
         strict: with False, missing tensors are initialised and extra ones left out, with a warning.
         copy: read the files into memory of their own.
         check_finite: refuse weights that hold NaN or infinity (reads every byte).
+        verify: compare the files with their SHA-256 (reads every byte).
         blocks: classes of your own that a saved Spec names.
 
     Returns:
@@ -93,6 +96,8 @@ def from_pretrained(
     )
     outline = read_outline(source, blocks)
     checkpoint = open_checkpoint(source)
+    if verify:
+        verify_files([source.need("config.json"), *checkpoint.files])
     _check_depth(outline, checkpoint)
     with torch.device("meta"):
         model = outline.build()
@@ -131,7 +136,7 @@ def _provenance(source: Source, outline: Outline, changes: tuple[str, ...]) -> P
     )
 
 
-def _settle(model: nn.Module, made: Any, tensors: Any, found: Match, options: Any) -> None:
+def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> None:
     """Fills the model, draws what the file doesn't hold, and ties what is shared."""
     wanted = addresses(model)
     kept = {a: t for a, t in tensors.items() if a in wanted and t.shape == wanted[a].shape}
@@ -150,7 +155,7 @@ def _settle(model: nn.Module, made: Any, tensors: Any, found: Match, options: An
 
 def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
     after = rewrite(spec)
-    if not isinstance(after, Spec):  # pyright: ignore[reportArgumentType]  # a class at run time
+    if not is_spec(after):
         raise ConfigError(f"rewrite gave {after!r}, not a Spec", field="rewrite")
     return after
 

@@ -79,7 +79,9 @@ def outline_of(config: Config) -> Outline:
     served = config.take("architectures", tuple[str, ...], family.architectures[:1])
     if served and not set(served) & set(family.architectures):
         raise config.error(
-            "architectures", f"{served[0]} is not served", f"served: {', '.join(family.architectures)}"
+            "architectures",
+            f"{served[0]} is not served",
+            f"served: {', '.join(family.architectures)}",
         )
     try:
         spec = family.spec(config)

@@ -36,10 +36,20 @@ class Provenance:
     def from_json(cls, data: Any) -> Provenance:
         """What `to_json` wrote; whatever is odd in it is left out, since it steers nothing."""
         known = data if isinstance(data, dict) else {}
-        text = {k: v for k in ("source", "commit", "family") if isinstance(v := known.get(k), str)}
-        lists = {
-            k: tuple(str(part) for part in v)
-            for k in ("initialised", "left_out", "changes")
-            if isinstance(v := known.get(k), list)
-        }
-        return cls(**text, **lists)
+
+        def text(name: str) -> str | None:
+            value = known.get(name)
+            return value if isinstance(value, str) else None
+
+        def lines(name: str) -> tuple[str, ...]:
+            value = known.get(name)
+            return tuple(str(part) for part in value) if isinstance(value, list) else ()
+
+        return cls(
+            source=text("source"),
+            commit=text("commit"),
+            family=text("family"),
+            initialised=lines("initialised"),
+            left_out=lines("left_out"),
+            changes=lines("changes"),
+        )

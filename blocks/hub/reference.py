@@ -10,14 +10,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blocks.edit import replace
 from blocks.errors import BlocksError, CheckpointError
+from blocks.hub.checksums import NAME as CHECKSUMS
+from blocks.hub.checksums import folder_checksums
 from blocks.hub.config import HARMLESS, Config
 from blocks.hub.family import Family
 from blocks.hub.folder import read_size, write_json, write_tensors, writing
 from blocks.hub.keys import Mapped
 from blocks.hub.match import listed
 from blocks.hub.save import spec_of, unique_tensors, write_generation
-from blocks.spec import Spec, replace, show
+from blocks.spec import Spec, is_spec, show
 
 __all__ = ["export"]
 
@@ -65,15 +68,19 @@ def export(
     tensors = unique_tensors(model)
     parts = {}
     for mapped in _mapped(chosen, spec, list(tensors)):
-        ours = [tensors[address] for address in mapped.ours]
+        ours = [tensors[address].detach() for address in mapped.ours]
         nbytes = sum(tensor.numel() * tensor.element_size() for tensor in ours)
-        parts[mapped.theirs] = (nbytes, lambda m=mapped, o=ours: m.rule.save([t.detach() for t in o]))
+        parts[mapped.theirs] = (
+            nbytes,
+            lambda m=mapped, o=ours: m.rule.save([t.detach() for t in o]),
+        )
     size = read_size(max_shard_size)
     data = _config(model, chosen, fields, next(iter(tensors.values())))
     with writing(folder) as fresh:
         write_tensors(fresh, parts, size)
         write_json(fresh / "config.json", data)
         write_generation(model, fresh)
+        write_json(fresh / CHECKSUMS, folder_checksums(fresh))
 
 
 def _mapped(family: Family, spec: Spec, addresses: list[str]) -> list[Mapped]:
@@ -81,9 +88,7 @@ def _mapped(family: Family, spec: Spec, addresses: list[str]) -> list[Mapped]:
     covered = {address for one in mapped for address in one.ours}
     left = [address for address in addresses if address not in covered]
     if left:
-        raise CheckpointError(
-            f"{family.model_type} has no name for {listed(left)}", tensor=left[0]
-        )
+        raise CheckpointError(f"{family.model_type} has no name for {listed(left)}", tensor=left[0])
     return mapped
 
 
@@ -171,7 +176,7 @@ def differences(theirs: Spec, ours: Spec, address: str = "") -> Iterator[str]:
 def _different(theirs: Any, ours: Any, place: str) -> Iterator[str]:
     if theirs == ours:
         return
-    if isinstance(ours, Spec) and isinstance(theirs, Spec):  # pyright: ignore[reportArgumentType]
+    if is_spec(ours) and is_spec(theirs):
         yield from differences(theirs, ours, place)
     elif isinstance(ours, tuple) and isinstance(theirs, tuple) and len(ours) == len(theirs):
         for i, (a, b) in enumerate(zip(theirs, ours, strict=True)):

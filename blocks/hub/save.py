@@ -9,11 +9,13 @@ from torch import Tensor
 
 from blocks._version import __version__
 from blocks.errors import CheckpointError
+from blocks.hub.checksums import NAME as CHECKSUMS
+from blocks.hub.checksums import folder_checksums
 from blocks.hub.folder import read_size, write_json, write_tensors, writing
 from blocks.hub.outline import NATIVE
 from blocks.hub.provenance import Provenance
 from blocks.models.places import addresses
-from blocks.spec import Spec
+from blocks.spec import Spec, is_spec
 from blocks.written import to_json
 
 __all__ = ["save_pretrained"]
@@ -63,12 +65,13 @@ def save_pretrained(
         write_tensors(fresh, parts, size)
         write_json(fresh / "config.json", data)
         write_generation(model, fresh)
+        write_json(fresh / CHECKSUMS, folder_checksums(fresh))
 
 
 def spec_of(model: Any) -> Spec:
     """The Spec of an assembly, or an error for what has none."""
-    spec = getattr(model, "spec", None)
-    if not isinstance(spec, Spec):  # pyright: ignore[reportArgumentType]  # a class at run time
+    spec: Any = getattr(model, "spec", None)
+    if not is_spec(spec):
         raise CheckpointError(
             f"a {type(model).__name__} has no spec",
             field="model",

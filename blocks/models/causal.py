@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +13,7 @@ from blocks.models.tokens import check_mask, check_tokens
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
-from blocks.state import State, content_of
+from blocks.state import State
 from blocks.step import Step
 
 __all__ = ["CausalLM"]
@@ -137,7 +135,7 @@ class CausalLM(nn.Module):
         if state is not None:
             if segments is not None:
                 raise GenerationError("packed segments and a state exclude each other")
-            return state.begin(*tokens.shape, mask)
+            return state.begin(tokens.shape[0], tokens.shape[1], mask)
         if segments is not None:
             start = torch.ones_like(segments, dtype=torch.bool)
             start[:, 1:] = segments[:, 1:] != segments[:, :-1]
@@ -152,11 +150,7 @@ class CausalLM(nn.Module):
         self, batch: int = 1, room: int | None = None, dtype: torch.dtype | None = None
     ) -> State:
         """An empty memory for `batch` sequences of up to `room` tokens (None: it grows)."""
-        return State.of(self, batch, room, dtype)
-
-    def content(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> list[Any]:
-        """What each layer remembers; `State.of` asks for it."""
-        return [content_of(layer, batch, room, dtype, device) for layer in self.layers]
+        return State.of(self.layers, batch, room, dtype)
 
 
 def _last(x: Tensor, mask: Tensor | None) -> Tensor:

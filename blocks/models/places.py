@@ -43,7 +43,11 @@ def addresses(model: nn.Module) -> dict[str, Tensor]:
     for address, module in modules(model):
         own = {
             **module._parameters,
-            **{k: v for k, v in module._buffers.items() if k not in module._non_persistent_buffers_set},
+            **{
+                k: v
+                for k, v in module._buffers.items()
+                if k not in module._non_persistent_buffers_set
+            },
         }
         for name, tensor in own.items():
             place = f"{address}.{name}" if address else name

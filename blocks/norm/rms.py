@@ -56,15 +56,15 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         wide = x if x.dtype == torch.float64 else x.float()
-        scale = None if self.weight is None else self.weight + self.offset
+        weight = self.weight
+        scale = None if weight is None else weight + self.offset
         if self.cast == "statistics":
             size = wide.pow(2).mean(-1, keepdim=True) + self.eps
             y = (x * size.rsqrt()).to(x.dtype if scale is None else scale.dtype)
             return y if scale is None else scale * y
         y = F.rms_norm(wide, (self.dim,), eps=self.eps)
-        if scale is None:
+        if weight is None or scale is None:
             return y.to(x.dtype)
         if self.cast == "before":
             return scale * y.to(x.dtype)
-        wide_scale = self.offset + self.weight.to(wide.dtype)
-        return (y * wide_scale).to(x.dtype)
+        return (y * (self.offset + weight.to(wide.dtype))).to(x.dtype)

@@ -43,7 +43,15 @@ def attend(
     """
     if maps or sinks is not None:
         return attend_plain(
-            q, k, v, seen=seen, causal=causal, bias=bias, maps=maps, sinks=sinks, scale=scale,
+            q,
+            k,
+            v,
+            seen=seen,
+            causal=causal,
+            bias=bias,
+            maps=maps,
+            sinks=sinks,
+            scale=scale,
             dropout=dropout,
         )
     mask = seen
@@ -108,14 +116,14 @@ def attention_weights(
         seen = _triangle(q, k)
     if seen is not None:
         scores = scores.masked_fill(~seen, -math.inf)
+    sink = None if sinks is None else sinks[:, None, None].to(scores.dtype)  # H 1 1
     highest = scores.detach().amax(-1, keepdim=True)
-    if sinks is not None:
-        sink = sinks[:, None, None].to(scores.dtype)  # H 1 1
+    if sink is not None:
         highest = torch.maximum(highest, sink.detach())
     highest = highest.masked_fill(highest == -math.inf, 0)
     powers = torch.exp(scores - highest)
     total = powers.sum(-1, keepdim=True)
-    if sinks is not None:
+    if sink is not None:
         total = total + torch.exp(sink - highest)
     return powers / total.masked_fill(total == 0, 1)
 

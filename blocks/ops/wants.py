@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from blocks.step import Step
 __all__: list[str] = []
 
 
-@lru_cache(maxsize=None)
+@cache
 def _named(kind: type) -> frozenset[str]:
     return frozenset(inspect.signature(kind.forward).parameters)
 
@@ -23,7 +23,9 @@ def wants(module: nn.Module) -> frozenset[str]:
     return _named(type(module))
 
 
-def call(module: nn.Module, x: Tensor, step: Step | None, state: Any, names: frozenset[str]) -> Tensor:
+def call(
+    module: nn.Module, x: Tensor, step: Step | None, state: Any, names: frozenset[str]
+) -> Tensor:
     """`module(x)`, with the step and the state where `names` holds them."""
     if "state" in names:
         return module(x, step, state)

@@ -1,0 +1,191 @@
+# fmt: off
+"""Take any published architecture apart, put another part in, load the public weights.
+
+Written by `make index` from the `__all__` of every module: edit the modules, never this file.
+A name is imported when it is first used, so that `import blocks` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from blocks._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    __all__: list[str]
+    from blocks.attention.gq import GQAttention as GQAttention
+    from blocks.attention.mask import Both as Both
+    from blocks.attention.mask import Causal as Causal
+    from blocks.attention.mask import Chunk as Chunk
+    from blocks.attention.mask import Full as Full
+    from blocks.attention.mask import Mask as Mask
+    from blocks.attention.mask import Prefix as Prefix
+    from blocks.attention.mask import Window as Window
+    from blocks.attention.memory import KVState as KVState
+    from blocks.attention.ring import KVRing as KVRing
+    from blocks.attention.seen import Seen as Seen
+    from blocks.attention.softcap import SoftCap as SoftCap
+    from blocks.edit import at as at
+    from blocks.edit import replace as replace
+    from blocks.edit import rewrite as rewrite
+    from blocks.edit import walk as walk
+    from blocks.embedding.token import TokenEmbedding as TokenEmbedding
+    from blocks.errors import BlocksError as BlocksError
+    from blocks.errors import CheckpointError as CheckpointError
+    from blocks.errors import ConfigError as ConfigError
+    from blocks.errors import GenerationError as GenerationError
+    from blocks.errors import HubError as HubError
+    from blocks.errors import SpecError as SpecError
+    from blocks.errors import TokenizerError as TokenizerError
+    from blocks.generation.loop import generate as generate
+    from blocks.generation.loop import stream as stream
+    from blocks.generation.sampling import Sampler as Sampler
+    from blocks.heads.language import LMHead as LMHead
+    from blocks.hub.detokenize import Detokenizer as Detokenizer
+    from blocks.hub.family import Family as Family
+    from blocks.hub.keys import Join as Join
+    from blocks.hub.keys import Keys as Keys
+    from blocks.hub.keys import Rename as Rename
+    from blocks.hub.keys import Rule as Rule
+    from blocks.hub.keys import Stack as Stack
+    from blocks.hub.keys import Transpose as Transpose
+    from blocks.hub.load import from_pretrained as from_pretrained
+    from blocks.hub.package import packaged as packaged
+    from blocks.hub.provenance import Provenance as Provenance
+    from blocks.hub.publish import push_to_hub as push_to_hub
+    from blocks.hub.reference import export as export
+    from blocks.hub.save import save_pretrained as save_pretrained
+    from blocks.hub.tokenizer import Tokenizer as Tokenizer
+    from blocks.mlp.activations import Activation as Activation
+    from blocks.mlp.activations import activation as activation
+    from blocks.mlp.gated import GatedMLP as GatedMLP
+    from blocks.mlp.plain import MLP as MLP
+    from blocks.models.causal import CausalLM as CausalLM
+    from blocks.models.places import addresses as addresses
+    from blocks.models.places import find as find
+    from blocks.moe.moe import MoE as MoE
+    from blocks.moe.sigmoid_router import SigmoidRouter as SigmoidRouter
+    from blocks.moe.softmax_router import SoftmaxRouter as SoftmaxRouter
+    from blocks.moe.sparse_mixer_router import SparseMixerRouter as SparseMixerRouter
+    from blocks.moe.topk_router import TopKRouter as TopKRouter
+    from blocks.norm.layer import LayerNorm as LayerNorm
+    from blocks.norm.qk import QKNorm as QKNorm
+    from blocks.norm.rms import RMSNorm as RMSNorm
+    from blocks.positions.alibi import ALiBi as ALiBi
+    from blocks.positions.learned import LearnedPositions as LearnedPositions
+    from blocks.positions.llama3 import Llama3Scaling as Llama3Scaling
+    from blocks.positions.longrope import LongRoPEScaling as LongRoPEScaling
+    from blocks.positions.rope import RoPE as RoPE
+    from blocks.positions.scaling import DynamicScaling as DynamicScaling
+    from blocks.positions.scaling import LinearScaling as LinearScaling
+    from blocks.positions.scaling import Scaling as Scaling
+    from blocks.positions.sinusoidal import SinusoidalPositions as SinusoidalPositions
+    from blocks.positions.yarn import YarnScaling as YarnScaling
+    from blocks.spec import Slot as Slot
+    from blocks.spec import Spec as Spec
+    from blocks.state import Clock as Clock
+    from blocks.state import Content as Content
+    from blocks.state import State as State
+    from blocks.step import Step as Step
+    from blocks.wiring.chain import Chain as Chain
+    from blocks.wiring.parallel import Parallel as Parallel
+    from blocks.wiring.residual import Residual as Residual
+    from blocks.written import from_json as from_json
+    from blocks.written import to_json as to_json
+else:
+    _SUBMODULES = ()
+    _HOME = {
+        "ALiBi": "blocks.positions.alibi",
+        "Activation": "blocks.mlp.activations",
+        "BlocksError": "blocks.errors",
+        "Both": "blocks.attention.mask",
+        "Causal": "blocks.attention.mask",
+        "CausalLM": "blocks.models.causal",
+        "Chain": "blocks.wiring.chain",
+        "CheckpointError": "blocks.errors",
+        "Chunk": "blocks.attention.mask",
+        "Clock": "blocks.state",
+        "ConfigError": "blocks.errors",
+        "Content": "blocks.state",
+        "Detokenizer": "blocks.hub.detokenize",
+        "DynamicScaling": "blocks.positions.scaling",
+        "Family": "blocks.hub.family",
+        "Full": "blocks.attention.mask",
+        "GQAttention": "blocks.attention.gq",
+        "GatedMLP": "blocks.mlp.gated",
+        "GenerationError": "blocks.errors",
+        "HubError": "blocks.errors",
+        "Join": "blocks.hub.keys",
+        "KVRing": "blocks.attention.ring",
+        "KVState": "blocks.attention.memory",
+        "Keys": "blocks.hub.keys",
+        "LMHead": "blocks.heads.language",
+        "LayerNorm": "blocks.norm.layer",
+        "LearnedPositions": "blocks.positions.learned",
+        "LinearScaling": "blocks.positions.scaling",
+        "Llama3Scaling": "blocks.positions.llama3",
+        "LongRoPEScaling": "blocks.positions.longrope",
+        "MLP": "blocks.mlp.plain",
+        "Mask": "blocks.attention.mask",
+        "MoE": "blocks.moe.moe",
+        "Parallel": "blocks.wiring.parallel",
+        "Prefix": "blocks.attention.mask",
+        "Provenance": "blocks.hub.provenance",
+        "QKNorm": "blocks.norm.qk",
+        "RMSNorm": "blocks.norm.rms",
+        "Rename": "blocks.hub.keys",
+        "Residual": "blocks.wiring.residual",
+        "RoPE": "blocks.positions.rope",
+        "Rule": "blocks.hub.keys",
+        "Sampler": "blocks.generation.sampling",
+        "Scaling": "blocks.positions.scaling",
+        "Seen": "blocks.attention.seen",
+        "SigmoidRouter": "blocks.moe.sigmoid_router",
+        "SinusoidalPositions": "blocks.positions.sinusoidal",
+        "Slot": "blocks.spec",
+        "SoftCap": "blocks.attention.softcap",
+        "SoftmaxRouter": "blocks.moe.softmax_router",
+        "SparseMixerRouter": "blocks.moe.sparse_mixer_router",
+        "Spec": "blocks.spec",
+        "SpecError": "blocks.errors",
+        "Stack": "blocks.hub.keys",
+        "State": "blocks.state",
+        "Step": "blocks.step",
+        "TokenEmbedding": "blocks.embedding.token",
+        "Tokenizer": "blocks.hub.tokenizer",
+        "TokenizerError": "blocks.errors",
+        "TopKRouter": "blocks.moe.topk_router",
+        "Transpose": "blocks.hub.keys",
+        "Window": "blocks.attention.mask",
+        "YarnScaling": "blocks.positions.yarn",
+        "activation": "blocks.mlp.activations",
+        "addresses": "blocks.models.places",
+        "at": "blocks.edit",
+        "export": "blocks.hub.reference",
+        "find": "blocks.models.places",
+        "from_json": "blocks.written",
+        "from_pretrained": "blocks.hub.load",
+        "generate": "blocks.generation.loop",
+        "packaged": "blocks.hub.package",
+        "push_to_hub": "blocks.hub.publish",
+        "replace": "blocks.edit",
+        "rewrite": "blocks.edit",
+        "save_pretrained": "blocks.hub.save",
+        "stream": "blocks.generation.loop",
+        "to_json": "blocks.written",
+        "walk": "blocks.edit",
+    }
+    __all__ = sorted([*_HOME, *_SUBMODULES, "__version__"])
+
+    def __getattr__(name: str):
+        from importlib import import_module
+
+        if name in _SUBMODULES:
+            return import_module(f"blocks.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'blocks' has no attribute {name!r}")
+        value = globals()[name] = getattr(import_module(_HOME[name]), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return __all__

@@ -1,0 +1,61 @@
+"""What the queries of one step may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from blocks.attention.mask import Causal, Full, Mask, Window
+from blocks.step import Step
+
+__all__ = ["Seen"]
+
+
+@dataclass
+class Seen:
+    """The keys and values that a step's queries look at, and where they stand.
+
+    Attributes:
+        k: [B K S E].
+        v: [B K S E].
+        positions: [B S] or [1 S].
+        real: [B S], False where there is nothing to see; None where all is real.
+        place: what the positions are, as a value: layers with the same place share masks.
+        even: no padding, and no key lies after the last query.
+    """
+
+    k: Tensor
+    v: Tensor
+    positions: Tensor
+    real: Tensor | None
+    place: Hashable
+    even: bool
+
+    @classmethod
+    def new(cls, k: Tensor, v: Tensor, step: Step) -> Seen:
+        """Only this step's own tokens."""
+        return cls(k, v, step.positions, step.real, "step", step.real is None)
+
+    def visible(self, mask: Mask, step: Step) -> tuple[Tensor | None, bool]:
+        """What `mask` lets the step's queries see: (bool [B 1 T S] or None for all, causal).
+
+        `causal` stands for the plain lower triangle, which kernels know without a tensor.
+        """
+        t, s = step.positions.shape[1], self.k.shape[2]
+        if self.even and step.segments is None:
+            reached = isinstance(mask, Causal) or (isinstance(mask, Window) and s <= mask.size)
+            if isinstance(mask, Full) or (reached and t == 1):
+                return None, False
+            if reached and t == s and self.place == "step":
+                return None, True
+        return step.once((mask, self.place), lambda: self._table(mask, step)), False
+
+    def _table(self, mask: Mask, step: Step) -> Tensor:
+        seen = mask(step.positions[:, :, None], self.positions[:, None, :])  # B T S
+        if self.real is not None:
+            seen = seen & self.real[:, None, :]
+        if step.segments is not None:
+            seen = seen & (step.segments[:, :, None] == step.segments[:, None, :])
+        return seen[:, None]  # B 1 T S

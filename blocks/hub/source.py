@@ -1,0 +1,207 @@
+"""Where a model's files come from: a folder, or a Hub repository at one commit."""
+
+from __future__ import annotations
+
+import os
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from blocks.errors import HubError, printable
+from blocks.hub.headers import Header, read_header
+from blocks.hub.index import unsafe_name
+
+COMMIT = re.compile(r"[0-9a-f]{40}")
+REPO_ID = re.compile(r"\w(?:[\w.-]{0,94}\w)?(?:/\w(?:[\w.-]{0,94}\w)?)?", re.ASCII)
+SHARED_BLOB = re.compile(r"[0-9a-f]{64}")
+LISTED = 10_000  # names of a folder's files that are looked through
+
+
+def resolve(
+    repo_or_dir: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Source:
+    """Find a folder, or settle a Hub repository on one commit.
+
+    A path that exists is a folder, and then nothing is asked of the network. All that a Hub source
+    hands out is of the commit that `revision` names at this moment.
+
+    Args:
+        repo_or_dir: a folder, or a repository's id such as "org/name".
+        revision: a branch, tag, pull request ("refs/pr/7") or commit; the main branch if None.
+        token: as in the Hub client: a token, True for the saved one, False for none.
+        cache_dir: where downloads are kept; the Hub client's own cache if None.
+        local_files_only: take everything from the cache.
+        force_download: fetch every file once more.
+
+    Errors:
+        HubError: there is no such folder, repository or revision, or it can't be reached.
+
+    Example:
+        >>> import tempfile
+        >>> resolve(tempfile.mkdtemp()).files()
+        []
+    """
+    text = os.fspath(repo_or_dir)
+    path = Path(text).expanduser()
+    if text and path.is_dir():
+        return Folder(name=text, commit=None, folder=path)
+    if path.suffix == ".safetensors" and path.is_file():
+        raise HubError(
+            "is a file", file=text, hint="give the folder it is in, with its config.json"
+        )
+    if path.is_file():
+        raise HubError("is a file, not a folder with a model", file=text)
+    if "://" in text:
+        raise HubError("is an address", file=text, hint='give the repository as "org/name"')
+    if not isinstance(repo_or_dir, str) or text[:1] in (".", "/", "~") or "\\" in text:
+        raise HubError("is not a folder", file=text, hint="check the path")
+    if not is_repo_id(text):
+        raise HubError(
+            "is neither a folder nor a repository's id",
+            file=text or '""',
+            hint='an id is "org/name": letters, digits and . - _',
+        )
+    if force_download and local_files_only:
+        raise HubError("contradicts local_files_only", field="force_download")
+    from blocks.hub.repo import settle  # the Hub client is not imported for a folder
+
+    return settle(text, revision, token, cache_dir, force=force_download, local=local_files_only)
+
+
+@dataclass
+class Source(ABC):
+    """A place with a model's files.
+
+    Attributes:
+        name: as shown to users.
+        commit: what a Hub source was resolved to, None for a folder.
+        folder: the folder, None for a Hub source.
+    """
+
+    name: str
+    commit: str | None
+    folder: Path | None
+
+    @abstractmethod
+    def find(self, filename: str, *, assume_absent: bool = False) -> Path | None:
+        """The path of a file, fetched if need be; None if the source has no such file.
+
+        Offline, a file of which the cache knows nothing is an error, unless it may be taken for
+        absent. A name or link that leaves the source is always an error.
+        """
+
+    def need(self, filename: str, hint: str | None = None) -> Path:
+        """The path of a file that must be there, else a HubError with `hint`."""
+        if (path := self.find(filename)) is None:
+            raise HubError(f"has no {printable(filename)}", file=self.name, hint=hint)
+        return path
+
+    @abstractmethod
+    def has(self, filename: str) -> bool:
+        """Whether the source has a file, without fetching it."""
+
+    @abstractmethod
+    def files(self) -> list[str] | None:
+        """The names of all files, sorted; None where they can't be known."""
+
+    @abstractmethod
+    def header(self, filename: str) -> Header | None:
+        """A safetensors header, without fetching the file; None if it is not at hand."""
+
+    @abstractmethod
+    def safe_revisions(self) -> list[str]:
+        """Pull requests of the repository that hold safetensors."""
+
+
+@dataclass
+class Folder(Source):
+    """A folder on disk: no network, and nothing outside it is opened."""
+
+    def find(self, filename: str, *, assume_absent: bool = False) -> Path | None:
+        del assume_absent  # a folder always knows
+        check_name(filename, self.name)
+        assert self.folder is not None
+        path = self.folder / filename
+        if not os.path.lexists(path):
+            return None
+        check_inside(self.folder, path)
+        return path
+
+    def has(self, filename: str) -> bool:
+        return self.find(filename) is not None
+
+    def files(self) -> list[str] | None:
+        assert self.folder is not None
+        every = (
+            Path(place, name).relative_to(self.folder).as_posix()
+            for place, _, names in os.walk(self.folder)
+            for name in names
+        )
+        return sorted(islice(every, LISTED))
+
+    def header(self, filename: str) -> Header | None:
+        path = self.find(filename)
+        return None if path is None else read_header(path)
+
+    def safe_revisions(self) -> list[str]:
+        return []
+
+
+def is_repo_id(text: str) -> bool:
+    """Whether the Hub could have a repository of this name.
+
+    Example:
+        >>> is_repo_id("org/name"), is_repo_id("org/name/file")
+        (True, False)
+    """
+    odd = "--" in text or ".." in text or text.endswith(".git")
+    return REPO_ID.fullmatch(text) is not None and not odd
+
+
+def check_name(filename: str, source: str) -> None:
+    """Refuse a file name that could lead out of its folder."""
+    if reason := unsafe_name(filename):
+        raise HubError(f'the file name "{printable(filename)}" {reason}', file=source)
+
+
+def check_inside(folder: Path, path: Path) -> None:
+    """Refuse a path that is no regular file, or whose links lead out of `folder`.
+
+    A snapshot in the Hub's cache may link to the blobs of its own repository, and to the store of
+    blobs that all repositories of the same cache share.
+    """
+    try:
+        real, home = path.resolve(), folder.resolve()
+    except (OSError, RuntimeError) as error:
+        raise HubError(f"its link can't be followed: {error}", file=path) from error
+    if not real.is_relative_to(home) and not _is_own_blob(home, real):
+        raise HubError(
+            f"is a link that leads out of its folder, to {printable(real)}",
+            file=path,
+            hint="put the file itself there, or give the folder it is in",
+        )
+    if not real.is_file():
+        what = "is no regular file" if real.exists() else "is a link to nothing"
+        raise HubError(what, file=path)
+
+
+def _is_own_blob(home: Path, real: Path) -> bool:
+    for place in (home, *home.parents):
+        if place.parent.name == "snapshots" and COMMIT.fullmatch(place.name):
+            repo = place.parents[1]
+            shared = repo.parent / "blobs"
+            return real.parent == repo / "blobs" or (
+                repo.name.startswith("models--")
+                and (shared / ".huggingface-shared-blobs").is_file()
+                and real.parent == shared / real.name[:2]
+                and SHARED_BLOB.fullmatch(real.name) is not None
+            )
+    return False

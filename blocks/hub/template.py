@@ -1,0 +1,148 @@
+"""Chat templates: which one a checkpoint means, what it is given, and the text it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template
+from jinja2.exceptions import TemplateError, TemplateSyntaxError
+
+from blocks.errors import TokenizerError
+from blocks.hub.budget import Budget
+from blocks.hub.sandbox import Sandbox, spent
+
+__all__: list[str] = []
+
+_TEMPLATE_CHARACTERS = 64 << 10
+_REASONING = ("reasoning_content", "thinking", "reasoning")
+_EXAMPLE = '[{"role": "user", "content": "Hello"}]'
+
+
+def templates(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, str]:
+    """Templates by name, from .jinja files or, where there is none, from tokenizer_config.json."""
+    if files:
+        return dict(files)
+    given = config.get("chat_template")
+    if given is None:
+        return {}
+    if isinstance(given, str):
+        return {"default": given}
+    if isinstance(given, list) and all(_is_named(entry) for entry in given):
+        return {entry["name"]: entry["template"] for entry in given}
+    raise TokenizerError(
+        "must be a text or a list of {name, template}",
+        file="tokenizer_config.json",
+        field="chat_template",
+    )
+
+
+def _is_named(entry: Any) -> bool:
+    return isinstance(entry, dict) and all(
+        isinstance(entry.get(key), str) for key in ("name", "template")
+    )
+
+
+def choose(known: Mapping[str, str], wanted: str | None, tools: bool) -> str:
+    """The template text: by name, as it is given, or the one for the occasion."""
+    names = ", ".join(sorted(known)) or "none"
+    if wanted is not None:
+        if not isinstance(wanted, str):
+            raise TokenizerError("must be a name or a template text", field="template")
+        if wanted in known:
+            return known[wanted]
+        if "{{" in wanted or "{%" in wanted:
+            return wanted
+        raise TokenizerError(f"no chat template is called {wanted!r}; there is: {names}")
+    if not known:
+        raise TokenizerError(
+            "this tokenizer has no chat template",
+            hint="pass template= with a Jinja text, or encode() the prompt you want yourself",
+        )
+    for name in ("tool_use", "default") if tools else ("default",):
+        if name in known:
+            return known[name]
+    raise TokenizerError(f"no default chat template; pass template= with one of: {names}")
+
+
+def conversation(messages: Any) -> list[dict[str, Any]]:
+    """The messages checked and copied as plain data, without keys whose value is None."""
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Iterable):
+        raise TokenizerError(f"must be a list of messages like {_EXAMPLE}", field="messages")
+    checked = [_message(message, at) for at, message in enumerate(messages)]
+    if not checked:
+        raise TokenizerError("is empty", field="messages", hint=f"give at least {_EXAMPLE}")
+    return checked
+
+
+def _message(message: Any, at: int) -> dict[str, Any]:
+    field = f"messages[{at}]"
+    if not isinstance(message, Mapping):
+        raise TokenizerError(f"is {type(message).__name__}, not a message", field=field)
+    if not isinstance(message.get("role"), str):
+        raise TokenizerError("has no role", field=field, hint='such as "user" or "assistant"')
+    if not isinstance(message.get("content"), (str, list, tuple, type(None))):
+        kind = type(message["content"]).__name__
+        raise TokenizerError(f"is {kind}, not a text or a list of parts", field=f"{field}.content")
+    copy = plain({key: value for key, value in message.items() if value is not None})
+    for name in _REASONING:
+        if name in copy:  # older names for it; templates read the first, some the second
+            return {"thinking": copy[name], **copy, "reasoning_content": copy[name]}
+    return copy
+
+
+def plain(value: Any, depth: int = 64) -> Any:
+    """A copy in JSON's types only: no other object's methods come within a template's reach."""
+    if depth == 0:
+        raise TokenizerError("data given to a chat template are nested too deeply")
+    if value is None or isinstance(value, bool):
+        return value
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return (
+                kind(value) if type(value) is kind else getattr(kind, f"__{kind.__name__}__")(value)
+            )
+    if isinstance(value, Mapping):
+        return {plain(k, depth - 1): plain(v, depth - 1) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain(item, depth - 1) for item in value)
+    return f"<{type(value).__name__}>"
+
+
+def render(template: str, variables: Mapping[str, Any]) -> str:
+    """The text the template makes of the variables.
+
+    Raises:
+        TokenizerError: the template is not valid, refuses its input, or spends too much.
+    """
+    if len(template) > _TEMPLATE_CHARACTERS:
+        raise TokenizerError(f"the chat template is longer than {_TEMPLATE_CHARACTERS} characters")
+    data = plain(dict(variables))
+    token = spent.set(Budget(_weight(data), len(data.get("messages") or ())))
+    try:
+        return _compiled(template).render(data)
+    except TemplateSyntaxError as error:
+        reason = f"is not valid in line {error.lineno}: {error.message}"
+    except TemplateError as error:
+        reason = f"stopped: {error.message}"
+    except RecursionError:
+        reason = "stopped: it is nested too deeply or calls itself for ever"
+    except Exception as error:
+        reason = f"stopped: {type(error).__name__}: {error}"
+    finally:
+        spent.reset(token)
+    raise TokenizerError(reason, field="chat template") from None
+
+
+def _weight(value: Any) -> int:
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return 16 * len(value) + sum(map(_weight, value)) + sum(map(_weight, value.values()))
+    return 8 * len(value) + sum(map(_weight, value)) if isinstance(value, (list, tuple)) else 8
+
+
+@lru_cache(maxsize=32)
+def _compiled(template: str) -> Template:
+    return Sandbox().from_string(template)

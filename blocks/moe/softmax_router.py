@@ -1,0 +1,77 @@
+"""Softmax router: a token goes to the experts that a softmax over all of them likes best."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blocks.ops.check import check_positive
+from blocks.ops.dispatch import best_groups, check_choice
+
+__all__ = ["SoftmaxRouter"]
+
+
+class SoftmaxRouter(nn.Module):
+    r"""p = softmax(W x + b);   chosen = the k largest p_i;   weight_i = scale · p_i / Σ_chosen p_j
+
+    Shazeer et al., 2017, arXiv:1701.06538; Jiang et al., "Mixtral of experts", 2024,
+    arXiv:2401.04088; groups as in DeepSeek-AI, "DeepSeek-V2", 2024, arXiv:2405.04434.
+
+    Args:
+        dim: width D.
+        experts: experts X.
+        top_k: experts k that a token goes to.
+        renormalize: divide by the sum over the chosen; without, weight_i = scale · p_i.
+        groups: equal groups of neighbouring experts; a group is as good as its best expert.
+        kept_groups: only the experts of that many best groups can be chosen.
+        scale: what the weights are multiplied with.
+        bias: whether there is a bias.
+
+    Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
+
+    Errors:
+        SpecError: unequal groups, or fewer experts than are to be chosen.
+
+    Example:
+        >>> import torch
+        >>> from blocks import SoftmaxRouter
+        >>> weights, chosen = SoftmaxRouter(16, 8, 2)(torch.randn(5, 16))
+        >>> weights.sum(-1).allclose(torch.ones(5)), chosen.shape
+        (True, torch.Size([5, 2]))
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        experts: int,
+        top_k: int,
+        *,
+        renormalize: bool = True,
+        groups: int = 1,
+        kept_groups: int = 1,
+        scale: float = 1.0,
+        bias: bool = False,
+    ):
+        super().__init__()
+        check_positive("SoftmaxRouter", dim=dim, scale=scale)
+        check_choice("SoftmaxRouter", experts, top_k, groups, kept_groups)
+        self.top_k, self.renormalize, self.scale = top_k, renormalize, scale
+        self.groups, self.kept_groups = groups, kept_groups
+        self.weight = nn.Parameter(torch.empty(experts, dim))
+        self.bias = nn.Parameter(torch.empty(experts)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logits = F.linear(x, self.weight, self.bias)  # N X
+        p = logits.softmax(-1, torch.promote_types(x.dtype, torch.float32))
+        chosen = best_groups(p, self.groups, self.kept_groups, 1).topk(self.top_k, -1).indices
+        weights = p.gather(-1, chosen)  # N k
+        if self.renormalize:
+            weights = weights / weights.sum(-1, keepdim=True)
+        return weights * self.scale, chosen

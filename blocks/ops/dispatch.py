@@ -1,0 +1,93 @@
+"""Tokens to their experts and back: the plain reference, and the path that runs only the chosen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor
+
+from blocks.errors import SpecError
+from blocks.ops.check import check_positive
+
+__all__: list[str] = []
+
+Expert = Callable[[Tensor], Tensor]
+
+
+def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Expert]) -> Tensor:
+    r"""y_n = Σ_j weights_nj · expert_{chosen_nj}(x_n), each expert run once, on its own tokens.
+
+    Every product is rounded to the dtype of x and a token's products are added in the order of
+    the experts, so the result is the same to the last bit from run to run.
+
+    Args:
+        x: [N D].
+        weights: [N k].
+        chosen: [N k] int, k different experts a token.
+        experts: functions [n D] -> [n D]; one that no token chose is not called.
+    """
+    if x.is_meta:
+        return dispatch_plain(x, weights, chosen, experts)  # no choices to look at
+    if torch.compiler.is_compiling():
+        # Every call has parts of other sizes, and a graph for each would be compiled in vain.
+        return torch.compiler.disable(dispatch)(x, weights, chosen, experts)
+    experts, k = list(experts), chosen.shape[1]
+    chosen, order = chosen.sort(-1)
+    weights = weights.gather(-1, order)  # N k
+    by_expert = chosen.flatten().argsort(stable=True)  # N·k
+    counts = chosen.flatten().bincount(minlength=len(experts)).tolist()
+    parts = x.repeat_interleave(k, 0)[by_expert].split(counts)  # n D each
+    found = [expert(part) for expert, part in zip(experts, parts, strict=True) if len(part)]
+    rows = torch.cat([x[:0], *found])[by_expert.argsort()].unflatten(0, (len(x), k))  # N k D
+    rows = (rows * weights[..., None]).to(x.dtype)
+    y = rows[:, 0]
+    for j in range(1, k):
+        y = y + rows[:, j]
+    return y  # N D
+
+
+def dispatch_plain(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Expert]) -> Tensor:
+    """The same as `dispatch`, written as the equation: every expert on every token."""
+    y = torch.zeros_like(x)
+    for i, expert in enumerate(experts):
+        weight = torch.where(chosen == i, weights, 0).sum(-1, keepdim=True)  # N 1
+        y = y + (expert(x) * weight).to(x.dtype)
+    return y  # N D
+
+
+def best_groups(scores: Tensor, groups: int, kept_groups: int, best: int) -> Tensor:
+    """Scores [N X] at −∞ outside the `kept_groups` best of `groups` equal groups of experts.
+
+    A group is as good as the sum of its `best` highest scores.
+    """
+    if groups == kept_groups:
+        return scores
+    parts = scores.unflatten(-1, (groups, -1))  # N G X/G
+    value = parts.topk(best, -1).values.sum(-1)  # N G
+    kept = value.topk(kept_groups, -1).indices
+    dropped = torch.ones_like(value, dtype=torch.bool).scatter(-1, kept, False)
+    return parts.masked_fill(dropped[..., None], -math.inf).flatten(-2)  # N X
+
+
+def check_choice(
+    block: str, experts: int, top_k: int, groups: int = 1, kept_groups: int = 1, best: int = 1
+) -> None:
+    """Refuses a choice of `top_k` experts that can't be made among the kept groups."""
+    sizes = {"experts": experts, "top_k": top_k, "groups": groups, "kept_groups": kept_groups}
+    check_positive(block, **sizes)
+    if experts % groups or experts // groups < best:
+        raise SpecError(
+            f"{experts} experts don't form {groups} equal groups of at least {best}",
+            field=f"{block}.groups",
+        )
+    if kept_groups > groups:
+        raise SpecError(
+            f"{kept_groups} groups can't be kept of {groups}", field=f"{block}.kept_groups"
+        )
+    if top_k > experts // groups * kept_groups:
+        raise SpecError(
+            f"{top_k} experts can't be chosen among {experts // groups * kept_groups}",
+            field=f"{block}.top_k",
+        )

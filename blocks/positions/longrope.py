@@ -1,0 +1,44 @@
+"""LongRoPE: a searched factor for every channel, one set for short and one for long texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from blocks.errors import SpecError
+from blocks.positions.scaling import Scaling, frequencies
+
+__all__ = ["LongRoPEScaling"]
+
+
+@dataclass(frozen=True)
+class LongRoPEScaling(Scaling):
+    """ω / short_i within the trained length, ω / long_i beyond it, one factor a channel.
+
+    cos and sin are multiplied by short_magnitude or long_magnitude.
+    Ding et al., "LongRoPE", 2024, arXiv:2402.13753.
+    """
+
+    short: tuple[float, ...]
+    long: tuple[float, ...]
+    trained: int
+    short_magnitude: float = 1.0
+    long_magnitude: float = 1.0
+
+    @property
+    def switch(self) -> int:
+        return self.trained
+
+    def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, Tensor]:
+        for name, factors in (("short", self.short), ("long", self.long)):
+            if len(factors) != dims // 2:
+                raise SpecError(
+                    f"{len(factors)} factors for {dims // 2} rotated pairs of channels",
+                    field=f"LongRoPEScaling.{name}",
+                )
+        beyond = length > self.trained  # B 1
+        short, long = (torch.tensor(f, device=length.device) for f in (self.short, self.long))
+        magnitude = torch.where(beyond, self.long_magnitude, self.short_magnitude)
+        return frequencies(theta, dims, length.device) / torch.where(beyond, long, short), magnitude

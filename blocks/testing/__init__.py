@@ -1,0 +1,77 @@
+"""The battery: what every block promises, checked on any module, yours or ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from blocks.testing.general import GENERAL, check_build, check_compiled
+from blocks.testing.remembering import REMEMBERING, check_causal, check_padding
+from blocks.testing.subject import Shape, Subject
+
+__all__ = ["check_block"]
+
+
+def check_block(
+    module: nn.Module,
+    x: Tensor | Sequence[Tensor] | None = None,
+    *,
+    shape: Shape | Sequence[Shape] | None = None,
+    wide: bool = False,
+    causal: bool | None = None,
+    build: Callable[[], nn.Module] | None = None,
+    compile: bool = True,
+    fullgraph: bool = True,
+) -> None:
+    """Checks the promises that every block of the library keeps, on copies of `module`.
+
+    Shape and dtype in float32, bfloat16 and float64; gradients of inputs and parameters against
+    finite differences; the same numbers twice, for a row alone, in another order, for other
+    strides, after `deepcopy`, through `state_dict`, and compiled; the shape on the meta device.
+    Of a block that reads `step`, or a model that takes a mask: padding changes nothing. Of one
+    that remembers: prefill and decode in chunks equal one pass, and the state can be copied, its
+    rows selected, its newest tokens forgotten. What is no matter of rounding is compared in
+    float64, with disturbed parameters: zeros and ones hide errors.
+
+    Args:
+        module: the block; it is left as it is.
+        x: the input of `forward`, or a tuple of its inputs, each with the rows of a batch along
+            its first axis, at least two. By default [3 7 dim] where the module has a `dim`, and
+            tokens [3 7] where it has a `vocab`.
+        shape: of the output, or one for each of several; by default those of the inputs.
+        wide: the output may be in float32 although the input is in bfloat16.
+        causal: no output depends on a later token. By default that is claimed by a block that
+            remembers, unless one of its masks looks ahead.
+        build: makes the block again: then it is also checked that no memory is left
+            uninitialised, that a seed decides every number, and that the block built on the meta
+            device has the same tensors.
+        compile: check that torch.compile gives the same numbers, which takes most of the time.
+        fullgraph: compile as one graph, without a break.
+
+    Errors:
+        AssertionError: the promise that is broken, with the numbers.
+        SpecError: an input is needed, or has too few rows or tokens.
+
+    Example:
+        >>> from blocks import GQAttention
+        >>> from blocks.testing import check_block
+        >>> check_block(GQAttention(16, heads=4, kv_heads=2), compile=False)
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        subject = Subject.of(module, x, shape, wide)
+        for check in GENERAL:
+            check(subject)
+        if build is not None:
+            check_build(subject, build)
+        if subject.reads_padding:
+            check_padding(subject)
+        if subject.claims_causal if causal is None else causal:
+            check_causal(subject)
+            if subject.remembers:
+                for check in REMEMBERING:
+                    check(subject)
+        if compile:
+            check_compiled(subject, fullgraph)

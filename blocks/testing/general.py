@@ -1,0 +1,162 @@
+"""Promises of every block: numbers, gradients, copies, devices."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.gradcheck import GradcheckError
+from torch.func import functional_call
+
+from blocks.models.places import addresses
+from blocks.testing.subject import EXACT, Subject, Tensors, cast, disturb, run
+
+
+def check_shape_and_dtype(subject: Subject) -> None:
+    for dtype in (torch.float32, torch.bfloat16, torch.float64):
+        module, inputs = copy.deepcopy(subject.module).to(dtype), cast(subject.inputs, dtype)
+        known = any(t.is_floating_point() for t in (*inputs, *module.parameters()))
+        allowed = {dtype, torch.promote_types(dtype, torch.float32)} if subject.wide else {dtype}
+        out = run(module, inputs)
+        shapes = tuple(tuple(y.shape) for y in out)
+        assert shapes == subject.shapes, f"{subject.name}: gives {shapes}, not {subject.shapes}"
+        for y in (y for y in out if y.is_floating_point()):
+            assert not known or y.dtype in allowed, f"{subject.name}: {dtype} in, {y.dtype} out"
+            assert bool(y.isfinite().all()), f"{subject.name}: output is not finite in {dtype}"
+
+
+def check_gradients(subject: Subject) -> None:
+    module, inputs = subject.exact
+    named = {n: p for n, p in module.named_parameters() if p.is_floating_point()}
+    floats = [i for i, x in enumerate(inputs) if x.is_floating_point()]
+    leaves = [inputs[i].clone().requires_grad_() for i in floats]
+
+    def function(*given: Tensor) -> Tensors:
+        args = list(inputs)
+        for i, x in zip(floats, given, strict=False):
+            args[i] = x
+        parameters = dict(zip(named, given[len(floats) :], strict=True))
+        places = {f"module.{n}": p for n, p in parameters.items()}
+        out = functional_call(_Called(module), places, tuple(args))
+        return tuple(y for y in out if y.is_floating_point())
+
+    given = (*leaves, *named.values())
+    if not given:
+        return
+    try:
+        torch.autograd.gradcheck(function, given, fast_mode=True)
+    except GradcheckError as error:
+        raise AssertionError(
+            f"{subject.name}: gradients differ from finite differences: {error}"
+        ) from None
+
+
+class _Called(nn.Module):
+    """A module called the way `run` does, so that functional_call can exchange its parameters."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+
+    def forward(self, *inputs: Tensor) -> Tensors:
+        return run(self.module, inputs)
+
+
+def check_repeatable(subject: Subject) -> None:
+    module, inputs = copy.deepcopy(subject.module), subject.inputs
+    before = [x.clone() for x in inputs]
+    wanted = run(module, inputs)
+    subject.differs("the same input twice", run(module, inputs), wanted)
+    subject.differs("inputs are left as they are", inputs, tuple(before))
+    for training in (True, False):
+        module.train(training)
+        torch.manual_seed(1)
+        first = run(module, inputs)
+        torch.manual_seed(1)
+        subject.differs("the same seed twice", run(module, inputs), first)
+    strided = tuple(x.unsqueeze(-1).expand(*x.shape, 2)[..., 0] for x in inputs)
+    strided = tuple(x.transpose(0, -1).contiguous().transpose(0, -1) for x in strided)
+    module, inputs = subject.exact
+    promise = "an input with other strides"
+    subject.differs(promise, run(module, cast(strided, torch.float64)), run(module, inputs), EXACT)
+
+
+def check_rows(subject: Subject) -> None:
+    module, inputs = subject.exact
+    wanted = run(module, inputs)
+    for row in range(len(inputs[0])):
+        alone = run(module, [x[row : row + 1] for x in inputs])
+        promise = f"row {row} alone and in its batch"
+        subject.differs(promise, alone, tuple(y[row : row + 1] for y in wanted), EXACT)
+    order = torch.arange(len(inputs[0])).roll(1)
+    moved = run(module, [x[order] for x in inputs])
+    subject.differs("rows in another order", moved, tuple(y[order] for y in wanted), EXACT)
+
+
+def check_copies(subject: Subject) -> None:
+    module, inputs = subject.module, subject.inputs
+    wanted = run(module, inputs)
+    twin = copy.deepcopy(module)
+    subject.differs("deepcopy", run(twin, inputs), wanted)
+    disturb(twin)
+    subject.differs("a copy that changes leaves the first alone", run(module, inputs), wanted)
+    emptied = copy.deepcopy(module)
+    with torch.no_grad():
+        for tensor in (*emptied.parameters(), *emptied.buffers()):
+            tensor.fill_(torch.nan if tensor.is_floating_point() else 0)
+    emptied.load_state_dict(module.state_dict())
+    subject.differs("state_dict holds all there is to know", run(emptied, inputs), wanted)
+
+
+def check_meta(subject: Subject) -> None:
+    module = copy.deepcopy(subject.module).to("meta")
+    shapes = tuple(tuple(y.shape) for y in run(module, [x.to("meta") for x in subject.inputs]))
+    assert shapes == subject.shapes, f"{subject.name}: on meta {shapes}, not {subject.shapes}"
+
+
+def check_build(subject: Subject, build: Callable[[], nn.Module]) -> None:
+    """One build is like another, on any device, and leaves nothing uninitialised."""
+    filling = torch.utils.deterministic.fill_uninitialized_memory
+    strict = torch.are_deterministic_algorithms_enabled()
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        torch.utils.deterministic.fill_uninitialized_memory = True  # with NaN
+        torch.manual_seed(2)
+        first = addresses(build())
+    finally:
+        torch.use_deterministic_algorithms(strict)
+        torch.utils.deterministic.fill_uninitialized_memory = filling
+    torch.manual_seed(2)
+    second = addresses(build())
+    for place, tensor in first.items():
+        assert bool(tensor.isfinite().all()), f"{subject.name}: {place} is not initialised"
+        same = torch.equal(tensor, second[place])
+        assert same, f"{subject.name}: {place} is another after the same seed"
+    with torch.device("meta"):
+        on_meta = addresses(build())
+    wanted = {place: (tuple(t.shape), t.dtype) for place, t in first.items()}
+    found = {place: (tuple(t.shape), t.dtype) for place, t in on_meta.items()}
+    assert found == wanted, f"{subject.name}: on meta it has {found}, not {wanted}"
+    real = [place for place, t in on_meta.items() if not t.is_meta]
+    assert not real, f"{subject.name}: {real} are not on the device it was built on"
+
+
+def check_compiled(subject: Subject, fullgraph: bool) -> None:
+    torch.compiler.reset()
+    compiled = torch.compile(_Called(subject.module), backend="aot_eager", fullgraph=fullgraph)
+    with torch.no_grad():
+        found, wanted = compiled(*subject.inputs), run(subject.module, subject.inputs)
+    subject.differs("compiled and eager", found, wanted)
+    torch.compiler.reset()
+
+
+GENERAL = (
+    check_shape_and_dtype,
+    check_gradients,
+    check_repeatable,
+    check_rows,
+    check_copies,
+    check_meta,
+)

@@ -1,0 +1,131 @@
+"""Writes the pages that follow from the code: one a block, one a family, the reference, the nav.
+
+They are files on disk because not every builder of the site keeps pages that a plugin makes.
+`--check` writes nothing and fails where a page is stale.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+
+from index import BLOCK_FOLDERS, ROOT, Public, is_block, public
+
+BEGIN, END = "  # written by `make index`: begin\n", "  # written by `make index`: end\n"
+
+
+def families(package: Path) -> dict[str, Path]:
+    """Each family's file, by the `model_type` it is found by."""
+    files = sorted((package / "families").glob("*.py"))
+    return {path.stem: path for path in files if not path.stem.startswith("_")}
+
+
+def _identifiers(node: ast.AST) -> set[str]:
+    names = {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+    return names | {part.attr for part in ast.walk(node) if isinstance(part, ast.Attribute)}
+
+
+def helpers(package: Path) -> dict[str, set[str]]:
+    """What each function that families share is written with."""
+    trees = [ast.parse(p.read_text("utf-8")) for p in (package / "families").glob("_*.py")]
+    named = [node for tree in trees for node in tree.body if hasattr(node, "name")]
+    return {node.name: _identifiers(node) for node in named}  # type: ignore[attr-defined]  # filtered above
+
+
+def mentioned(path: Path, shared: dict[str, set[str]]) -> set[str]:
+    """The identifiers of a family's file and of the shared functions it calls."""
+    found, new = set(), _identifiers(ast.parse(path.read_text("utf-8")))
+    while new:
+        found |= new
+        new = set().union(*(shared.get(name, set()) for name in new)) - found
+    return found
+
+
+def _links(names: Iterable[str], folder: str) -> str:
+    return ", ".join(f"[{name}](../{folder}/{name}.md)" for name in names)
+
+
+def block_page(item: Public, used_by: list[str]) -> str:
+    use = f"## Families that use it\n\n{_links(used_by, 'families')}\n" if used_by else ""
+    directive = f"::: {item.module}.{item.name}\n    options:\n      heading_level: 1\n"
+    return f"{directive}\n{use}".rstrip() + "\n"
+
+
+def family_page(name: str, uses: list[str]) -> str:
+    use = f"## Blocks it is made of\n\n{_links(uses, 'blocks')}\n" if uses else ""
+    options = "    options:\n      heading_level: 1\n      members: false\n"
+    return f"::: blocks.families.{name}\n{options}\n{use}".rstrip() + "\n"
+
+
+def reference_page(items: list[Public]) -> str:
+    text = "# Reference\n\nEvery public name that is not a block, by the module it lives in.\n"
+    items = sorted(items, key=lambda item: (item.module, item.name))
+    for module, group in groupby(items, lambda item: item.module):
+        text += f"\n## {module}\n"
+        for item in group:
+            text += f"\n::: {module}.{item.name}\n"
+    return text
+
+
+def nav(items: list[Public], names: Iterable[str]) -> str:
+    lines = ["  - Blocks:\n"]
+    for folder in BLOCK_FOLDERS:
+        inside = [item.name for item in items if item.module.split(".")[1] == folder]
+        lines += [f"      - {folder}:\n"] if inside else []
+        lines += [f"          - {name}: blocks/{name}.md\n" for name in inside]
+    family_lines = [f"      - {name}: families/{name}.md\n" for name in names]
+    return "".join(lines + (["  - Families:\n", *family_lines] if family_lines else []))
+
+
+def pages(root: Path = ROOT) -> dict[Path, str]:
+    """The text of every written page, and of mkdocs.yml with its nav in step."""
+    docs, names = root / "docs", public(root / "blocks")
+    blocks = [item for item in names.values() if is_block(item)]
+    shared, uses = helpers(root / "blocks"), {}
+    for family, path in families(root / "blocks").items():
+        names_there = mentioned(path, shared)
+        uses[family] = [block.name for block in blocks if block.name in names_there]
+    out = {docs / "reference.md": reference_page([i for i in names.values() if not is_block(i)])}
+    for item in blocks:
+        used_by = [family for family in uses if item.name in uses[family]]
+        out[docs / "blocks" / f"{item.name}.md"] = block_page(item, used_by)
+    for family in uses:
+        out[docs / "families" / f"{family}.md"] = family_page(family, uses[family])
+    config = (root / "mkdocs.yml").read_text(encoding="utf-8")
+    before, _, rest = config.partition(BEGIN)
+    after = rest.partition(END)[2]
+    out[root / "mkdocs.yml"] = before + BEGIN + nav(blocks, uses) + END + after
+    return out
+
+
+def stale(out: dict[Path, str], root: Path = ROOT) -> Iterator[Path]:
+    """What must be written anew, and what no longer has a reason to be there."""
+    for path, text in out.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            yield path
+    for folder in ("blocks", "families"):
+        yield from (p for p in sorted((root / "docs" / folder).glob("*.md")) if p not in out)
+
+
+def main(arguments: list[str]) -> int:
+    out = pages()
+    changed = list(stale(out))
+    if "--check" in arguments:
+        for path in changed:
+            print(f"{path.relative_to(ROOT)} is stale: run `make index`", file=sys.stderr)
+        return 1 if changed else 0
+    for path in changed:
+        if path in out:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(out[path], encoding="utf-8")
+        else:
+            path.unlink()
+    print(f"{len(changed)} pages written or removed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
