@@ -26,18 +26,15 @@ class GQAttention(nn.Module):
 
         y_h = softmax(q_h k_{g(h)}ᵀ · scale) v_{g(h)},        output = W_out [y_1 … y_H]
 
-    Multi-head attention (Vaswani et al., 2017, arXiv:1706.03762) has kv_heads = heads, multi-query
-    (Shazeer, 2019, arXiv:1911.02150) kv_heads = 1, the rest is Ainslie et al., 2023,
-    arXiv:2305.13245. What else differs between models is a part of it.
+    Multi-head attention (Vaswani, 2017, arXiv:1706.03762) has kv_heads = heads, multi-query (Shazeer,
+    2019, arXiv:1911.02150) kv_heads = 1, the rest is Ainslie et al., 2023, arXiv:2305.13245.
 
     Args:
         dim: width D of the input and output.
         heads: query heads H.
         kv_heads: key/value heads K, a divisor of H; H by default.
-        head_dim: width E of a head; D / H by default.
-        value_dim: width of a value head; E by default.
-        bias: biases on the query, key and value projections.
-        key_bias: overrides `bias` for the keys.
+        head_dim, value_dim: width E of a head, D / H by default, and of its values, E by default.
+        bias: biases on the query, key and value projections; `key_bias` overrides it for keys.
         out_bias: a bias on the output projection.
         qk: what happens to queries and keys before the scores, in order: `RoPE`, `QKNorm`.
             Sizes (head_dim, heads, kv_heads), forward (q, k, step) -> (q, k).
@@ -46,7 +43,7 @@ class GQAttention(nn.Module):
         mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
         scale: what scores are multiplied with; 1/√E by default.
         sinks: a learnt score a head for a key without a value (Xiao, 2023, arXiv:2309.17453).
-        dropout: rate at which attention weights are dropped in training.
+        dropout: rate of dropped weights in training.
 
     Shapes: x [B T D] -> [B T D]. B batch, T tokens, S tokens seen.
 
@@ -84,7 +81,7 @@ class GQAttention(nn.Module):
         check_positive("GQAttention", scale=scale, value_dim=value_dim)
         check_rate("GQAttention", dropout=dropout)
         e = check_heads("GQAttention", dim, heads, kv_heads, head_dim)
-        v = e if value_dim is None else value_dim
+        v = value_dim or e
         self.dim, self.heads, self.kv_heads = dim, heads, kv_heads
         self.head_dim, self.value_dim = e, v
         self.mask, self.scale, self.dropout = mask, scale, dropout

@@ -14,10 +14,10 @@ __all__ = ["Both", "Causal", "Chunk", "Full", "Mask", "Prefix", "Window"]
 
 @dataclass(frozen=True)
 class Mask:
-    """A predicate over (query position, key position), both int tensors that broadcast.
+    """A predicate over (query position, key position), int tensors that broadcast.
 
-    `reach` is how many keys back a query can look, itself included; None where there is no bound.
-    `a & b` lets through what both let through.
+    `reach` is how many keys back a query can look, itself included; None: no bound. `a & b` is
+    what both let through.
     """
 
     def __post_init__(self) -> None:
@@ -44,10 +44,8 @@ class Causal(Mask):
     Example:
         >>> import torch
         >>> from blocks import Causal
-        >>> p = torch.arange(2)
-        >>> Causal()(p[:, None], p).int()
-        tensor([[1, 0],
-                [1, 1]], dtype=torch.int32)
+        >>> Causal()(torch.tensor(1), torch.arange(3))
+        tensor([ True,  True, False])
     """
 
     def __call__(self, q: Tensor, k: Tensor) -> Tensor:
@@ -66,13 +64,11 @@ class Full(Mask):
 class Window(Mask):
     """A token sees itself and the size − 1 tokens before: q − size < k ≤ q.
 
-    Beltagy et al., "Longformer", 2020, arXiv:2004.05150; Jiang et al., "Mistral 7B", 2023,
-    arXiv:2310.06825.
+    Beltagy et al., 2020, arXiv:2004.05150; Jiang et al., "Mistral 7B", 2023, arXiv:2310.06825.
 
     Example:
-        >>> import torch
-        >>> from blocks import Window
-        >>> bool(Window(2)(torch.tensor(5), torch.tensor(3)))
+        >>> import blocks, torch
+        >>> bool(blocks.Window(2)(torch.tensor(5), torch.tensor(3)))
         False
     """
 
@@ -122,5 +118,4 @@ class Both(Mask):
 
     @property
     def reach(self) -> int | None:
-        known = [mask.reach for mask in (self.first, self.second) if mask.reach is not None]
-        return min(known, default=None)
+        return min(filter(None, (self.first.reach, self.second.reach)), default=None)

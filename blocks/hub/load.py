@@ -96,6 +96,8 @@ def from_pretrained(
     )
     outline = read_outline(source, blocks)
     checkpoint = open_checkpoint(source)
+    for note in checkpoint.notes:
+        warnings.warn(note, stacklevel=2)
     if verify:
         verify_files([source.need("config.json"), *checkpoint.files])
     _check_depth(outline, checkpoint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -53,7 +54,7 @@ def save_pretrained(
         "architectures": [spec.func.__name__],
         "library_name": "blocks",
         "blocks_version": __version__,
-        "provenance": getattr(model, "provenance", Provenance()).to_json(),
+        "provenance": _told(getattr(model, "provenance", Provenance())),
         "spec": to_json(spec),
     }
     parts = {
@@ -66,6 +67,14 @@ def save_pretrained(
         write_json(fresh / "config.json", data)
         write_generation(model, fresh)
         write_json(fresh / CHECKSUMS, folder_checksums(fresh))
+
+
+def _told(provenance: Provenance) -> dict[str, Any]:
+    """The provenance without the path of a folder, which concerns nobody else."""
+    data = provenance.to_json()
+    if provenance.source and provenance.commit is None:
+        data["source"] = Path(provenance.source).name
+    return data
 
 
 def spec_of(model: Any) -> Spec:

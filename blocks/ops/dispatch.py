@@ -32,9 +32,10 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
         return dispatch_plain(x, weights, chosen, experts)  # no choices to look at
     if torch.compiler.is_compiling():
         # Every call has parts of other sizes, and a graph for each would be compiled in vain.
-        return torch.compiler.disable(dispatch)(x, weights, chosen, experts)
+        uncompiled: Callable[..., Tensor] = torch.compiler.disable(dispatch)
+        return uncompiled(x, weights, chosen, experts)
     experts, k = list(experts), chosen.shape[1]
-    chosen, order = chosen.sort(-1)
+    order = chosen.argsort(-1)
     weights = weights.gather(-1, order)  # N k
     by_expert = chosen.flatten().argsort(stable=True)  # N·k
     counts = chosen.flatten().bincount(minlength=len(experts)).tolist()
