@@ -26,8 +26,8 @@ class GQAttention(nn.Module):
 
         y_h = softmax(q_h k_{g(h)}ᵀ · scale) v_{g(h)},        output = W_out [y_1 … y_H]
 
-    Multi-head attention (Vaswani, 2017, arXiv:1706.03762) has kv_heads = heads, multi-query (Shazeer,
-    2019, arXiv:1911.02150) kv_heads = 1, the rest is Ainslie et al., 2023, arXiv:2305.13245.
+    Multi-head attention (Vaswani, 2017, arXiv:1706.03762) has kv_heads = heads, multi-query
+    (Shazeer, 2019, arXiv:1911.02150) 1; between them: Ainslie et al., 2023, arXiv:2305.13245.
 
     Args:
         dim: width D of the input and output.

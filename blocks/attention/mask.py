@@ -1,4 +1,4 @@
-"""Masks: which key position a query position may see, as values that print, compare and save."""
+"""Masks: which key a query may see, as values that print, compare and save."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Mask:
                 raise SpecError(f"must be at least 1, not {value}", field=name)
 
     def __call__(self, q: Tensor, k: Tensor) -> Tensor:
-        raise TypeError("Mask is the family; use Causal, Full, Window, Chunk or Prefix")
+        raise TypeError("Mask is the family; use Causal, Full, Window ...")
 
     @property
     def reach(self) -> int | None:
@@ -42,9 +42,8 @@ class Causal(Mask):
     """A token sees itself and what came before: k ≤ q.
 
     Example:
-        >>> import torch
-        >>> from blocks import Causal
-        >>> Causal()(torch.tensor(1), torch.arange(3))
+        >>> import blocks, torch
+        >>> blocks.Causal()(torch.tensor(1), torch.arange(3))
         tensor([ True,  True, False])
     """
 

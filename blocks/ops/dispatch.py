@@ -35,7 +35,7 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
         uncompiled: Callable[..., Tensor] = torch.compiler.disable(dispatch)
         return uncompiled(x, weights, chosen, experts)
     experts, k = list(experts), chosen.shape[1]
-    order = chosen.argsort(-1)
+    chosen, order = chosen.sort(-1)
     weights = weights.gather(-1, order)  # N k
     by_expert = chosen.flatten().argsort(stable=True)  # N·k
     counts = chosen.flatten().bincount(minlength=len(experts)).tolist()
@@ -66,7 +66,7 @@ def best_groups(scores: Tensor, groups: int, kept_groups: int, best: int) -> Ten
     if groups == kept_groups:
         return scores
     parts = scores.unflatten(-1, (groups, -1))  # N G X/G
-    value = parts.topk(best, -1).values.sum(-1)  # N G
+    value = parts.topk(1, -1).values.sum(-1)  # N G
     kept = value.topk(kept_groups, -1).indices
     dropped = torch.ones_like(value, dtype=torch.bool).scatter(-1, kept, False)
     return parts.masked_fill(dropped[..., None], -math.inf).flatten(-2)  # N X

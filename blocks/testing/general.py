@@ -11,6 +11,7 @@ from torch.autograd.gradcheck import GradcheckError
 from torch.func import functional_call
 
 from blocks.models.places import addresses
+from blocks.ops.wants import wants
 from blocks.testing.subject import EXACT, Subject, Tensors, cast, disturb, run
 
 
@@ -59,9 +60,10 @@ class _Called(nn.Module):
     def __init__(self, module: nn.Module):
         super().__init__()
         self.module = module
+        self.names = wants(module)
 
     def forward(self, *inputs: Tensor) -> Tensors:
-        return run(self.module, inputs)
+        return run(self.module, inputs, names=self.names)
 
 
 def check_repeatable(subject: Subject) -> None:

@@ -89,9 +89,14 @@ class Subject:
                 )
 
 
-def run(module: nn.Module, inputs: Sequence[Tensor], mask: Tensor | None = None) -> Tensors:
+def run(
+    module: nn.Module,
+    inputs: Sequence[Tensor],
+    mask: Tensor | None = None,
+    names: frozenset[str] | None = None,
+) -> Tensors:
     """One call of a block or model, given the step it asks for; mask [B T], True where real."""
-    names = wants(module)
+    names = wants(module) if names is None else names
     if "mask" in names:
         out = module(*inputs, mask=mask)
     elif "step" in names:
