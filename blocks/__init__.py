@@ -13,6 +13,7 @@ from blocks._version import __version__ as __version__
 
 if TYPE_CHECKING:
     __all__: list[str]
+    from blocks import testing as testing
     from blocks.attention.gq import GQAttention as GQAttention
     from blocks.attention.mask import Both as Both
     from blocks.attention.mask import Causal as Causal
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from blocks.heads.language import LMHead as LMHead
     from blocks.hub.detokenize import Detokenizer as Detokenizer
     from blocks.hub.family import Family as Family
+    from blocks.hub.inspection import inspect as inspect
     from blocks.hub.keys import Join as Join
     from blocks.hub.keys import Keys as Keys
     from blocks.hub.keys import Rename as Rename
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from blocks.hub.provenance import Provenance as Provenance
     from blocks.hub.publish import push_to_hub as push_to_hub
     from blocks.hub.reference import export as export
+    from blocks.hub.report import Inspection as Inspection
+    from blocks.hub.report import Landing as Landing
     from blocks.hub.save import save_pretrained as save_pretrained
     from blocks.hub.tokenizer import Tokenizer as Tokenizer
     from blocks.mlp.activations import Activation as Activation
@@ -87,13 +91,16 @@ if TYPE_CHECKING:
     from blocks.state import Content as Content
     from blocks.state import State as State
     from blocks.step import Step as Step
+    from blocks.surgery.tree import Explanation as Explanation
+    from blocks.surgery.tree import Part as Part
+    from blocks.surgery.tree import explain as explain
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
     from blocks.written import from_json as from_json
     from blocks.written import to_json as to_json
 else:
-    _SUBMODULES = ()
+    _SUBMODULES = ('testing',)
     _HOME = {
         "ALiBi": "blocks.positions.alibi",
         "Activation": "blocks.mlp.activations",
@@ -109,17 +116,20 @@ else:
         "Content": "blocks.state",
         "Detokenizer": "blocks.hub.detokenize",
         "DynamicScaling": "blocks.positions.scaling",
+        "Explanation": "blocks.surgery.tree",
         "Family": "blocks.hub.family",
         "Full": "blocks.attention.mask",
         "GQAttention": "blocks.attention.gq",
         "GatedMLP": "blocks.mlp.gated",
         "GenerationError": "blocks.errors",
         "HubError": "blocks.errors",
+        "Inspection": "blocks.hub.report",
         "Join": "blocks.hub.keys",
         "KVRing": "blocks.attention.ring",
         "KVState": "blocks.attention.memory",
         "Keys": "blocks.hub.keys",
         "LMHead": "blocks.heads.language",
+        "Landing": "blocks.hub.report",
         "LayerNorm": "blocks.norm.layer",
         "LearnedPositions": "blocks.positions.learned",
         "LinearScaling": "blocks.positions.scaling",
@@ -129,6 +139,7 @@ else:
         "Mask": "blocks.attention.mask",
         "MoE": "blocks.moe.moe",
         "Parallel": "blocks.wiring.parallel",
+        "Part": "blocks.surgery.tree",
         "Prefix": "blocks.attention.mask",
         "Provenance": "blocks.hub.provenance",
         "QKNorm": "blocks.norm.qk",
@@ -161,11 +172,13 @@ else:
         "activation": "blocks.mlp.activations",
         "addresses": "blocks.models.places",
         "at": "blocks.edit",
+        "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
         "find": "blocks.models.places",
         "from_json": "blocks.written",
         "from_pretrained": "blocks.hub.load",
         "generate": "blocks.generation.loop",
+        "inspect": "blocks.hub.inspection",
         "packaged": "blocks.hub.package",
         "push_to_hub": "blocks.hub.publish",
         "replace": "blocks.edit",

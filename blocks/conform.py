@@ -6,6 +6,7 @@ import collections.abc
 import dataclasses
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Literal, Union, get_args, get_origin
 
 from blocks.errors import SpecError
@@ -90,8 +91,10 @@ def conform(value: Any, annotation: Any, slot: Callable[[Any], Any] = lambda val
         if callable(value):
             return slot(value)
     elif annotation is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+        # NaN is not even equal to itself: no two Specs that hold it would be.
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+            with suppress(OverflowError):
+                return float(value)
     elif annotation is int:
         if isinstance(value, int) and not isinstance(value, bool):
             return int(value)

@@ -128,6 +128,8 @@ def rewrite(spec: Spec[Any], where: str | type, new: Any) -> Spec[Any]:
                 changes.setdefault(option, {})[key] = after
         return replace(part, **_edited(part, changes)) if changes else part
 
+    if not (new is None or callable(new)):
+        raise SpecError(f"new is a Spec, a class, a function or None, not {new!r}", field="new")
     if not isinstance(where, str | type):
         raise SpecError(f"where is a block class or an address, not {where!r}", field="where")
     result = visit(spec, "")

@@ -115,6 +115,9 @@ else:
         def __setattr__(self, name, value):
             raise SpecError("a Spec can't be changed", field=name, hint="use blocks.replace")
 
+        def __delattr__(self, name):
+            raise SpecError("a Spec can't be changed", field=name, hint="use blocks.replace")
+
         def __eq__(self, other):
             if not isinstance(other, Spec):
                 return NotImplemented

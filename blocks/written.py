@@ -65,6 +65,8 @@ def _plain(value: Any) -> Any:
         return {"float": str(value)}
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if callable(value):
+        _name(value)  # says why not
     raise SpecError(f"{value!r} can't be written as JSON")
 
 
@@ -89,7 +91,7 @@ def from_json(data: Mapping[str, Any], blocks: Iterable[type] = ()) -> Spec[Any]
 def _resolve(name: Any, own: Mapping[str, type], wanted: Callable[[Any], bool]) -> Any:
     if not isinstance(name, str):
         raise SpecError(f"a block's name is a string, not {name!r}", field="block")
-    if name in own:
+    if name in own and wanted(own[name]):
         return own[name]
     kind = _public(name)
     if isinstance(kind, type) and wanted(kind):
@@ -129,4 +131,7 @@ def _read(data: Any, own: Mapping[str, type], depth: int) -> Any:
     unknown = set(read) - {f.name for f in dataclasses.fields(kind)}
     if unknown:
         raise SpecError(f"{kind.__name__} has no field {sorted(unknown)[0]!r}", field="value")
-    return kind(**read)
+    try:
+        return kind(**read)
+    except TypeError:
+        raise SpecError(f"{kind.__name__} needs more than {sorted(read)}", field="value") from None

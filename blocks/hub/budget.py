@@ -29,17 +29,16 @@ class Budget:
         self._text = 16 * self._longest + 4 * given * messages
         self._steps = 200_000 + 1_000 * messages
         self._looks = 0
-        self._until = (
-            thread_time() + 0.5 + given / MIB
-        )  # processor time: a busy machine is no fault
+        # Processor time, not the clock's: a busy machine is no fault of the template.
+        self._until = thread_time() + 0.5 + given / MIB
 
     def step(self) -> None:
         self._steps -= 1
         if self._steps < 0:
             raise TemplateError("the template takes too many steps")
-        self._look_at_the_clock()
+        self._be_in_time()
 
-    def _look_at_the_clock(self) -> None:
+    def _be_in_time(self) -> None:
         self._looks += 1
         if self._looks % 8 == 0 and thread_time() > self._until:
             raise TemplateError("the template takes too much time")
@@ -64,7 +63,7 @@ class Budget:
             elif isinstance(value, int):
                 self.admit(inf if value.bit_length() > INTEGER_BITS else 0)
             elif isinstance(value, (list, tuple, set, frozenset, range, Mapping)):
-                self._look_at_the_clock()
+                self._be_in_time()
                 weight += 8 * len(value)
                 if isinstance(value, Mapping):
                     inside = chain(value, value.values())

@@ -17,6 +17,7 @@ __all__: list[str] = []
 
 _TEMPLATE_CHARACTERS = 64 << 10
 _REASONING = ("reasoning_content", "thinking", "reasoning")
+_SCALARS = {str: str.__str__, int: int.__int__, float: float.__float__}  # of a subclass, its base
 _EXAMPLE = '[{"role": "user", "content": "Hello"}]'
 
 
@@ -98,11 +99,9 @@ def plain(value: Any, depth: int = 64) -> Any:
         raise TokenizerError("data given to a chat template are nested too deeply")
     if value is None or isinstance(value, bool):
         return value
-    for kind in (str, int, float):
+    for kind, base in _SCALARS.items():
         if isinstance(value, kind):
-            return (
-                kind(value) if type(value) is kind else getattr(kind, f"__{kind.__name__}__")(value)
-            )
+            return base(value)
     if isinstance(value, Mapping):
         return {plain(k, depth - 1): plain(v, depth - 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

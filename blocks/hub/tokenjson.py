@@ -34,6 +34,8 @@ class TokenJson:
         with guarded("setting up the tokenizer", file=file):
             backend.no_truncation()
             backend.no_padding()
+            if getattr(backend.model, "dropout", None) is not None:
+                backend.model.dropout = None  # for training; it makes ids random
             for token in sorted(added, key=lambda token: token.id or 0):
                 self._declare(token, file)
             tokens = backend.get_added_tokens_decoder()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive
+from blocks.ops.check import check_number, check_positive
 
 __all__ = ["RMSNorm"]
 
@@ -46,6 +46,7 @@ class RMSNorm(nn.Module):
     ):
         super().__init__()
         check_positive("RMSNorm", dim=dim, eps=eps)
+        check_number("RMSNorm", offset=offset)
         self.dim, self.eps, self.offset, self.cast = dim, eps, offset, cast
         self.weight = nn.Parameter(torch.empty(dim)) if weight else None
         self.reset_parameters()

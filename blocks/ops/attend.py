@@ -62,7 +62,7 @@ def attend(
         mask = mask.to(q.dtype)
     b, h, t, e = q.shape
     groups = k.shape[1]
-    if t == 1 and h > groups and (mask is None or mask.shape[-3] == 1):
+    if t == 1 and h > groups and (mask is None or mask.dim() < 3 or mask.shape[-3] == 1):
         # One query: its heads of a group become the queries of one head, which kernels like.
         folded = q.reshape(b, groups, h // groups, e)
         y = F.scaled_dot_product_attention(folded, k, v, mask, dropout, scale=scale)

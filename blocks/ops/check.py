@@ -35,6 +35,13 @@ def check_rate(block: str, **rates: float) -> None:
             raise SpecError(f"{name} must be in [0, 1), not {value}", field=f"{block}.{name}")
 
 
+def check_number(block: str, **values: float) -> None:
+    """Refuses NaN and infinity."""
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise SpecError(f"{name} must be a finite number, not {value}", field=f"{block}.{name}")
+
+
 def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int | None) -> int:
     """The width of a head, or an error that says which of the four sizes doesn't fit."""
     check_positive(block, dim=dim, heads=heads, kv_heads=kv_heads, head_dim=head_dim)

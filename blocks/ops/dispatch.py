@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -32,7 +33,7 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
         return dispatch_plain(x, weights, chosen, experts)  # no choices to look at
     if torch.compiler.is_compiling():
         # Every call has parts of other sizes, and a graph for each would be compiled in vain.
-        uncompiled: Callable[..., Tensor] = torch.compiler.disable(dispatch)
+        uncompiled: Any = torch.compiler.disable(dispatch)
         return uncompiled(x, weights, chosen, experts)
     experts, k = list(experts), chosen.shape[1]
     chosen, order = chosen.sort(-1)
@@ -66,7 +67,7 @@ def best_groups(scores: Tensor, groups: int, kept_groups: int, best: int) -> Ten
     if groups == kept_groups:
         return scores
     parts = scores.unflatten(-1, (groups, -1))  # N G X/G
-    value = parts.topk(1, -1).values.sum(-1)  # N G
+    value = parts.topk(best, -1).values.sum(-1)  # N G
     kept = value.topk(kept_groups, -1).indices
     dropped = torch.ones_like(value, dtype=torch.bool).scatter(-1, kept, False)
     return parts.masked_fill(dropped[..., None], -math.inf).flatten(-2)  # N X

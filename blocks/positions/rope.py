@@ -35,7 +35,8 @@ class RoPE(nn.Module):
     Shapes: q [B H T E], k [B K T E] -> the same. R = head_dim · rotated channels turn.
 
     Errors:
-        SpecError: theta or rotated out of range, or an odd number of channels to turn.
+        SpecError: theta or rotated out of range, an odd number of channels to turn, or heads of
+            another width.
 
     Example:
         >>> import torch
@@ -67,9 +68,15 @@ class RoPE(nn.Module):
                 field="RoPE.rotated",
                 hint="an even number of channels turns",
             )
+        self.head_dim = head_dim
         self.theta, self.pairing, self.scaling = theta, pairing, scaling
 
     def forward(self, q: Tensor, k: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        if q.shape[-1] != self.head_dim or k.shape[-1] != self.head_dim:
+            raise SpecError(
+                f"heads are {q.shape[-1]} and {k.shape[-1]} wide, not {self.head_dim}",
+                field="RoPE.head_dim",
+            )
         key = (RoPE, self.theta, self.dims, self.scaling, "positions", "length", q.dtype)
         table = step.once(key, lambda: self._make_table(step.positions, step.length, q.dtype))
         return self._turned(q, table), self._turned(k, table)

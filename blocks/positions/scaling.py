@@ -36,7 +36,8 @@ class Scaling:
         for name, value in vars(self).items():
             parts = value if isinstance(value, tuple) else (value,)
             for part in parts:
-                if isinstance(part, int | float) and not 0 < part < math.inf:
+                number = isinstance(part, int | float) and not isinstance(part, bool)
+                if number and not 0 < part < math.inf:
                     raise SpecError(f"must be above zero, not {part}", field=name)
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float | Tensor]:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.errors import GenerationError, SpecError
+from blocks.ops.wants import wants
 from blocks.state import State
 from blocks.testing.subject import EXACT, Subject, proceed, run, token_axis
 
@@ -27,6 +28,7 @@ def check_padding(subject: Subject) -> None:
 def check_causal(subject: Subject) -> None:
     """The gradient of every output to every later input is exactly zero."""
     module, (x, *rest) = subject.exact
+    module.requires_grad_(False)
     axis = token_axis(x)
     for t in range(x.shape[axis] - 1):
         later = torch.arange(t + 1, x.shape[axis])
@@ -100,6 +102,8 @@ REMEMBERING = (check_chunks, check_ragged, check_state)
 
 
 def _state(module: nn.Module, batch: int, room: int | None) -> State:
+    if "mask" in wants(module):  # a model makes its own
+        return module.init_state(batch, room, torch.float64)  # pyright: ignore[reportCallIssue]
     return State.of(module, batch, room, torch.float64)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blocks.ops.check import check_rate
+from blocks.ops.check import check_number, check_rate
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot
 from blocks.state import content_of
@@ -59,6 +59,7 @@ class Residual(nn.Module):
     ):
         super().__init__()
         check_rate("Residual", dropout=dropout)
+        check_number("Residual", scale=scale)
         self.norm_in = norm_in(dim) if norm_in else None
         self.inner = inner(dim)
         self.norm_out = norm_out(dim) if norm_out else None

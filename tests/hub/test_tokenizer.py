@@ -1,158 +1,21 @@
-"""Tokenizers: the ids and texts of the reference, streaming, saving, and bad input."""
+"""Tokenizers: the ids and texts of the reference, and bad input."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tokenizers
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
-from tokenizers import trainers as train
+from tokenizers import decoders
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from blocks.errors import HubError, TokenizerError
+from blocks.errors import TokenizerError
 from blocks.hub.detokenize import Detokenizer
 from blocks.hub.tokenizer import Tokenizer
+from tests.hub.trained import KINDS, TEXTS, WORDS, byte_level, gpt2, pair, save, words
 
 PHI = Path(__file__).parents[3] / "shared" / "data" / "hub" / "phi-3-mini"
-WORDS = "the quick brown fox's jumps over a lazy dog, while seven (7) wizards don't box it up."
-TEXTS = [
-    "",
-    " ",
-    "  two  leading and  inner ",
-    "The quick brown fox don't stop . now !",
-    "你好，世界 😀👩‍👩‍👧 e\u0301 नमस्ते",
-    "tabs\tand\nlines\r\n\n",
-    "<s>special</s> in <|user|> text<s>",
-    "a\ufffd\ufffd\u200b\u00a0b \x00",
-    "🏳️‍🌈" * 5,
-]
-
-
-def trained(model: Any, trainer: Any, *, start: Any = None) -> tokenizers.Tokenizer:
-    backend = tokenizers.Tokenizer(model)
-    backend.pre_tokenizer = start or pre_tokenizers.Whitespace()
-    backend.train_from_iterator([WORDS] * 3, trainer)
-    return backend
-
-
-def byte_level() -> tokenizers.Tokenizer:
-    backend = trained(
-        models.BPE(),
-        train.BpeTrainer(
-            vocab_size=330,
-            special_tokens=["<s>", "</s>", "<|user|>"],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-        start=pre_tokenizers.ByteLevel(add_prefix_space=False),
-    )
-    backend.decoder = decoders.ByteLevel()
-    backend.post_processor = processors.TemplateProcessing(
-        single="<s> $A", special_tokens=[("<s>", 0)]
-    )
-    # The second is a letter of the byte alphabet, and decodes as that byte.
-    backend.add_tokens([AddedToken("<|plain one|>", rstrip=True), AddedToken("é")])
-    return backend
-
-
-def word_piece() -> tokenizers.Tokenizer:
-    backend = trained(
-        models.WordPiece(unk_token="[UNK]"),
-        train.WordPieceTrainer(
-            vocab_size=120, special_tokens=["[UNK]", "[CLS]", "[SEP]"], show_progress=False
-        ),
-    )
-    backend.normalizer = normalizers.Lowercase()
-    backend.decoder = decoders.WordPiece()
-    backend.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
-    )
-    return backend
-
-
-def byte_fallback() -> tokenizers.Tokenizer:
-    pieces = [f"<0x{b:02X}>" for b in range(256)]
-    pieces += ["<unk>", "<s>", "▁", "▁▁", *"abcdefghijklmnopqrstuvwxyz", "▁th", "th"]
-    vocab = {piece: id for id, piece in enumerate(pieces)}
-    backend = tokenizers.Tokenizer(
-        models.BPE(vocab, [("t", "h"), ("▁", "th"), ("▁", "▁")], byte_fallback=True)
-    )
-    backend.normalizer = normalizers.Sequence(
-        [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
-    )
-    backend.decoder = decoders.Sequence(
-        [
-            decoders.Replace("▁", " "),
-            decoders.ByteFallback(),
-            decoders.Fuse(),
-            decoders.Strip(" ", 1, 0),
-        ]
-    )
-    backend.add_special_tokens(["<s>", "<unk>"])
-    return backend
-
-
-def unigram() -> tokenizers.Tokenizer:
-    backend = trained(
-        models.Unigram(),
-        train.UnigramTrainer(
-            vocab_size=90, special_tokens=["<unk>", "</s>"], unk_token="<unk>", show_progress=False
-        ),
-        start=pre_tokenizers.Metaspace(),
-    )
-    backend.decoder = decoders.Metaspace()
-    return backend
-
-
-def suffixed() -> tokenizers.Tokenizer:
-    backend = trained(
-        models.BPE(unk_token="<unk>", end_of_word_suffix="</w>"),
-        train.BpeTrainer(
-            vocab_size=120,
-            special_tokens=["<unk>", "<s>"],
-            end_of_word_suffix="</w>",
-            show_progress=False,
-        ),
-    )
-    backend.decoder = decoders.BPEDecoder()
-    return backend
-
-
-def words() -> tokenizers.Tokenizer:
-    return trained(
-        models.WordLevel(unk_token="?"),
-        train.WordLevelTrainer(special_tokens=["?", "<s>"], show_progress=False),
-    )
-
-
-def odd_decoder() -> tokenizers.Tokenizer:
-    backend = byte_fallback()
-    backend.decoder = decoders.Sequence([decoders.Fuse(), decoders.Replace("▁th", "(the)")])
-    return backend
-
-
-KINDS: dict[str, Callable[[], tokenizers.Tokenizer]] = {
-    f.__name__: f
-    for f in (byte_level, word_piece, byte_fallback, unigram, suffixed, words, odd_decoder)
-}
-
-
-@cache
-def pair(kind: str) -> tuple[Tokenizer, tokenizers.Tokenizer]:
-    backend = KINDS[kind]()
-    backend.enable_truncation(3)
-    backend.enable_padding(length=9)
-    ours = Tokenizer.from_backend(backend)
-    backend.no_truncation()
-    backend.no_padding()
-    return ours, backend
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -166,66 +29,6 @@ def test_ids_and_texts_are_those_of_the_library(kind: str, text: str) -> None:
             assert ours.decode(ids, skip_special=skip) == theirs.decode(
                 ids, skip_special_tokens=skip
             )
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=200, deadline=None, derandomize=True)
-@given(data=st.data())
-def test_streams_join_to_the_text(kind: str, data: st.DataObject) -> None:
-    ours, _ = pair(kind)
-    known = [id for id in range(ours.vocab) if ours.token(id) is not None]
-    ids = data.draw(st.lists(st.sampled_from(known), max_size=14))
-    skip = data.draw(st.booleans())
-    detokenizer = Detokenizer(ours, skip_special=skip)
-    for _ in range(2):  # a flush makes it new
-        pieces = [*map(detokenizer.push, ids), detokenizer.flush()]
-        assert "".join(pieces) == ours.decode(ids, skip_special=skip)
-
-
-@pytest.mark.parametrize("kind", ["byte_level", "byte_fallback"])
-@settings(max_examples=100, deadline=None, derandomize=True)
-@given(text=st.text(max_size=20))
-def test_streams_of_any_text_never_break_a_character(kind: str, text: str) -> None:
-    ours, _ = pair(kind)
-    text = text.replace("\ufffd", "")
-    ids = ours.encode(text, special=False)
-    detokenizer = Detokenizer(ours, skip_special=False)
-    pieces = [*map(detokenizer.push, ids), detokenizer.flush()]
-    assert "".join(pieces) == text
-    assert not any("\ufffd" in piece for piece in pieces)
-
-
-def test_streams_say_what_is_certain_at_once() -> None:
-    ours, _ = pair("byte_level")
-    detokenizer = Detokenizer(ours)
-    ids = ours.encode("the fox 😀!")
-    pieces = list(map(detokenizer.push, ids))
-    assert pieces[-1] == "!"
-    assert "".join(pieces) == "the fox 😀!"
-    for kind in ("word_piece", "unigram", "words", "suffixed"):
-        ours, _ = pair(kind)
-        ids = ours.encode("the lazy dog", special=False)
-        detokenizer = Detokenizer(ours)
-        assert "".join(map(detokenizer.push, ids)) == ours.decode(ids)
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_streams_cost_the_same_for_every_token(kind: str) -> None:
-    ours, _ = pair(kind)
-    decode, seen = ours.engine.decode, [0]
-
-    def counting(ids: list[int], skip: bool) -> str:
-        seen[0] += len(ids)
-        return decode(ids, skip)
-
-    ids = ours.encode(WORDS + " 😀😀 " + "\ufffd" * 30, special=False) * 20
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ours.engine, "decode", counting)
-        detokenizer = Detokenizer(ours)
-        for id in ids:
-            detokenizer.push(id)
-        detokenizer.flush()
-    assert seen[0] <= 6 * len(ids) + 6
 
 
 def test_public_tokenizer() -> None:
@@ -244,14 +47,6 @@ def test_public_tokenizer() -> None:
     chat = ours.chat([{"role": "user", "content": "Hello"}])
     assert chat == theirs.encode("<|user|>\nHello<|end|>\n<|assistant|>\n").ids
     assert chat[0] == 32010
-
-
-def save(folder: Path, backend: tokenizers.Tokenizer, **files: Any) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "tokenizer.json").write_text(backend.to_str())
-    for name, value in files.items():
-        (folder / f"{name}.json").write_text(json.dumps(value))
-    return folder
 
 
 EOS = {"__type": "AddedToken", "content": "</s>", "special": True}
@@ -309,45 +104,6 @@ def test_parts_and_special_tokens(tmp_path: Path) -> None:
         Tokenizer.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_saving_keeps_every_byte(kind: str, tmp_path: Path) -> None:
-    source = save(
-        tmp_path / "a",
-        KINDS[kind](),
-        tokenizer_config={"chat_template": "x", "unknown": [1]},
-        special_tokens_map={},
-    )
-    (source / "chat_template.jinja").write_text("{{ 'é' }}")
-    (source / "additional_chat_templates").mkdir()
-    (source / "additional_chat_templates" / "rag.jinja").write_text("rag")
-    ours = Tokenizer.from_pretrained(source)
-    chat = [{"role": "user", "content": "x"}]
-    assert (ours.render(chat), ours.render(chat, template="rag")) == ("é", "rag")
-    target = tmp_path / "b" / "c"
-    target.mkdir(parents=True)
-    (target / "tokenizer.model").write_text("stale")
-    (target / "kept.txt").write_text("kept")
-    ours.save_pretrained(target)
-    files = {p.relative_to(source): p.read_bytes() for p in source.rglob("*") if p.is_file()}
-    saved = {p.relative_to(target): p.read_bytes() for p in target.rglob("*") if p.is_file()}
-    assert saved == {**files, Path("kept.txt"): b"kept"}
-    again = Tokenizer.from_pretrained(target)
-    assert [again.encode(text) for text in TEXTS] == [ours.encode(text) for text in TEXTS]
-
-
-def test_saving_never_writes_through_a_link(tmp_path: Path) -> None:
-    blob = tmp_path / "blob"
-    blob.write_text("precious")
-    target = tmp_path / "target"
-    target.mkdir()
-    (target / "tokenizer.json").symlink_to(blob)
-    ours, _ = pair("words")
-    ours.save_pretrained(target)
-    assert blob.read_text() == "precious"
-    with pytest.raises(TokenizerError, match="can't be written"):
-        ours.save_pretrained(blob)
-
-
 def test_wrapped_tokenizers_load_in_the_reference(tmp_path: Path) -> None:
     ours = Tokenizer.from_backend(
         byte_level(), bos="<s>", eos="</s>", pad="</s>", chat_template=TEMPLATE
@@ -359,23 +115,6 @@ def test_wrapped_tokenizers_load_in_the_reference(tmp_path: Path) -> None:
     assert theirs("hé").input_ids == ours.encode("hé")
     with pytest.raises(TokenizerError, match="eos.*not in the vocabulary"):
         Tokenizer.from_backend(byte_level(), eos="<nothing>")
-
-
-def gpt2(**config: Any) -> dict[str, bytes]:
-    backend = trained(
-        models.BPE(),
-        train.BpeTrainer(
-            vocab_size=330,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        ),
-        start=pre_tokenizers.ByteLevel(add_prefix_space=False),
-    )
-    model = json.loads(backend.to_str())["model"]
-    merges = "\n".join(["#version: 0.2", *map(" ".join, model["merges"]), ""])
-    vocab = {**model["vocab"], "<|endoftext|>": len(model["vocab"])}
-    files = {"vocab.json": json.dumps(vocab).encode(), "merges.txt": merges.encode()}
-    return {**files, **({"tokenizer_config.json": json.dumps(config).encode()} if config else {})}
 
 
 def test_vocabulary_and_merges(tmp_path: Path) -> None:
@@ -398,88 +137,11 @@ def test_vocabulary_and_merges(tmp_path: Path) -> None:
     assert front.encode("a") == [front.bos, *ours.encode("a")]
 
 
-def test_only_gpt2_may_be_read_from_merges() -> None:
-    for config in ({"tokenizer_class": "RobertaTokenizer"}, {"tokenizer_class": "CLIPTokenizer"}):
-        with pytest.raises(TokenizerError, match=r"may split text otherwise.*tokenizer\.json"):
-            Tokenizer(gpt2(**config))
-    for damage in (
-        {"vocab.json": b"[]"},
-        {"vocab.json": b'{"a": "b"}'},
-        {"vocab.json": b'{"a": 1'},
-        {"merges.txt": b"a b c"},
-        {"merges.txt": b"\xff\xfe"},
-        {"merges.txt": b"zz yy"},
-    ):
-        with pytest.raises(TokenizerError):
-            Tokenizer({**gpt2(), **damage})
-
-
-def test_missing_files_are_listed(tmp_path: Path) -> None:
-    with pytest.raises(TokenizerError, match=r"no tokenizer\.json.*there is none"):
-        Tokenizer.from_pretrained(tmp_path)
-    (tmp_path / "vocab.json").write_text("{}")
-    (tmp_path / "vocab.txt").write_text("")
-    with pytest.raises(TokenizerError, match=r"there is vocab\.json, vocab\.txt"):
-        Tokenizer.from_pretrained(tmp_path)
-    with pytest.raises(HubError):
-        Tokenizer.from_pretrained(tmp_path / "nowhere")
-
-
-def damaged() -> dict[str, bytes]:
-    whole = byte_level().to_str()
-    tree = json.loads(whole)
-
-    def changed(**parts: Any) -> bytes:
-        return json.dumps({**tree, **parts}).encode()
-
-    bad_regex = {"type": "Split", "pattern": {"Regex": "(a"}, "behavior": "Isolated"}
-    return {
-        "empty": b"",
-        "truncated": whole[: len(whole) // 2].encode(),
-        "list": b"[]",
-        "number": b"5",
-        "null": b"null",
-        "not text": b"\xff\xfe\x00",
-        "foreign": b'{"architectures": ["LlamaForCausalLM"], "hidden_size": 64}',
-        "deep": b'{"model":' + b"[" * 100_000,
-        "no model": changed(model=None),
-        "model of another kind": changed(model={"type": "Foo"}),
-        "vocabulary of texts": changed(model={**tree["model"], "vocab": {"a": "b"}}),
-        "merge of unknown": changed(model={**tree["model"], "merges": [["zz", "yy"]]}),
-        "long merge": changed(model={**tree["model"], "merges": [["a", "b", "c"]]}),
-        "decoder": changed(decoder={"type": "Nothing"}),
-        "regex": changed(pre_tokenizer={**bad_regex, "invert": False}),
-    }
-
-
-@pytest.mark.parametrize("name", damaged())
-def test_damaged_files_are_refused(name: str, tmp_path: Path) -> None:
-    (tmp_path / "tokenizer.json").write_bytes(damaged()[name])
-    with pytest.raises(TokenizerError, match=r"tokenizer\.json"):
-        Tokenizer.from_pretrained(tmp_path)
-
-
-@pytest.mark.parametrize("data", [b"[", b"[]", b"\xff", b"[" * 100_000, b'{"a": 1e'])
-@pytest.mark.parametrize("name", ["tokenizer_config", "special_tokens_map", "added_tokens"])
-def test_damaged_side_files_are_refused(name: str, data: bytes, tmp_path: Path) -> None:
-    save(tmp_path, words())
-    (tmp_path / f"{name}.json").write_bytes(data)
-    with pytest.raises(TokenizerError, match=name):
-        Tokenizer.from_pretrained(tmp_path)
-
-
-def test_files_that_are_too_large_are_not_read(tmp_path: Path) -> None:
-    with (tmp_path / "tokenizer.json").open("wb") as file:
-        file.truncate((128 << 20) + 1)
-    with pytest.raises(TokenizerError, match="larger than"):
-        Tokenizer.from_pretrained(tmp_path)
-
-
 def test_panics_become_errors() -> None:
     backend = words()
     backend.decoder = decoders.Strip("a", 0, 2)
     ours = Tokenizer.from_backend(backend)
-    with pytest.raises(BaseException) as caught:  # noqa: B017 a panic is no Exception
+    with pytest.raises(BaseException) as caught:
         tokenizers.decoders.Strip("a", 0, 2).decode(["a"])
     assert not isinstance(caught.value, Exception)
     with pytest.raises(TokenizerError, match="decoding failed"):
@@ -520,3 +182,10 @@ def test_ids_come_in_many_forms() -> None:
         list(numpy.array(ids)),
     ):
         assert ours.decode(form) == "the fox"
+
+
+def test_ids_are_not_random() -> None:
+    backend = byte_level()
+    backend.model.dropout = 0.9
+    ours, _ = pair("byte_level")
+    assert Tokenizer.from_backend(backend).encode(WORDS) == ours.encode(WORDS)

@@ -1,0 +1,51 @@
+# make demo   a packaged model writes a text, offline       make check  lint, format, types
+# make test   the fast tests                                make docs   the documentation, in both builders
+# make wheel  the wheel, tried in a fresh environment       make index  what is written from the modules
+PYTHON ?= python3
+BIN := .venv/bin
+BASE := .venv/.base
+FULL := .venv/.full
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test slow check docs index wheel clean
+
+demo: $(BASE)
+	$(BIN)/blocks generate
+
+test: $(FULL)
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+
+slow: $(FULL)
+	$(BIN)/python -m pytest -q -n 2 -m slow
+
+check: $(FULL)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs: $(FULL)
+	$(BIN)/python tools/index.py --check
+	$(BIN)/python tools/pages.py --check
+	$(BIN)/python -m pytest -q -m slow tests/house/test_site.py
+
+index:
+	$(PYTHON) tools/index.py
+	$(PYTHON) tools/pages.py
+
+wheel: $(FULL)
+	$(BIN)/python tools/wheel_check.py
+
+# torch comes first, pinned and alone: a range could bring another build of several gigabytes.
+$(BASE): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install -q -c constraints.txt -e .
+	touch $@
+
+$(FULL): $(BASE)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[test,docs,vision,audio,plot]'
+	touch $@
+
+clean:
+	rm -rf .venv build dist site

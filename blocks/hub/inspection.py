@@ -1,0 +1,145 @@
+"""inspect: what a checkpoint is, from config.json and headers alone; no weights are fetched."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from blocks.errors import ConfigError
+from blocks.hub.checkpoint import Peek, peek_checkpoint
+from blocks.hub.keys import Mapped
+from blocks.hub.match import match
+from blocks.hub.outline import Outline, read_outline
+from blocks.hub.report import KINDS, Inspection, Landing
+from blocks.hub.source import resolve
+from blocks.models.places import addresses, modules
+from blocks.spec import building
+
+__all__ = ["inspect"]
+
+_NAMES = {header: name for name, (header, _) in KINDS.items()}
+_DEEPEST = 2_000  # layers that are built although the file holds fewer tensors
+
+
+def inspect(
+    repo_or_dir: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    local_files_only: bool = False,
+    blocks: Iterable[type] = (),
+) -> Inspection:
+    """Looks at a checkpoint without its weights: config.json, and the headers or the index.
+
+    A file that doesn't fit its config is reported, in `missing`, `unmapped` and `misshapen`.
+    Headers of a Hub repository are read by range requests; where only an index is at hand, tensors
+    are known by name.
+
+    Args:
+        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M".
+        revision: a branch, tag, commit or pull request ("refs/pr/7").
+        token: for private and gated repositories; True takes the one that `hf auth login` saved.
+        cache_dir: another cache folder than the Hub client's.
+        local_files_only: don't ask the Hub.
+        blocks: classes of your own that a saved Spec names.
+
+    Errors:
+        HubError: no such folder, repository or revision.
+        ConfigError: a config.json that can't be read, or of an unknown family.
+        CheckpointError: no safetensors, or damaged ones.
+
+    Example:
+        >>> import blocks
+        >>> report = blocks.inspect(blocks.packaged())
+        >>> report.model_type, report.fits, report.missing, report.unmapped
+        ('llama', True, (), ())
+    """
+    source = resolve(
+        repo_or_dir,
+        revision=revision,
+        token=token,
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+    )
+    outline = read_outline(source, blocks)
+    peek = peek_checkpoint(source)
+    _check_depth(outline, peek)
+    with building() as made, torch.device("meta"):
+        model = outline.build()
+    shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
+    found = match(outline.keys, shapes, peek.entries, outline.ties)
+    owners = _owners(model, {id(module) for module, _, _ in made})
+    order = {address: at for at, address in enumerate(shapes)}
+    in_order = sorted(found.found, key=lambda mapped: order[mapped.ours[0]])
+    tensors = tuple(_landing(mapped, shapes, peek, owners) for mapped in in_order)
+    known = [entry for entry in peek.entries.values() if entry]
+    data = outline.config.data
+    return Inspection(
+        source=source.name,
+        commit=source.commit,
+        model_type=outline.model_type,
+        architectures=tuple(data.get("architectures") or (outline.spec.func.__name__,)),
+        dialect=_dialect(data),
+        context=outline.spec.keywords.get("context"),
+        parameters=sum(row.parameters for row in tensors),
+        nbytes=sum(e.nbytes for e in known) if len(known) == len(peek.entries) else peek.total,
+        dtype=_dtype(tensors, data),
+        dtypes=dict(Counter(entry.dtype for entry in known)),
+        tensors=tensors,
+        unmapped=tuple(found.extra),
+        missing=(*(mapped.theirs for mapped in found.missing), *found.unmapped),
+        misshapen=tuple(str(misfit) for misfit in found.misfits),
+        ignored=tuple(name for name in peek.entries if outline.keys.ignored(name)),
+        tied=found.ties,
+        assumed=dict(outline.config.assumed),
+        files=peek.files,
+        model=model,
+    )
+
+
+def _check_depth(outline: Outline, peek: Peek) -> None:
+    """Layers are built before they are matched: a config may not order any number of them."""
+    depth = len(outline.spec.keywords.get("layers", ()))
+    if depth > max(len(peek.entries), _DEEPEST):
+        raise ConfigError(
+            f"asks for {depth} layers, the weights are {len(peek.entries)} tensors",
+            file=outline.config.file,
+            field="num_hidden_layers",
+        )
+
+
+def _owners(model: Any, built: set[int]) -> dict[str, str]:
+    """The class of each block by address; what a block is made of inside is its own matter."""
+    found = {address: m for address, m in modules(model) if id(m) in built or m is model}
+    return {address: type(module).__name__ for address, module in found.items()}
+
+
+def _landing(
+    mapped: Mapped, shapes: Mapping[str, tuple[int, ...]], peek: Peek, owners: Mapping[str, str]
+) -> Landing:
+    entry, place = peek.entries[mapped.theirs], mapped.ours[0]
+    while place not in owners:
+        place = place.rpartition(".")[0]
+    dtype = entry.dtype if entry else None
+    shape = entry.shape if entry else mapped.rule.shape([shapes[a] for a in mapped.ours])
+    return Landing(mapped.theirs, dtype, shape, mapped.ours, owners[place])
+
+
+def _dtype(tensors: Iterable[Landing], data: Mapping[str, Any]) -> str:
+    count: Counter[str] = Counter()
+    for row in tensors:
+        if row.dtype in _NAMES:
+            count[_NAMES[row.dtype]] += row.parameters
+    said = str(data.get("dtype") or data.get("torch_dtype"))
+    return count.most_common(1)[0][0] if count else said if said in KINDS else "float32"
+
+
+def _dialect(data: Mapping[str, Any]) -> str | None:
+    fields = {"rope_parameters": "v5", "rope_theta": "v4", "rope_scaling": "v4"}
+    fields |= {"torch_dtype": "v4", "dtype": "v5"}  # 4.56 wrote dtype beside rope_theta
+    return next((dialect for name, dialect in fields.items() if name in data), None)

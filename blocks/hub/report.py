@@ -1,0 +1,174 @@
+"""Inspection: what is known of a checkpoint without its weights, as data and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, NamedTuple
+
+import torch
+
+from blocks.errors import SpecError
+from blocks.hub.columns import columns, folded, form, human
+from blocks.hub.headers import DTYPE_BITS
+
+__all__ = ["Inspection", "Landing"]
+
+KINDS = {
+    "float16": ("F16", torch.float16),
+    "bfloat16": ("BF16", torch.bfloat16),
+    "float32": ("F32", torch.float32),
+    "float64": ("F64", torch.float64),
+}
+_ROOM = 4_096  # tokens of state that are counted where a model has no bound of its own
+
+
+class Landing(NamedTuple):
+    """One tensor of a checkpoint and where it lands.
+
+    Attributes:
+        name: as the file has it.
+        dtype: as the file has it ("BF16"); None where its header is not at hand.
+        shape: from the header, else what the model asks for.
+        addresses: the places that it fills; several where it is fused or stacked.
+        block: the class that holds the first of them.
+    """
+
+    name: str
+    dtype: str | None
+    shape: tuple[int, ...]
+    addresses: tuple[str, ...]
+    block: str
+
+    @property
+    def parameters(self) -> int:
+        """How many values it holds."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What `inspect` found. Printed, it is a table with equal layers folded.
+
+    Attributes:
+        source: the folder or repository.
+        commit: the repository's commit; None for a folder.
+        model_type: the family, "blocks" for our own format.
+        architectures: as config.json names them.
+        dialect: "v4" (`rope_theta`, `torch_dtype`) or "v5" (`rope_parameters`, `dtype`) as
+            transformers writes it; None where config.json holds neither's fields.
+        context: how many tokens the model was made for; None without a bound.
+        parameters: values that the model gets from the file; what it shares counts once.
+        nbytes: of all tensors in the file; None where neither headers nor index say it.
+        dtype: what most of the weights are: by the headers, else by config.json.
+        dtypes: how many tensors of each dtype, as the headers name them.
+        tensors: every tensor that lands in the model.
+        unmapped: names in the file that nothing in the model takes.
+        missing: names that the model needs and the file lacks.
+        misshapen: tensors of another shape or type than config.json asks for, in words.
+        ignored: names that such a file may hold and that nobody reads.
+        tied: (place, source) of what is left out of the file because it is shared.
+        assumed: config fields that are absent, with the value that this means.
+        files: names of the weight files.
+    """
+
+    source: str
+    commit: str | None
+    model_type: str
+    architectures: tuple[str, ...]
+    dialect: str | None
+    context: int | None
+    parameters: int
+    nbytes: int | None
+    dtype: str
+    dtypes: Mapping[str, int]
+    tensors: tuple[Landing, ...]
+    unmapped: tuple[str, ...]
+    missing: tuple[str, ...]
+    misshapen: tuple[str, ...]
+    ignored: tuple[str, ...]
+    tied: tuple[tuple[str, str], ...]
+    assumed: Mapping[str, Any]
+    files: tuple[str, ...]
+    model: Any = field(repr=False, compare=False)  # on meta
+
+    @property
+    def fits(self) -> bool:
+        """Whether `from_pretrained` would take it."""
+        return not (self.unmapped or self.missing or self.misshapen)
+
+    def memory(
+        self,
+        batch: int = 1,
+        context: int | None = None,
+        dtype: torch.dtype | str | None = None,
+    ) -> dict[str, int]:
+        """Bytes that the loaded model takes: weights, what it remembers, and both in total.
+
+        Args:
+            batch: how many sequences.
+            context: tokens of each; by default the model's own bound, 4,096 where it has none.
+            dtype: of weights and state, "bfloat16" or torch.bfloat16; by default as in the file.
+
+        Errors:
+            SpecError: a batch or context below one, or another dtype than a float's.
+        """
+        tokens = self.context or _ROOM if context is None else context
+        for name, value in (("batch", batch), ("context", tokens)):
+            if value < 1:
+                raise SpecError(f"must be above zero, not {value}", field=name)
+        name = self.dtype if dtype is None else str(dtype).removeprefix("torch.")
+        if name not in KINDS:
+            raise SpecError(f"{name!r} is not one of {', '.join(KINDS)}", field="dtype")
+        header, kind = KINDS[name]
+        stored = (t.dtype if dtype is None and t.dtype else header for t in self.tensors)
+        bits = (t.parameters * DTYPE_BITS[d] for t, d in zip(self.tensors, stored, strict=True))
+        weights = sum(bits) // 8
+        remembers = hasattr(self.model, "init_state")
+        state = self.model.init_state(batch, tokens, kind).nbytes if remembers else 0
+        return {"weights": weights, "state": state, "total": weights + state}
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON data, every tensor listed."""
+        names = [name for name in self.__dataclass_fields__ if name != "model"]
+        data = {name: getattr(self, name) for name in names}
+        tensors = [t._asdict() | {"parameters": t.parameters} for t in self.tensors]
+        return data | {"tensors": tensors, "memory": self.memory(), "fits": self.fits}
+
+    def __str__(self) -> str:
+        memory = {part: human(n) for part, n in self.memory().items()}
+        dtypes = ", ".join(f"{name} × {n:,}" for name, n in self.dtypes.items())
+        size = "unknown" if self.nbytes is None else f"{human(self.nbytes)} ({self.nbytes:,})"
+        dialect = f", dialect {self.dialect}" if self.dialect else ""
+        facts = {
+            "source": self.source + (f" at {self.commit}" if self.commit else ""),
+            "model": f"{self.model_type}: {', '.join(self.architectures)}{dialect}",
+            "parameters": f"{self.parameters:,}",
+            "bytes": f"{size} in {len(self.files)} file{'s' * (len(self.files) != 1)}",
+            "dtype": dtypes or f"{self.dtype}, says config.json; no header is at hand",
+            "context": f"{self.context:,}" if self.context else "no bound",
+            "memory": f"weights {memory['weights']} + state {memory['state']} of one sequence of "
+            f"{self.context or _ROOM:,} tokens = {memory['total']}",
+            "tied": ", ".join(f"{place} = {source}" for place, source in self.tied),
+            "assumed": ", ".join(f"{k}={v}" for k, v in self.assumed.items() if v is not None),
+            "fits": "yes" if self.fits else "NO",
+        }
+        for name in ("missing", "unmapped", "misshapen", "ignored"):
+            facts[name] = ", ".join(folded(getattr(self, name)))
+        head = columns([[name, value] for name, value in facts.items() if value])
+        return f"{head}\n\n{self._table()}"
+
+    def _table(self) -> str:
+        alike: dict[tuple[Any, ...], list[Landing]] = {}
+        for row in self.tensors:
+            key = (form(row.name)[0], form(row.addresses[0])[0], row.shape, row.dtype, row.block)
+            alike.setdefault(key, []).append(row)
+        rows = [["TENSOR", "TIMES", "SHAPE", "DTYPE", "BLOCK", "ADDRESS"]]
+        for group in alike.values():
+            one = group[0]
+            names = ", ".join(folded(row.name for row in group))
+            places = ", ".join(folded(place for row in group for place in row.addresses))
+            shape, times = "×".join(map(str, one.shape)), str(len(group))
+            rows.append([names, times, shape, one.dtype or "?", one.block, places])
+        return columns(rows)

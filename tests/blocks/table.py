@@ -1,0 +1,136 @@
+"""A small example of every public block: sizes, options and inputs. One entry a block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import blocks
+from blocks import (
+    ALiBi,
+    Chain,
+    GatedMLP,
+    GQAttention,
+    LayerNorm,
+    Residual,
+    RMSNorm,
+    RoPE,
+    SoftCap,
+    Spec,
+)
+
+
+def floats(*shape: int) -> Callable[[], Tensor]:
+    return lambda: torch.randn(*shape)
+
+
+def ints(below: int, *shape: int) -> Callable[[], Tensor]:
+    return lambda: torch.randint(below, shape)
+
+
+def places(*shape: int) -> Callable[[], Tensor]:
+    return lambda: torch.arange(shape[-1]).expand(shape).contiguous()
+
+
+@dataclass(frozen=True)
+class Small:
+    """How one block is made and called.
+
+    Attributes:
+        sizes: what stands before the star.
+        options: what it can't do without, and what makes the example worth checking.
+        inputs: makers of what forward takes, batch first.
+        shape: of the output, or one for each; by default those of the inputs.
+        checks: further arguments of check_block.
+        zero: names that may be zero, or that are given by the parent and not used.
+    """
+
+    sizes: tuple[int, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    inputs: tuple[Callable[[], Tensor], ...] = (floats(3, 7, 16),)
+    shape: Any = None
+    checks: dict[str, Any] = field(default_factory=dict)
+    zero: tuple[str, ...] = ()
+
+    def x(self) -> tuple[Tensor, ...]:
+        return tuple(make() for make in self.inputs)
+
+
+HEADS = (floats(3, 4, 7, 8), floats(3, 2, 7, 8))  # q and k
+ROUTED: dict[str, Any] = {
+    "inputs": (floats(12, 16),),
+    "shape": ((12, 2), (12, 2)),
+    "checks": {"wide": True},
+}
+MLP = Spec(GatedMLP, hidden=24)
+ATTENTION = Spec(
+    GQAttention,
+    heads=4,
+    kv_heads=2,
+    qk=(Spec(RoPE, theta=100.0),),
+    scores=(Spec(SoftCap, cap=3.0), Spec(ALiBi)),
+)
+LAYER = Spec(
+    Chain,
+    steps={
+        "attention": Spec(Residual, inner=ATTENTION, norm_in=RMSNorm),
+        "mlp": Spec(Residual, inner=MLP, norm_in=RMSNorm),
+    },
+)
+
+TABLE: dict[str, Small] = {
+    "ALiBi": Small((6,), inputs=(places(3, 5), places(3, 7)), shape=(3, 6, 5, 7)),
+    "CausalLM": Small(
+        (),
+        {"vocab": 50, "dim": 16, "layers": (LAYER, LAYER), "norm": RMSNorm},
+        (ints(50, 3, 7),),
+        (3, 7, 50),
+    ),
+    "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
+    "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
+    "GatedMLP": Small((16,), {"hidden": 24}),
+    "LMHead": Small((16, 50), shape=(3, 7, 50)),
+    "LayerNorm": Small((16,)),
+    "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
+    "MLP": Small((16,), {"hidden": 24}),
+    "MoE": Small(
+        (16,),
+        {"experts": 4, "top_k": 2, "expert": MLP, "shared": MLP, "shared_gate": True},
+        checks={"fullgraph": False},  # how many tokens an expert gets is known only at run time
+    ),
+    "Parallel": Small((16,), {"branches": {"attention": ATTENTION, "mlp": MLP}}),
+    "QKNorm": Small((8, 4, 2), {"norm": RMSNorm}, HEADS),
+    "RMSNorm": Small((16,)),
+    "Residual": Small(
+        (16,),
+        {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": RMSNorm, "norm_after": LayerNorm},
+    ),
+    "RoPE": Small((8, 4, 2), {"theta": 100.0}, HEADS, zero=("heads", "kv_heads")),
+    "SigmoidRouter": Small((16, 8, 2), {"groups": 4, "kept_groups": 2}, **ROUTED),
+    "SinusoidalPositions": Small((16,), zero=("offset",)),
+    "SoftCap": Small((4,), {"cap": 2.0}, (floats(3, 4, 5, 7),), zero=("heads",)),
+    "SoftmaxRouter": Small((16, 8, 2), {"groups": 4, "kept_groups": 2}, **ROUTED),
+    "SparseMixerRouter": Small((16, 8, 2), **ROUTED),
+    "TokenEmbedding": Small((50, 16), inputs=(ints(50, 3, 7),), shape=(3, 7, 16)),
+    "TopKRouter": Small((16, 8, 2), **ROUTED),
+}
+
+
+def public_blocks() -> list[str]:
+    """Every public module class of the package."""
+    every = {name: getattr(blocks, name) for name in blocks.__all__}
+    return [n for n, kind in every.items() if isinstance(kind, type) and issubclass(kind, nn.Module)]
+
+
+def spec_of(name: str, **changes: Any) -> Any:
+    return Spec(getattr(blocks, name), **(TABLE[name].options | changes))
+
+
+def build(name: str, **changes: Any) -> nn.Module:
+    return spec_of(name, **changes)(*TABLE[name].sizes)
+
+

@@ -1,0 +1,169 @@
+"""No dead knob: each keyword of each public block changes its parameters or its output."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from itertools import combinations
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import blocks
+from blocks import (
+    Full,
+    GatedMLP,
+    GenerationError,
+    LayerNorm,
+    LearnedPositions,
+    LinearScaling,
+    LMHead,
+    RoPE,
+    SigmoidRouter,
+    Spec,
+    TokenEmbedding,
+    generate,
+)
+from blocks.models.places import addresses
+from blocks.testing.subject import cast, disturb, run
+from tests.blocks.table import ATTENTION, LAYER, TABLE, build
+
+OTHER = Spec(GatedMLP, hidden=20)
+
+# A keyword's other value, or (value, what else is set in both); bools and literals need none.
+VALUES: dict[str, dict[str, Any]] = {
+    "ALiBi": {"max_bias": 4.0, "scale": 0.5},
+    "CausalLM": {
+        "vocab": 51,
+        "dim": 32,
+        "layers": (LAYER,),
+        "norm": None,
+        "embedding": Spec(TokenEmbedding, scale=2.0),
+        "stem": Spec(LearnedPositions, rows=9),
+        "head": Spec(LMHead, scale=0.5),
+        "ties": (("head.weight", "embedding.weight"),),
+        "context": 8,
+    },
+    "Chain": {"steps": dict(reversed(TABLE["Chain"].options["steps"].items()))},
+    "GQAttention": {
+        "heads": 2,
+        "kv_heads": 4,
+        "head_dim": 8,
+        "value_dim": 6,
+        "key_bias": True,
+        "qk": (Spec(RoPE, theta=10.0),),
+        "scores": (),
+        "mask": Full(),
+        "scale": 0.1,
+        "dropout": 0.5,
+    },
+    "GatedMLP": {"hidden": 20, "dropout": 0.5},
+    "LMHead": {"scale": 0.5},
+    "LayerNorm": {"eps": 0.1},
+    "LearnedPositions": {"rows": 10, "offset": 1, "dropout": 0.5},
+    "MLP": {"hidden": 20, "dropout": 0.5},
+    "MoE": {
+        "experts": 3,
+        "top_k": 1,
+        "expert": OTHER,
+        "router": SigmoidRouter,
+        "shared": (None, {"shared_gate": False}),
+    },
+    "Parallel": {"branches": {"attention": ATTENTION, "other": OTHER}},
+    "QKNorm": {"norm": LayerNorm},
+    "RMSNorm": {"eps": 0.1, "offset": 1.0},
+    "Residual": {
+        "inner": OTHER,
+        "norm_in": None,
+        "norm_out": None,
+        "norm_after": None,
+        "scale": 0.5,
+        "dropout": 0.5,
+    },
+    "RoPE": {"theta": 10.0, "rotated": 0.5, "scaling": LinearScaling(2.0)},
+    "SigmoidRouter": {"groups": 2, "kept_groups": 1, "scale": 2.0},
+    "SinusoidalPositions": {"theta": 10.0, "offset": 1, "scale": 0.5},
+    "SoftCap": {"cap": 1.0},
+    "SoftmaxRouter": {"groups": (2, {"kept_groups": 1}), "kept_groups": 1, "scale": 2.0},
+    "SparseMixerRouter": {"jitter": 0.5},
+    "TokenEmbedding": {"scale": 2.0, "dropout": 0.5},
+    "TopKRouter": {},
+}
+
+
+def keywords(name: str) -> dict[str, Any]:
+    kind = getattr(blocks, name)
+    star = [p.name for p in inspect.signature(kind).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    hints = get_type_hints(kind.__init__)
+    return {option: hints[option] for option in star}
+
+
+def choices(hint: Any) -> tuple[Any, ...]:
+    """Every value of a bool or a literal."""
+    if hint is bool:
+        return (False, True)
+    return get_args(hint) if get_origin(hint) is Literal else ()
+
+
+KNOBS = [
+    pytest.param(name, option, id=f"{name}.{option}") for name in TABLE for option in keywords(name)
+]
+
+
+def test_every_keyword_has_a_value_and_every_value_a_keyword() -> None:
+    for name in TABLE:
+        needed = {option for option, hint in keywords(name).items() if not choices(hint)}
+        assert set(VALUES.get(name, ())) == needed, f"{name}: edit VALUES"
+
+
+def outputs(module: nn.Module, name: str, option: str) -> tuple[Tensor, ...]:
+    """What the module gives where the option must show: dropout in training, roundings in bf16."""
+    torch.manual_seed(1)
+    if option == "context":
+        try:
+            return (generate(module, [1, 2, 3], max_new_tokens=8),)
+        except GenerationError as error:
+            assert error.field == "max_new_tokens"
+            return ()
+    x = TABLE[name].x()
+    module.train(option == "dropout")
+    return run(module, cast(x, torch.bfloat16) if option == "cast" else x)
+
+
+def shapes(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    return {place: tuple(tensor.shape) for place, tensor in addresses(module).items()}
+
+
+def shared(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def differ(a: nn.Module, b: nn.Module, name: str, option: str) -> bool:
+    """Whether two modules have other parameters, or with the same ones another output."""
+    if shapes(a) != shapes(b) or shared(a) != shared(b):
+        return True
+    disturb(a)
+    b.load_state_dict(a.state_dict())
+    with torch.no_grad():
+        one, other = outputs(a, name, option), outputs(b, name, option)
+    return len(one) != len(other) or any(
+        p.shape != q.shape or not torch.equal(p, q) for p, q in zip(one, other, strict=True)
+    )
+
+
+@pytest.mark.parametrize(("name", "option"), KNOBS)
+def test_a_keyword_shows(name: str, option: str) -> None:
+    every = choices(keywords(name)[option])
+    if every:
+        for one, other in combinations(every, 2):
+            pair = [build(name, **{option: value}) for value in (one, other)]
+            assert differ(*pair, name, option), f"{option}={one!r} is as good as {other!r}"
+        return
+    value, base = VALUES[name][option], {}
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], Mapping):
+        value, base = value
+    first, second = build(name, **base), build(name, **base, **{option: value})
+    assert differ(first, second, name, option), f"{option}={value!r} changes nothing"
+    assert not differ(build(name, **base), build(name, **base), name, option)

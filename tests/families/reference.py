@@ -1,0 +1,215 @@
+"""The reference implementation of a family with every parameter drawn anew, and ours from its file."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+import blocks
+from blocks.families import model_types
+
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+TOLERANCE = 1e-5  # of the logits' standard deviation
+TOKENS = 40
+CASES = Path(__file__).parent / "cases"
+Change = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One tiny config of a family.
+
+    Attributes:
+        options: of the reference's config class, over those of the case.
+        prompt: tokens before generation starts.
+        generates: why generation can't be compared with the reference, if it can't.
+    """
+
+    options: Mapping[str, Any] = field(default_factory=dict)
+    prompt: int = 20
+    generates: str | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the battery knows about one family.
+
+    Attributes:
+        config: the reference's config class.
+        model: the reference's model class.
+        base: options of every variant.
+        variants: by name; the first is the plain one.
+        mutations: by name: the variant it is tried on, and a function from its Spec to another
+            that must break parity.
+        published: by repository: its config.json and how many parameters it has.
+        real: folders of ../shared/data/hub and how many values their weights have.
+        attention: which of the reference's attention functions is compared with.
+        fused: whether the reference can write a second form, with stacked experts.
+    """
+
+    config: type[Any]
+    model: type[Any]
+    base: Mapping[str, Any]
+    variants: Mapping[str, Variant]
+    mutations: Mapping[str, tuple[str, Change]]
+    published: Mapping[str, tuple[Mapping[str, Any], int]]
+    real: Mapping[str, int] = field(default_factory=dict)
+    attention: str = "eager"
+    fused: bool = False
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The reference, ours from the folder it was saved in, and what both are asked."""
+
+    case: Case
+    variant: Variant
+    reference: nn.Module
+    ours: Any
+    folder: Path
+    tokens: Tensor
+    logits: Tensor
+
+    def ask(self, tokens: Tensor) -> Tensor:
+        """The reference's logits; its rope tables start anew, as they keep the longest they met."""
+        with torch.no_grad():
+            self.reference(tokens[:, :1], use_cache=False)
+            return self.reference(tokens, use_cache=False).logits
+
+    def close(self, ours: Tensor, theirs: Tensor) -> float:
+        """The largest difference, in standard deviations of the reference's logits."""
+        assert ours.shape == theirs.shape
+        return float((ours - theirs).detach().abs().max() / self.logits.std())
+
+
+@cache
+def case_of(family: str) -> Case:
+    return importlib.import_module(f"tests.families.cases.{file_of(family)}").CASE
+
+
+def file_of(family: str) -> str:
+    return family.replace("-", "_")
+
+
+def families() -> list[str]:
+    """Every family that has a case; one without is a test's failure of its own."""
+    return [name for name in model_types() if (CASES / f"{file_of(name)}.py").exists()]
+
+
+def pairs() -> list[tuple[str, str]]:
+    """Every family with each of its variants."""
+    return [(family, variant) for family in families() for variant in case_of(family).variants]
+
+
+def first(family: str) -> str:
+    """The plain variant of a family."""
+    return next(iter(case_of(family).variants))
+
+
+def build(case: Case, variant: Variant) -> nn.Module:
+    """The reference model with every parameter drawn anew.
+
+    Fresh weights are so small that a wrong rotary pairing moves logits by a thousandth.
+    """
+    options = {**case.base, **variant.options}
+    config = case.config(**options)
+    model = case.model._from_config(config, attn_implementation=case.attention).eval()
+    scramble(model)
+    return model
+
+
+@torch.no_grad()
+def scramble(model: nn.Module) -> None:
+    """Matrices of spread 1.2 / √fan_in, embeddings 1, gains 1 ± 0.3, biases 0.3."""
+    draw = torch.Generator().manual_seed(1)
+    for module in model.modules():
+        for name, tensor in module.named_parameters(recurse=False):
+            values = torch.randn(tensor.shape, generator=draw)
+            if isinstance(module, nn.Embedding):
+                tensor.copy_(values)
+            elif tensor.dim() > 1:
+                tensor.copy_(values * 1.2 / tensor.shape[-1] ** 0.5)
+            elif "bias" in name:
+                tensor.copy_(values * 0.3)
+            else:
+                tensor.copy_(1 + values * 0.3)
+
+
+def load(family: str, name: str, folder: Path) -> Loaded:
+    """Builds, scrambles and saves the reference, and loads ours from the files."""
+    case = case_of(family)
+    variant = case.variants[name]
+    reference = build(case, variant)
+    reference.save_pretrained(folder)
+    ours = blocks.from_pretrained(folder)
+    draw = torch.Generator().manual_seed(2)
+    tokens = torch.randint(0, case.base["vocab_size"], (2, TOKENS), generator=draw)
+    loaded = Loaded(case, variant, reference, ours, folder, tokens, torch.zeros(0))
+    return dataclasses.replace(loaded, logits=loaded.ask(tokens))
+
+
+def scalings(spec: Any) -> list[Any]:
+    """The scaling of every RoPE of a model."""
+    return [
+        part.keywords["scaling"] for _, part in blocks.walk(spec) if part.func is blocks.RoPE
+    ]
+
+
+def steady(spec: Any, most: int = TOKENS) -> int:
+    """How long a sequence may become before the angles of its first tokens change."""
+    bounds = [
+        scaling.trained
+        for scaling in scalings(spec)
+        if isinstance(scaling, blocks.DynamicScaling | blocks.LongRoPEScaling)
+    ]
+    return min([most, *bounds])
+
+
+def change(where: str | type, **options: Any) -> Change:
+    """A mutation: other options for every matching part."""
+    return lambda spec: blocks.rewrite(spec, where, lambda part: blocks.replace(part, **options))
+
+
+def rescale(**options: Any) -> Change:
+    """A mutation: other numbers of every RoPE's scaling."""
+
+    def after(part: Any) -> Any:
+        scaling = dataclasses.replace(part.keywords["scaling"], **options)
+        return blocks.replace(part, scaling=scaling)
+
+    return lambda spec: blocks.rewrite(spec, blocks.RoPE, after)
+
+
+def shallow(spec: Any) -> Any:
+    """A mutation: one layer fewer."""
+    return blocks.replace(spec, layers=spec.keywords["layers"][:-1])
+
+
+def decoder_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:
+    """What every decoder with RoPE must notice, tried on the variant `plain`."""
+    return {
+        "theta": ("plain", change(blocks.RoPE, theta=400.0)),
+        "pairing": ("plain", change(blocks.RoPE, pairing="adjacent")),
+        "share of turned channels": ("plain", change(blocks.RoPE, rotated=0.25)),
+        "no rope": ("plain", change(blocks.GQAttention, qk=())),
+        "scale of scores": ("plain", change(blocks.GQAttention, scale=0.3)),
+        "window": ("plain", change(blocks.GQAttention, mask=blocks.Window(9))),
+        "mask": ("plain", change(blocks.GQAttention, mask=blocks.Full())),
+        "eps": ("plain", change(norm, eps=0.06)),
+        "activation": ("plain", change(mlp, act="relu2")),
+        "last norm": ("plain", lambda spec: blocks.replace(spec, norm=None)),
+        "scale of embeddings": ("plain", change(blocks.TokenEmbedding, scale=1.1)),
+        "scale of logits": ("plain", change(blocks.LMHead, scale=1.1)),
+        "depth": ("plain", shallow),
+    }

@@ -1,0 +1,150 @@
+"""Names and fields go both ways, and every form in which a checkpoint was ever written loads."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import blocks
+from blocks import CheckpointError, Keys
+from blocks.families import family_of
+from blocks.hub.config import Config
+from blocks.hub.outline import outline_of
+from tests.families import ageing
+from tests.families.reference import TOLERANCE, case_of, families, first, pairs
+
+every = pytest.mark.parametrize(("family", "variant"), pairs())
+plain = pytest.mark.parametrize(("family", "variant"), [(name, first(name)) for name in families()])
+tied = pytest.mark.parametrize(
+    ("family", "variant"),
+    [(name, "tied") for name in families() if "tied" in case_of(name).variants],
+)
+
+
+def same_logits(it, folder):
+    ours = blocks.from_pretrained(folder)
+    assert it.close(ours(it.tokens), it.logits) <= TOLERANCE
+    return ours
+
+
+@every
+def test_names_and_values_go_both_ways(loaded, family, variant):
+    it = loaded(family, variant)
+    file = load_file(it.folder / "model.safetensors")
+    ours = blocks.addresses(it.ours)
+    mapped = family_of(family).keys.chosen(list(ours), file)
+    written = {}
+    for one in mapped:
+        parts = [ours[address].detach() for address in one.ours]
+        written[one.theirs] = one.rule.save(parts)
+        again = one.rule.load(written[one.theirs], [part.shape for part in parts])
+        assert all(torch.equal(a, b) for a, b in zip(again, parts, strict=True))
+    tied_names = {"lm_head.weight"} if it.ours.spec.keywords["ties"] else set()
+    assert set(written) - tied_names == set(file)
+    assert all(torch.equal(written[name], tensor) for name, tensor in file.items())
+
+
+@every
+def test_fields_go_both_ways(loaded, family, variant):
+    spec = loaded(family, variant).ours.spec
+    chosen = family_of(family)
+    reader = Config(chosen.config(spec))
+    again = chosen.spec(reader)
+    reader.finish()
+    assert again == blocks.replace(spec, ties=())
+
+
+@every
+@pytest.mark.parametrize("kind", ["rope_type", "type"])
+def test_the_older_config_means_the_same(loaded, family, variant, kind):
+    it = loaded(family, variant)
+    new = ageing.read_config(it.folder)
+    old = ageing.old_config(new, kind)
+    assert outline_of(Config(old)).spec == outline_of(Config(new)).spec
+
+
+@plain
+@pytest.mark.parametrize("shards", [0, 3])
+def test_rotary_tables_and_shards(loaded, tmp_path, family, variant, shards):
+    it = loaded(family, variant)
+    options = {"tensors": ageing.with_rotary_tables, "config": ageing.old_config}
+    same_logits(it, ageing.aged(it.folder, tmp_path / "aged", shards=shards, **options))
+
+
+@plain
+def test_half_the_precision_stays(loaded, tmp_path, family, variant):
+    it = loaded(family, variant)
+    halves = {"tensors": lambda all: {name: tensor.half() for name, tensor in all.items()}}
+    folder = ageing.aged(it.folder, tmp_path / "aged", **halves)
+    assert {t.dtype for t in blocks.from_pretrained(folder).parameters()} == {torch.float16}
+    ours = blocks.from_pretrained(folder, dtype=torch.float32)
+    assert it.close(ours(it.tokens), it.logits) < 0.1
+
+
+@tied
+@pytest.mark.parametrize("form", [dict, ageing.with_tied_copy, ageing.without_table])
+def test_a_tied_head_in_every_form(loaded, tmp_path, family, variant, form):
+    it = loaded(family, variant)
+    ours = same_logits(it, ageing.aged(it.folder, tmp_path / "aged", tensors=form))
+    assert ours.head.weight is ours.embedding.weight
+
+
+@tied
+def test_a_head_of_its_own_wins_over_the_flag(loaded, tmp_path, family, variant):
+    it = loaded(family, variant)
+
+    def apart(tensors):
+        other = ageing.with_tied_copy(tensors)
+        other["lm_head.weight"] = other["lm_head.weight"] * 2
+        return other
+
+    folder = ageing.aged(it.folder, tmp_path / "aged", tensors=apart)
+    ours = blocks.from_pretrained(folder)
+    assert ours.spec.keywords["ties"] == ()
+    assert ours.head.weight.equal(ours.embedding.weight * 2)
+
+
+@pytest.mark.parametrize(
+    ("family", "variant"),
+    [(family, name) for family, name in pairs() if case_of(family).fused],
+)
+def test_experts_in_one_tensor(loaded, tmp_path, family, variant):
+    it = loaded(family, variant)
+    it.reference.save_pretrained(tmp_path, save_original_format=False)
+    names = load_file(tmp_path / "model.safetensors")
+    assert any(name.endswith("experts.gate_up_proj") for name in names)
+    same_logits(it, tmp_path)
+
+
+@every
+def test_exported_files_are_read_by_the_reference(loaded, tmp_path, family, variant):
+    it = loaded(family, variant)
+    blocks.export(it.ours, tmp_path)
+    theirs = it.case.model.from_pretrained(
+        tmp_path, attn_implementation=it.case.attention, dtype=torch.float32
+    ).eval()
+    with torch.no_grad():
+        logits = theirs(it.tokens, use_cache=False).logits
+    assert it.close(logits, it.logits) <= TOLERANCE
+    before, after = (load_file(at / "model.safetensors") for at in (it.folder, tmp_path))
+    assert set(before) == set(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@plain
+def test_what_a_family_cannot_say_is_not_exported(loaded, tmp_path, family, variant):
+    it = loaded(family, variant)
+    rewritten = blocks.from_pretrained(
+        it.folder,
+        rewrite=lambda spec: blocks.rewrite(
+            spec, blocks.RoPE, lambda rope: blocks.replace(rope, pairing="adjacent")
+        ),
+    )
+    with pytest.raises(CheckpointError, match="pairing"):
+        blocks.export(rewritten, tmp_path)
+
+
+def test_a_number_in_a_template_is_that_place_alone():
+    keys = Keys(("norm.{w}", "layers.{i}.qk.0.{w}"))
+    assert keys.candidates(["layers.3.qk.1.weight"]) == []

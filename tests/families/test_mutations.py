@@ -1,0 +1,53 @@
+"""Every option matters: another value breaks parity with the reference."""
+
+from __future__ import annotations
+
+import pytest
+
+import blocks
+from blocks import BlocksError
+from blocks.families import family_of
+from tests.families.reference import case_of, families
+
+BREAKS = 1e-3  # of the logits' standard deviation
+
+# Fields that say sizes, which every tensor's shape tells as well, or that act in training alone.
+SHAPES = {
+    "head_dim",
+    "hidden_size",
+    "intermediate_size",
+    "max_position_embeddings",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "num_local_experts",
+    "tie_word_embeddings",
+    "vocab_size",
+}
+TRAINING = {"attention_dropout", "embd_pdrop", "resid_pdrop"}
+
+
+@pytest.mark.parametrize(
+    ("family", "name"), [(family, name) for family in families() for name in case_of(family).mutations]
+)
+def test_another_value_breaks_parity(loaded, family, name):
+    variant, change = case_of(family).mutations[name]
+    it = loaded(family, variant)
+    other = blocks.from_pretrained(it.folder, rewrite=change)
+    assert it.close(other(it.tokens), it.logits) > BREAKS
+
+
+@pytest.mark.parametrize("family", families())
+def test_every_field_is_tried(loaded, family):
+    """Each field that a family writes is changed by some mutation, or needs none."""
+    case, write = case_of(family), family_of(family).config
+    fields, tried = set(), set()
+    for variant in case.variants:
+        fields |= set(write(loaded(family, variant).ours.spec))
+    for variant, change in case.mutations.values():
+        spec = loaded(family, variant).ours.spec
+        try:
+            before, after = write(spec), write(change(spec))
+        except (BlocksError, KeyError, IndexError, AttributeError):
+            continue  # the family has no word for what was changed
+        tried |= {name for name in before | after if before.get(name) != after.get(name)}
+    assert fields - tried <= SHAPES | TRAINING

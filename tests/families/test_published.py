@@ -1,0 +1,71 @@
+"""Published configs and indexes: they read, and the parameters are as many as published."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import blocks
+from blocks.families import family_of
+from blocks.hub.config import Config
+from blocks.hub.index import read_index
+from blocks.hub.match import match
+from blocks.hub.outline import outline_of
+from tests.families.reference import case_of, families
+
+HUB = Path(__file__).parents[2].parent / "shared" / "data" / "hub"
+
+
+def built(data):
+    """The model of a config on the meta device, with its outline."""
+    outline = outline_of(Config(data))
+    with torch.device("meta"):
+        return outline, outline.build()
+
+
+@pytest.mark.parametrize(
+    ("family", "repo"), [(family, repo) for family in families() for repo in case_of(family).published]
+)
+def test_parameters(family, repo):
+    data, parameters = case_of(family).published[repo]
+    outline, model = built(data)
+    tensors = blocks.addresses(model)
+    if data.get("tie_word_embeddings"):
+        for place, _ in outline.ties:
+            del tensors[place]
+    assert sum(tensor.numel() for tensor in tensors.values()) == parameters
+    assert not match(outline.keys, {a: t.shape for a, t in tensors.items()}, {}).unmapped
+
+
+@pytest.mark.parametrize(
+    ("family", "repo"), [(family, repo) for family in families() for repo in case_of(family).published]
+)
+def test_published_fields_go_both_ways(family, repo):
+    data, _ = case_of(family).published[repo]
+    spec = outline_of(Config(data)).spec
+    assert family_of(family).spec(Config(family_of(family).config(spec))) == spec
+
+
+@pytest.mark.parametrize(
+    ("family", "folder"), [(family, name) for family in families() for name in case_of(family).real]
+)
+def test_a_published_index(family, folder):
+    if not (HUB / folder).is_dir():
+        pytest.skip(f"the published files of {folder} are not beside the repository")
+    values, start = case_of(family).real[folder], time.perf_counter()
+    index = read_index(HUB / folder / "model.safetensors.index.json")
+    outline, model = built(json.loads((HUB / folder / "config.json").read_text()))
+    shapes = {address: tuple(t.shape) for address, t in blocks.addresses(model).items()}
+    found = match(outline.keys, shapes, dict.fromkeys(index.weight_map), outline.ties)
+    assert (found.missing, found.extra, found.unmapped, found.ties) == ([], [], [], ())
+    held = sum(
+        torch.Size(one.rule.shape([shapes[address] for address in one.ours])).numel()
+        for one in found.found
+    )
+    assert held == values
+    assert index.total == values * (index.total // values)
+    assert time.perf_counter() - start < 10
