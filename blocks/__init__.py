@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from blocks.generation.loop import stream as stream
     from blocks.generation.sampling import Sampler as Sampler
     from blocks.heads.language import LMHead as LMHead
-    from blocks.hub.detokenize import Detokenizer as Detokenizer
     from blocks.hub.family import Family as Family
     from blocks.hub.inspection import inspect as inspect
     from blocks.hub.keys import Join as Join
@@ -59,7 +58,6 @@ if TYPE_CHECKING:
     from blocks.hub.report import Inspection as Inspection
     from blocks.hub.report import Landing as Landing
     from blocks.hub.save import save_pretrained as save_pretrained
-    from blocks.hub.tokenizer import Tokenizer as Tokenizer
     from blocks.mlp.activations import Activation as Activation
     from blocks.mlp.activations import activation as activation
     from blocks.mlp.gated import GatedMLP as GatedMLP
@@ -94,6 +92,8 @@ if TYPE_CHECKING:
     from blocks.surgery.tree import Explanation as Explanation
     from blocks.surgery.tree import Part as Part
     from blocks.surgery.tree import explain as explain
+    from blocks.text.detokenize import Detokenizer as Detokenizer
+    from blocks.text.tokenizer import Tokenizer as Tokenizer
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
@@ -114,7 +114,7 @@ else:
         "Clock": "blocks.state",
         "ConfigError": "blocks.errors",
         "Content": "blocks.state",
-        "Detokenizer": "blocks.hub.detokenize",
+        "Detokenizer": "blocks.text.detokenize",
         "DynamicScaling": "blocks.positions.scaling",
         "Explanation": "blocks.surgery.tree",
         "Family": "blocks.hub.family",
@@ -163,7 +163,7 @@ else:
         "State": "blocks.state",
         "Step": "blocks.step",
         "TokenEmbedding": "blocks.embedding.token",
-        "Tokenizer": "blocks.hub.tokenizer",
+        "Tokenizer": "blocks.text.tokenizer",
         "TokenizerError": "blocks.errors",
         "TopKRouter": "blocks.moe.topk_router",
         "Transpose": "blocks.hub.keys",

@@ -17,7 +17,11 @@ from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
+    c.only("is_llama_config", True)  # SmolLM2 says this and the next
+    c.only("rope_interleaved", False)
+    dim = c.take("hidden_size", int)
+    oldest = c.take("max_sequence_length", int, 2048)  # as the first files had it
+    context = c.take("max_position_embeddings", int, oldest)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     bias = c.take("attention_bias", bool, False)
     attention = common.attention(c, dim, read_rope(c, context), bias=bias)

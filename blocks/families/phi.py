@@ -32,9 +32,11 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
+    attention = at(s, "layers.0.attention").keywords
     own = {
         "embd_pdrop": at(s, "embedding").keywords["dropout"],
-        "qk_layernorm": at(s, "layers.0.attention.qk.0").func is QKNorm,
+        "partial_rotary_factor": attention["qk"][-1].keywords["rotated"],
+        "qk_layernorm": attention["qk"][0].func is QKNorm,
         "resid_pdrop": s.keywords["layers"][0].keywords["dropout"],
     }
     mlp = common.write_mlp(at(s, "layers.0.mlp"))

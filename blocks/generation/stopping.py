@@ -58,7 +58,7 @@ class Stopping:
         return bool(self._done.all())
 
     def _ended_by_text(self, column: Tensor) -> Sequence[bool]:
-        from blocks.hub.detokenize import Detokenizer
+        from blocks.text.detokenize import Detokenizer
 
         if not self._texts:
             self._texts = [[Detokenizer(self._tokenizer), ""] for _ in range(len(column))]

@@ -34,7 +34,7 @@ HARMLESS = frozenset(
     problem_type remove_invalid_values repetition_penalty return_dict return_dict_in_generate
     router_aux_loss_coef sep_token_id suppress_tokens task_specific_params temperature
     tf_legacy_loss tie_word_embeddings tokenizer_class top_k top_p torch_dtype torchscript
-    transformers_version typical_p unk_token_id use_bfloat16 use_cache
+    transformers.js_config transformers_version typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
 

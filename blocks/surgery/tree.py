@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import nn
 
-from blocks.edit import walk
 from blocks.errors import SpecError
-from blocks.hub.columns import columns, human
+from blocks.hub.columns import columns
 from blocks.hub.inspection import inspect
 from blocks.hub.report import KINDS, Inspection
-from blocks.spec import Spec, given, is_spec
-from blocks.state import Clock, State, content_of
+from blocks.spec import is_spec
 
 __all__ = ["Explanation", "Part", "explain"]
 

@@ -54,7 +54,8 @@ class Case:
             that must break parity.
         published: by repository: its config.json and how many parameters it has.
         real: folders of ../shared/data/hub and how many values their weights have.
-        attention: which of the reference's attention functions is compared with.
+        untried: fields that have one value alone.
+    attention: which of the reference's attention functions is compared with.
         fused: whether the reference can write a second form, with stacked experts.
     """
 
@@ -65,6 +66,7 @@ class Case:
     mutations: Mapping[str, tuple[str, Change]]
     published: Mapping[str, tuple[Mapping[str, Any], int]]
     real: Mapping[str, int] = field(default_factory=dict)
+    untried: frozenset[str] = frozenset()
     attention: str = "eager"
     fused: bool = False
 
@@ -161,9 +163,7 @@ def load(family: str, name: str, folder: Path) -> Loaded:
 
 def scalings(spec: Any) -> list[Any]:
     """The scaling of every RoPE of a model."""
-    return [
-        part.keywords["scaling"] for _, part in blocks.walk(spec) if part.func is blocks.RoPE
-    ]
+    return [part.keywords["scaling"] for _, part in blocks.walk(spec) if part.func is blocks.RoPE]
 
 
 def steady(spec: Any, most: int = TOKENS) -> int:

@@ -27,7 +27,8 @@ TRAINING = {"attention_dropout", "embd_pdrop", "resid_pdrop"}
 
 
 @pytest.mark.parametrize(
-    ("family", "name"), [(family, name) for family in families() for name in case_of(family).mutations]
+    ("family", "name"),
+    [(family, name) for family in families() for name in case_of(family).mutations],
 )
 def test_another_value_breaks_parity(loaded, family, name):
     variant, change = case_of(family).mutations[name]
@@ -50,4 +51,4 @@ def test_every_field_is_tried(loaded, family):
         except (BlocksError, KeyError, IndexError, AttributeError):
             continue  # the family has no word for what was changed
         tried |= {name for name in before | after if before.get(name) != after.get(name)}
-    assert fields - tried <= SHAPES | TRAINING
+    assert fields - tried <= SHAPES | TRAINING | case.untried

@@ -28,7 +28,8 @@ def built(data):
 
 
 @pytest.mark.parametrize(
-    ("family", "repo"), [(family, repo) for family in families() for repo in case_of(family).published]
+    ("family", "repo"),
+    [(family, repo) for family in families() for repo in case_of(family).published],
 )
 def test_parameters(family, repo):
     data, parameters = case_of(family).published[repo]
@@ -42,7 +43,8 @@ def test_parameters(family, repo):
 
 
 @pytest.mark.parametrize(
-    ("family", "repo"), [(family, repo) for family in families() for repo in case_of(family).published]
+    ("family", "repo"),
+    [(family, repo) for family in families() for repo in case_of(family).published],
 )
 def test_published_fields_go_both_ways(family, repo):
     data, _ = case_of(family).published[repo]

@@ -6,7 +6,7 @@ from transformers import MixtralConfig, MixtralForCausalLM
 
 from blocks import GatedMLP, GQAttention, MoE, RMSNorm, SoftmaxRouter, Window
 from tests.families.cases import llama
-from tests.families.reference import Case, Variant, change, decoder_mutations
+from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
 BASE = llama.BASE | {"num_local_experts": 4}
 
@@ -28,6 +28,7 @@ MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {
     "more chosen": ("plain", change(MoE, top_k=3)),
     "weights not renormalised": ("plain", change(SoftmaxRouter, renormalize=False)),
     "scale of weights": ("plain", change(SoftmaxRouter, scale=1.1)),
+    "factor of linear": ("linear", rescale(factor=3.0)),
     "groups": ("eight experts", change(SoftmaxRouter, groups=2, kept_groups=1)),
 }
 

@@ -86,9 +86,7 @@ def _long(kind: str, pairs: int = 48) -> dict[str, object]:
 PUBLISHED = {
     "microsoft/Phi-3-mini-4k-instruct": (_published(), 3_821_079_552),
     "microsoft/Phi-3-mini-128k-instruct, first form": (
-        _published(
-            max_position_embeddings=131072, rope_scaling=_long("su"), sliding_window=262144
-        ),
+        _published(max_position_embeddings=131072, rope_scaling=_long("su"), sliding_window=262144),
         3_821_079_552,
     ),
     "microsoft/Phi-3.5-mini-instruct": (

@@ -96,5 +96,6 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
+    untried=frozenset({"num_experts_per_tok"}),
     fused=True,
 )

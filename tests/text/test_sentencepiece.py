@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blocks.errors import TokenizerError
-from blocks.hub.detokenize import Detokenizer
-from blocks.hub.tokenizer import Tokenizer
+from blocks.text.detokenize import Detokenizer
+from blocks.text.tokenizer import Tokenizer
 
 WORDS = "the quick brown fox jumps over a lazy dog while seven wizards quietly boxed it up again"
 TEXTS = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from blocks.hub.tokenizer import Tokenizer
+    from blocks.text.tokenizer import Tokenizer
 
 __all__ = ["Detokenizer"]
 
@@ -74,7 +74,7 @@ class Detokenizer:
         >>> trained = Trained(models.BPE({c: i for i, c in enumerate(alphabet)}, []))
         >>> trained.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         >>> trained.decoder = decoders.ByteLevel()
-        >>> from blocks.hub.tokenizer import Tokenizer
+        >>> from blocks.text.tokenizer import Tokenizer
         >>> tokenizer = Tokenizer.from_backend(trained)
         >>> detokenizer = Detokenizer(tokenizer)
         >>> [detokenizer.push(id) for id in tokenizer.encode("né")] + [detokenizer.flush()]

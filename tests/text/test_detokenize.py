@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blocks.hub.detokenize import Detokenizer
-from tests.hub.trained import KINDS, WORDS, pair
+from blocks.text.detokenize import Detokenizer
+from tests.text.trained import KINDS, WORDS, pair
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from blocks.errors import TokenizerError
-from blocks.hub.template import render
+from blocks.text.template import render
 
 HOSTILE = {
     "power": "{{ 10 ** (10 ** 9) }}",

@@ -13,9 +13,9 @@ from collections.abc import Iterable
 import sentencepiece
 
 from blocks.errors import TokenizerError
-from blocks.hub.detokenize import ByteStream
-from blocks.hub.engines import Stream, guarded
-from blocks.hub.tokenfiles import Added
+from blocks.text.detokenize import ByteStream
+from blocks.text.engines import Stream, guarded
+from blocks.text.tokenfiles import Added
 
 __all__: list[str] = []
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from blocks.errors import TokenizerError
-from blocks.hub.tokenfiles import CONFIG, declared, read_json
+from blocks.text.tokenfiles import CONFIG, declared, read_json
 
 __all__: list[str] = []
 
@@ -53,11 +53,11 @@ def engine_of(files: dict[str, bytes], names: dict[str, str], place: str) -> Eng
     """The engine for the vocabulary among the files; completes `names`, which part is whose."""
     added = declared(files)
     if "tokenizer.json" in files:
-        from blocks.hub.tokenjson import from_json
+        from blocks.text.tokenjson import from_json
 
         return from_json(files["tokenizer.json"], added, file=f"{place}/tokenizer.json")
     if "tokenizer.model" in files:
-        from blocks.hub.sentencepieces import SentencePieces
+        from blocks.text.sentencepieces import SentencePieces
 
         config = read_json(files, CONFIG)
         return SentencePieces(
@@ -69,7 +69,7 @@ def engine_of(files: dict[str, bytes], names: dict[str, str], place: str) -> Eng
             prefix_all=config.get("legacy") is True,
             file=f"{place}/tokenizer.model",
         )
-    from blocks.hub.tokenjson import from_gpt2
+    from blocks.text.tokenjson import from_gpt2
 
     engine = from_gpt2(files, added, names, file=place)
     files["tokenizer.json"] = engine.to_json()  # what a save will write

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.errors import TokenizerError
-from blocks.hub.engines import engine_of, guarded
-from blocks.hub.template import choose, conversation, render, templates
-from blocks.hub.tokenfiles import (
+from blocks.text.engines import engine_of, guarded
+from blocks.text.template import choose, conversation, render, templates
+from blocks.text.tokenfiles import (
     CONFIG,
     NAMES,
     TEMPLATES,

@@ -10,8 +10,8 @@ from jinja2 import Template
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
 from blocks.errors import TokenizerError
-from blocks.hub.budget import Budget
-from blocks.hub.sandbox import Sandbox, spent
+from blocks.text.budget import Budget
+from blocks.text.sandbox import Sandbox, spent
 
 __all__: list[str] = []
 

@@ -24,7 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from blocks.hub.budget import INTEGER_BITS, MIB, PERCENT, Budget
+from blocks.text.budget import INTEGER_BITS, MIB, PERCENT, Budget
 
 __all__: list[str] = []
 

@@ -11,9 +11,9 @@ from tokenizers import decoders
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from blocks.errors import TokenizerError
-from blocks.hub.detokenize import Detokenizer
-from blocks.hub.tokenizer import Tokenizer
-from tests.hub.trained import KINDS, TEXTS, WORDS, byte_level, gpt2, pair, save, words
+from blocks.text.detokenize import Detokenizer
+from blocks.text.tokenizer import Tokenizer
+from tests.text.trained import KINDS, TEXTS, WORDS, byte_level, gpt2, pair, save, words
 
 PHI = Path(__file__).parents[3] / "shared" / "data" / "hub" / "phi-3-mini"
 

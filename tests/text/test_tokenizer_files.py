@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from blocks.errors import HubError, TokenizerError
-from blocks.hub.tokenizer import Tokenizer
-from tests.hub.trained import KINDS, TEXTS, byte_level, gpt2, pair, save, words
+from blocks.text.tokenizer import Tokenizer
+from tests.text.trained import KINDS, TEXTS, byte_level, gpt2, pair, save, words
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -12,7 +12,7 @@ import tokenizers
 from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers, processors
 from tokenizers import trainers as train
 
-from blocks.hub.tokenizer import Tokenizer
+from blocks.text.tokenizer import Tokenizer
 
 WORDS = "the quick brown fox's jumps over a lazy dog, while seven (7) wizards don't box it up."
 TEXTS = [

@@ -9,9 +9,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from blocks.errors import TokenizerError, printable
-from blocks.hub.detokenize import ByteStream, WindowStream
-from blocks.hub.engines import Stream, guarded
-from blocks.hub.tokenfiles import CONFIG, Added, read_json, read_text
+from blocks.text.detokenize import ByteStream, WindowStream
+from blocks.text.engines import Stream, guarded
+from blocks.text.tokenfiles import CONFIG, Added, read_json, read_text
 
 __all__: list[str] = []
 

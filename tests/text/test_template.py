@@ -11,7 +11,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from blocks.errors import TokenizerError
-from blocks.hub.template import choose, conversation, render, templates
+from blocks.text.template import choose, conversation, render, templates
 
 HUB = Path(__file__).parents[3] / "shared" / "data" / "hub"
 REFERENCE = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()))

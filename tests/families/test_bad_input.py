@@ -1,0 +1,203 @@
+"""What a config or file gets wrong is said at once, by name, and never by another library."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+
+import pytest
+import torch
+
+import blocks
+from blocks import BlocksError, CheckpointError, ConfigError
+from blocks.families import family_of, model_types
+from blocks.hub.config import HARMLESS, INERT, Config
+from blocks.hub.outline import outline_of
+from tests.families import ageing
+from tests.families.reference import families, first
+
+BAD = (0, -1, 2**46, 2**80, -0.5, 1e300, math.nan, math.inf, True, "x", "", [], [1], {}, {"a": 1})
+each = pytest.mark.parametrize("family", families())
+
+
+def config_of(loaded, family):
+    return ageing.read_config(loaded(family, first(family)).folder)
+
+
+def outcome(data):
+    """What reading and building a config ends in; no error but ours may leave it."""
+    try:
+        outline = outline_of(Config(data))
+        with torch.device("meta"):
+            outline.build()
+    except BlocksError as error:
+        return error
+    return None
+
+
+@each
+def test_an_unknown_field_is_named_with_the_nearest(loaded, family):
+    error = outcome(config_of(loaded, family) | {"hiden_act": "relu"})
+    assert isinstance(error, ConfigError)
+    assert (error.field, error.hint) == ("hiden_act", "did you mean 'hidden_act'?")
+
+
+@each
+def test_a_missing_field_is_named(loaded, family):
+    data = config_of(loaded, family)
+    for name in ("hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size"):
+        error = outcome({key: value for key, value in data.items() if key != name})
+        assert isinstance(error, ConfigError) and error.field == name
+
+
+@each
+def test_values_that_cannot_be(loaded, family):
+    data = config_of(loaded, family)
+    for name in data:
+        for value in BAD:
+            error = outcome(data | {name: value})
+            if name not in HARMLESS | set(INERT) | {"architectures"} and error is None:
+                assert type(value) in (int, float, type(data[name])), (name, value)
+
+
+@each
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("hidden_size", 0),
+        ("hidden_size", -32),
+        ("num_hidden_layers", 0),
+        ("num_hidden_layers", -1),
+        ("num_attention_heads", 5),
+        ("num_key_value_heads", 3),
+        ("num_key_value_heads", 0),
+        ("vocab_size", 2**60),
+        ("intermediate_size", 1.5),
+        ("attention_dropout", -0.1),
+        ("attention_dropout", 1.0),
+        ("hidden_act", "sillu"),
+        ("max_position_embeddings", 0),
+        ("num_hidden_layers", "2"),
+        ("hidden_size", True),
+    ],
+)
+def test_a_bad_value_is_an_error_that_names_it(loaded, family, name, value):
+    error = outcome(config_of(loaded, family) | {name: value})
+    assert isinstance(error, ConfigError)
+    said = name if name != "num_key_value_heads" else "kv_heads"
+    assert error.field and (said in str(error) or said.removeprefix("attention_") in str(error))
+
+
+@each
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "linear"},
+        {"rope_type": "linear", "factor": 0},
+        {"rope_type": "linear", "factor": math.nan},
+        {"rope_type": "unheard"},
+        {"rope_type": "default", "rope_theta": -1.0},
+        {"rope_type": "default", "rope_theta": math.inf},
+        {"rope_type": "default", "beta": 1.0},
+        {"rope_type": "llama3", "factor": 8.0},
+        {"rope_type": "longrope", "short_factor": [1.0], "long_factor": "many"},
+        {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [0.0] * 4},
+        {"rope_type": "default", "partial_rotary_factor": 3.0},
+        "default",
+        [1],
+    ],
+)
+def test_a_bad_rope_is_an_error(loaded, family, rope):
+    data = config_of(loaded, family)
+    assert isinstance(outcome(data | {"rope_parameters": rope}), ConfigError)
+
+
+@each
+def test_two_dialects_at_once_are_an_error(loaded, family):
+    scaling = {"rope_scaling": {"type": "linear", "factor": 2.0}}
+    error = outcome(config_of(loaded, family) | scaling)
+    assert isinstance(error, ConfigError) and error.field == "rope_scaling"
+
+
+@each
+def test_a_million_layers_are_refused_quickly(loaded, tmp_path, family):
+    it = loaded(family, first(family))
+    start = time.perf_counter()
+    for layers in (10_000, 1_000_000, 2**46):
+        more = {"num_hidden_layers": layers}
+        folder = ageing.aged(it.folder, tmp_path / str(layers), config=lambda d, m=more: d | m)
+        with pytest.raises(ConfigError, match=str(layers)) as caught:
+            blocks.from_pretrained(folder)
+        assert caught.value.field == "num_hidden_layers"
+    assert time.perf_counter() - start < 2
+
+
+@each
+def test_everything_wrong_with_the_tensors_is_listed_at_once(loaded, tmp_path, family):
+    it = loaded(family, first(family))
+    one, two = "model.layers.0.input_layernorm.weight", "model.layers.1.input_layernorm.weight"
+
+    def broken(tensors):
+        other = {name: tensor for name, tensor in tensors.items() if name != one}
+        other["model.layers.0.surplus.weight"] = torch.ones(2)
+        other[two] = torch.ones(33)
+        return other
+
+    folder = ageing.aged(it.folder, tmp_path / "broken", tensors=broken)
+    with pytest.raises(CheckpointError) as caught:
+        blocks.from_pretrained(folder)
+    for text in (one, "model.layers.0.surplus.weight", f"{two} is [33], not [32]"):
+        assert text in str(caught.value)
+
+
+@each
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("intermediate_size", 28), ("num_hidden_layers", 1), ("vocab_size", 98)],
+)
+def test_the_field_that_disagrees_is_named(loaded, tmp_path, family, name, value):
+    it = loaded(family, first(family))
+    true = ageing.read_config(it.folder)[name]
+    folder = ageing.aged(it.folder, tmp_path / "aged", config=lambda data: data | {name: value})
+    with pytest.raises(CheckpointError) as caught:
+        blocks.from_pretrained(folder)
+    assert name in caught.value.hint and str(true) in caught.value.hint
+
+
+@each
+def test_the_kv_heads_of_the_file_are_told(loaded, tmp_path, family):
+    it = loaded(family, first(family))
+    true = ageing.read_config(it.folder)["num_key_value_heads"]
+    wrong = {"num_key_value_heads": 1}
+    folder = ageing.aged(it.folder, tmp_path / "aged", config=lambda data: data | wrong)
+    with pytest.raises(CheckpointError) as caught:
+        blocks.from_pretrained(folder)
+    assert f"num_key_value_heads = {true}" in caught.value.hint
+
+
+@each
+def test_one_family_under_the_name_of_another(loaded, family):
+    data = config_of(loaded, family)
+    for other in model_types():
+        if other != family:
+            for names in (data["architectures"], list(family_of(other).architectures)):
+                named = copy.deepcopy(data) | {"model_type": other, "architectures": names}
+                assert isinstance(outcome(named), ConfigError), other
+
+
+@each
+def test_another_task_is_not_served(loaded, family):
+    data = config_of(loaded, family) | {"architectures": ["SomethingForTokenClassification"]}
+    error = outcome(data)
+    assert isinstance(error, ConfigError) and error.field == "architectures"
+    assert family_of(family).architectures[0] in error.hint
+
+
+@pytest.mark.parametrize("name", ["lama", "mixtrall", "", "../llama", "__init__", None, 3, ["phi"]])
+def test_an_unknown_model_type_lists_what_there_is(name):
+    error = outcome({"model_type": name})
+    assert isinstance(error, ConfigError) and error.field == "model_type"
+    assert all(known in error.hint for known in model_types())
+    if name == "lama":
+        assert error.hint.startswith("near: llama")
