@@ -3,59 +3,24 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
+import torch
 from torch import nn
 
 from blocks.errors import SpecError
-from blocks.hub.columns import columns
+from blocks.hub.columns import columns, human
 from blocks.hub.inspection import inspect
 from blocks.hub.report import KINDS, Inspection
-from blocks.spec import is_spec
+from blocks.spec import Spec, is_spec
+from blocks.surgery.parts import Part, Tree
 
-__all__ = ["Explanation", "Part", "explain"]
+__all__ = ["Explanation", "explain"]
 
-_FAR = 1 << 20  # tokens: beyond every window, so that what still grows with a token grows for ever
-_LONGEST_PERIOD = 8  # layers
-_OPTION = 60  # characters
-
-
-@dataclass
-class Part:
-    """One block of a model, or several equal ones in a row: the numbers are those of one.
-
-    Attributes:
-        name: within its parent, such as "attention" or "layers.0-31".
-        address: of the first.
-        block: its class; `Residual(GQAttention)` where it is wrapped.
-        options: those that differ from the defaults.
-        times: how many there are.
-        shapes: of its own parameters and saved buffers, by name.
-        tied: what of it is shared: own name -> address that is counted instead.
-        parameters: in it and its parts, without what is tied.
-        nbytes: of these and of saved buffers.
-        state_per_token: bytes that it remembers of each token.
-        state_fixed: bytes that it remembers however long the text is.
-        parts: what it is made of.
-    """
-
-    name: str
-    address: str
-    block: str
-    options: dict[str, str]
-    times: int = 1
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    tied: dict[str, str] = field(default_factory=dict)
-    parameters: int = 0
-    nbytes: int = 0
-    state_per_token: int = 0
-    state_fixed: int = 0
-    parts: list[Part] = field(default_factory=list)
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain JSON data."""
-        return vars(self) | {"parts": [part.to_json() for part in self.parts]}
+_DTYPES = dict(KINDS.values())  # by their names in headers
 
 
 @dataclass(frozen=True)
@@ -63,7 +28,7 @@ class Explanation:
     """What `explain` found; printed, it is a tree.
 
     Attributes:
-        root: the tree.
+        root: the whole model; its parts are in `root.parts`.
         depth: how many levels are printed, None for all.
     """
 
@@ -81,17 +46,16 @@ class Explanation:
         return self.root.nbytes
 
     def to_json(self) -> dict[str, Any]:
-        """As plain JSON data."""
+        """As plain JSON data, all levels of it."""
         return self.root.to_json()
 
     def __str__(self) -> str:
-        rows = [["PART", "SHAPE", "PARAMETERS", "BYTES", "STATE/TOKEN", "BLOCK"]]
-        rows += _rows(self.root, "", self.depth)
-        return columns(rows)
+        head = ["PART", "SHAPE", "PARAMETERS", "BYTES", "STATE/TOKEN", "BLOCK"]
+        return columns([head, *_rows(self.root, 0, self.depth)])
 
 
 def explain(x: Any, *, depth: int | None = None) -> Explanation:
-    """Draws a model as a tree, block by block; equal layers are folded.
+    """Shows a model as a tree, block by block; equal layers are folded.
 
     Args:
         x: a Spec of a whole model, a live model or block, a folder or repository, or what
@@ -109,7 +73,7 @@ def explain(x: Any, *, depth: int | None = None) -> Explanation:
         >>> from blocks import GatedMLP, explain
         >>> print(explain(GatedMLP(16, hidden=64)))
         PART    SHAPE  PARAMETERS  BYTES    STATE/TOKEN  BLOCK
-                       3,072       12.3 kB               GatedMLP
+        all            3,072       12.3 kB               GatedMLP
           gate  64×16  1,024       4.1 kB                Linear
           up    64×16  1,024       4.1 kB                Linear
           down  16×64  1,024       4.1 kB                Linear
@@ -119,15 +83,54 @@ def explain(x: Any, *, depth: int | None = None) -> Explanation:
     if isinstance(x, str | os.PathLike):
         x = inspect(x)
     if isinstance(x, Inspection):
-        dtypes = {place: KINDS_BY_HEADER.get(t.dtype) for t in x.tensors for place in t.addresses}
-        tree = _Tree(x.model, dict(x.tied), dtypes, KINDS[x.dtype][1])
+        dtypes = {
+            address: _DTYPES[row.dtype]
+            for row in x.tensors
+            if row.dtype in _DTYPES
+            for address in row.addresses
+        }
+        tree = Tree(x.model, dict(x.tied), dtypes, KINDS[x.dtype][1])
     elif is_spec(x):
-        tree = _Tree(_built(x), {}, {}, None)
+        tree = Tree(_built(x), {}, {}, None)
     elif isinstance(x, nn.Module):
-        tree = _Tree(x, {}, {}, None)
+        tree = Tree(x, {}, {}, None)
     else:
         raise SpecError(f"{type(x).__name__} is no Spec, model, folder or repository", field="x")
-    return Explanation(tree.part(tree.model, "", ""), depth)
+    return Explanation(tree.root(), depth)
 
 
-KINDS_BY_HEADER = {header: kind for header, kind in KINDS.values()}
+def _built(spec: Spec) -> nn.Module:
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    sizes = [
+        name
+        for name, p in signature(spec.func).parameters.items()
+        if p.kind in kinds and p.default is Parameter.empty and name not in spec.keywords
+    ]
+    if sizes:
+        raise SpecError(
+            f"{spec.func.__name__} still needs {', '.join(sizes)}",
+            field="x",
+            hint="a parent gives sizes; build it: explain(spec(512))",
+        )
+    with torch.device("meta"):
+        return spec()
+
+
+def _rows(part: Part, level: int, depth: int | None) -> Iterator[list[str]]:
+    times = f"{part.times} × " if part.times > 1 else ""
+    state = f"{part.state_per_token:,}" if part.state_per_token else ""
+    if part.state_fixed:
+        state += f"{' + ' if state else ''}{human(part.state_fixed)} fixed"
+    tied = [f"({name} is {source})" for name, source in part.tied.items()]
+    options = [f"{name}={text}" for name, text in part.options.items()]
+    yield [
+        "  " * level + (part.name or "all"),
+        ", ".join("×".join(map(str, shape)) for shape in part.shapes.values()),
+        f"{times}{part.parameters:,}" if part.parameters else "",
+        f"{times}{human(part.nbytes)}" if part.nbytes else "",
+        times + state if state else "",
+        " ".join([part.block, *options, *tied]),
+    ]
+    if depth is None or level < depth:
+        for inner in part.parts:
+            yield from _rows(inner, level + 1, depth)

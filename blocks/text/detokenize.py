@@ -88,7 +88,7 @@ class Detokenizer:
     def push(self, id: int) -> str:
         """Take one id and return the text that is now certain, often of earlier ids too.
 
-        Raises:
+        Errors:
             TokenizerError: the id is no token of this tokenizer.
         """
         [known] = self._tokenizer.check_ids([id])

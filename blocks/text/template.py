@@ -112,7 +112,7 @@ def plain(value: Any, depth: int = 64) -> Any:
 def render(template: str, variables: Mapping[str, Any]) -> str:
     """The text the template makes of the variables.
 
-    Raises:
+    Errors:
         TokenizerError: the template is not valid, refuses its input, or spends too much.
     """
     if len(template) > _TEMPLATE_CHARACTERS:

@@ -81,7 +81,7 @@ class Tokenizer:
             local_files_only: take everything from the cache.
             force_download: fetch every file once more.
 
-        Raises:
+        Errors:
             HubError: there is no such folder or repository, or it can't be reached.
             TokenizerError: it holds no tokenizer, or one that is damaged.
         """
@@ -121,7 +121,7 @@ class Tokenizer:
             bos, eos, pad, unk: tokens of its vocabulary that play these parts.
             chat_template: a Jinja text.
 
-        Raises:
+        Errors:
             TokenizerError: a token named is not in the vocabulary, or the backend can't be written.
         """
         named = {"bos": bos, "eos": eos, "pad": pad, "unk": unk}
@@ -140,7 +140,7 @@ class Tokenizer:
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write the tokenizer's files as they were read; older ones of the same names go away.
 
-        Raises:
+        Errors:
             TokenizerError: the folder can't be written.
         """
         keep = "tokenizer.json" in self._files
@@ -162,7 +162,7 @@ class Tokenizer:
             text: what to encode; declared special tokens in it become their ids.
             special: add what the tokenizer puts around a text, such as bos.
 
-        Raises:
+        Errors:
             TokenizerError: `text` is no text.
         """
         if not isinstance(text, str):
@@ -182,7 +182,7 @@ class Tokenizer:
             ids: a list, tuple, or anything with `.tolist()`, such as a tensor of one dimension.
             skip_special: leave special tokens out.
 
-        Raises:
+        Errors:
             TokenizerError: an id is not in the vocabulary.
         """
         return self.engine.decode(self.check_ids(ids), skip_special)
@@ -222,7 +222,7 @@ class Tokenizer:
             template: the name of one of the tokenizer's templates, or a Jinja text.
             variables: whatever else the template reads.
 
-        Raises:
+        Errors:
             TokenizerError: there is no template, it refuses the conversation, or it runs wild.
         """
         if tools is not None and not (
