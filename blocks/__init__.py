@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from blocks.hub.publish import push_to_hub as push_to_hub
     from blocks.hub.reference import export as export
     from blocks.hub.report import Inspection as Inspection
-    from blocks.hub.report import Landing as Landing
     from blocks.hub.save import save_pretrained as save_pretrained
     from blocks.mlp.activations import Activation as Activation
     from blocks.mlp.activations import activation as activation
@@ -90,7 +89,6 @@ if TYPE_CHECKING:
     from blocks.state import State as State
     from blocks.step import Step as Step
     from blocks.surgery.tree import Explanation as Explanation
-    from blocks.surgery.tree import Part as Part
     from blocks.surgery.tree import explain as explain
     from blocks.text.detokenize import Detokenizer as Detokenizer
     from blocks.text.tokenizer import Tokenizer as Tokenizer
@@ -129,7 +127,6 @@ else:
         "KVState": "blocks.attention.memory",
         "Keys": "blocks.hub.keys",
         "LMHead": "blocks.heads.language",
-        "Landing": "blocks.hub.report",
         "LayerNorm": "blocks.norm.layer",
         "LearnedPositions": "blocks.positions.learned",
         "LinearScaling": "blocks.positions.scaling",
@@ -139,7 +136,6 @@ else:
         "Mask": "blocks.attention.mask",
         "MoE": "blocks.moe.moe",
         "Parallel": "blocks.wiring.parallel",
-        "Part": "blocks.surgery.tree",
         "Prefix": "blocks.attention.mask",
         "Provenance": "blocks.hub.provenance",
         "QKNorm": "blocks.norm.qk",

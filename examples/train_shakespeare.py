@@ -55,7 +55,9 @@ def make_tokenizer(text: str) -> Backend:
 def make_model(dropout: float = 0.0) -> CausalLM:
     """A LLaMA of 1.8 million parameters."""
     norm = Spec(RMSNorm, eps=1e-5)
-    attention = Spec(GQAttention, heads=6, kv_heads=2, qk=(Spec(RoPE, theta=10_000.0),))
+    attention = Spec(
+        GQAttention, heads=6, kv_heads=2, head_dim=32, qk=(Spec(RoPE, theta=10_000.0),)
+    )
     mlp = Spec(GatedMLP, hidden=512, act="silu")
     steps = {
         "attention": Spec(Residual, inner=attention, norm_in=norm, dropout=dropout),

@@ -9,6 +9,7 @@ from blocks.hub.config import Config
 
 _ACTIVATIONS = {
     "gelu": "gelu",
+    "gelu_fast": "gelu_tanh",
     "gelu_new": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "linear": "identity",
@@ -44,6 +45,12 @@ def read_head_dim(c: Config, dim: int, heads: int) -> int:
     if given is None and dim % heads:
         raise c.error("num_attention_heads", f"{heads} heads don't divide hidden_size {dim}")
     return given or dim // heads
+
+
+def read_noise(c: Config, name: str) -> None:
+    """Noise that the reference adds in training alone: checked, and of no use here."""
+    if not 0 <= c.take(name, float, 0.0) < 1:
+        raise c.error(name, "must be in [0, 1)")
 
 
 def read_or_null(c: Config, name: str, absent: int | None) -> int | None:

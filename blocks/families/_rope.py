@@ -117,9 +117,12 @@ def _longrope_magnitude(factor: float, trained: int) -> float:
 
 
 def reach(layer: Spec, context: int) -> int:
-    """How many tokens `max_position_embeddings` stands for: dynamic scaling goes beyond them."""
+    """How many tokens `max_position_embeddings` stands for: under these scalings it stays as it
+    was before the stretching.
+    """
     scaling = at(layer, "attention").keywords["qk"][-1].keywords["scaling"]
-    return round(context * scaling.factor) if isinstance(scaling, DynamicScaling) else context
+    stretched = isinstance(scaling, DynamicScaling | LinearScaling)
+    return round(context * scaling.factor) if stretched else context
 
 
 def write_rope(rope: Spec, context: int, *, mscales: bool = False) -> dict[str, Any]:
@@ -140,8 +143,8 @@ def write_rope(rope: Spec, context: int, *, mscales: bool = False) -> dict[str, 
         fields["original_max_position_embeddings"] = scaling.trained
     elif scaling is not None:
         fields["rope_scaling"] = _WRITE[type(scaling)](scaling)
-    if isinstance(scaling, DynamicScaling):
-        fields["max_position_embeddings"] = scaling.trained
+    if isinstance(scaling, DynamicScaling | LinearScaling):
+        fields["max_position_embeddings"] = round(context / scaling.factor)
     return fields
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from blocks import RMSNorm, SoftmaxRouter, Spec
 from blocks.families import _decoder as common
-from blocks.families._dialects import read_window
+from blocks.families._dialects import read_noise, read_window
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -22,7 +22,7 @@ def spec(c: Config) -> Spec:
     rope, window = read_rope(c, context, theta=1e6), read_window(c)
     attention = common.attention(c, dim, rope, kv_heads=8, mask=window)
     mlp = common.moe(c, Spec(SoftmaxRouter), experts=8)
-    c.take("router_jitter_noise", float, 0.0)  # noise that was added in training alone
+    read_noise(c, "router_jitter_noise")
     return common.decoder(c, common.pre_norm(norm, attention, mlp), norm, dim, context)
 
 

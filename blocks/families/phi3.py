@@ -15,19 +15,12 @@ from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.keys import Join, Keys
 
-# Phi-4-mini says these, each with the one value that any model of the family has.
-_FIXED = {
-    "attention_bias": False,
-    "full_attn_mod": 1,
-    "interpolate_factor": 1,
-    "lm_head_bias": False,
-    "mlp_bias": False,
-}
-
 
 def spec(c: Config) -> Spec:
-    for name, value in _FIXED.items():
-        c.only(name, value)
+    for name in ("attention_bias", "mlp_bias", "lm_head_bias"):  # Phi-4-mini says all of these
+        c.only(name, False)
+    for name in ("full_attn_mod", "interpolate_factor"):
+        c.only(name, 1)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5))
     rope = read_rope(c, context, rotated=1.0, trained=4096)

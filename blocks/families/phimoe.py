@@ -10,7 +10,7 @@ from typing import Any
 
 from blocks import LayerNorm, LMHead, SparseMixerRouter, Spec, at
 from blocks.families import _decoder as common
-from blocks.families._dialects import read_window
+from blocks.families._dialects import read_noise, read_window
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -25,7 +25,7 @@ def spec(c: Config) -> Spec:
     attention = common.attention(c, dim, rope, bias=bias, kv_heads=8, mask=window)
     router = Spec(SparseMixerRouter, jitter=c.take("router_jitter_noise", float, 0.01))
     mlp = common.moe(c, router, experts=16)
-    c.take("input_jitter_noise", float, 0.0)  # noise that was added in training alone
+    read_noise(c, "input_jitter_noise")
     c.only("hidden_dropout", 0.0)
     head = Spec(LMHead, bias=c.take("lm_head_bias", bool, False))
     layer = common.pre_norm(norm, attention, mlp)

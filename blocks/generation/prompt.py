@@ -78,7 +78,7 @@ def _from_lists(tokens: Any, mask: Tensor | None, pad: int) -> tuple[Tensor, Ten
     longest = max(len(ids) for ids in rows)
     try:
         padded = torch.tensor([[pad] * (longest - len(ids)) + list(ids) for ids in rows])
-    except (OverflowError, RuntimeError):
+    except (OverflowError, RuntimeError, ValueError):
         raise GenerationError("an id is too large for any vocabulary", field="tokens") from None
     lengths = torch.tensor([len(ids) for ids in rows])
     real = torch.arange(longest) >= longest - lengths[:, None]

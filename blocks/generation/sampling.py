@@ -59,7 +59,7 @@ class Sampler:
             ("top_k", 1, math.inf),
         ):
             value = getattr(self, name)
-            if value is None:
+            if value is None and name in ("top_k", "top_p", "min_p"):
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise GenerationError(f"{value!r} is not a number", field=name)
@@ -69,6 +69,8 @@ class Sampler:
                 raise GenerationError(f"{value} is not in {span}", field=name)
         if self.top_k is not None and not isinstance(self.top_k, int):
             raise GenerationError(f"{self.top_k} is not a whole number", field="top_k")
+        if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, int)):
+            raise GenerationError(f"{self.seed!r} is not a whole number", field="seed")
         if self.temperature == 0 and (self.top_k or self.top_p or self.min_p):
             raise GenerationError(
                 "top_k, top_p and min_p change nothing at temperature 0",

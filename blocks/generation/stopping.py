@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -23,7 +23,8 @@ class Stopping:
     def __init__(self, model: Any, stop: Any, tokenizer: Any):
         defaults = getattr(model, "generation", None)
         eos = tuple(getattr(defaults, "eos", ()))
-        given = eos if stop is None else (stop,) if isinstance(stop, int | str) else tuple(stop)
+        several = isinstance(stop, Iterable) and not isinstance(stop, str)
+        given = eos if stop is None else tuple(stop) if several else (stop,)
         self.ids = frozenset(part for part in given if isinstance(part, int))
         self.strings = [part for part in given if isinstance(part, str)]
         for part in given:

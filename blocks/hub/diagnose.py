@@ -16,7 +16,7 @@ from blocks.hub.match import Match, Misfit
 from blocks.models.places import addresses
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
-_MOST = 40  # configs that are tried
+_MOST = 80  # configs that are tried
 
 
 def suggestion(family: Family, config: Config, found: Match, depth: int) -> str | None:
@@ -64,6 +64,12 @@ def _candidates(config: Config, misfits: Sequence[Misfit]) -> list[tuple[str, in
                     scaled, rest = divmod(value * held, wanted)
                     if not rest and scaled > 0:
                         tried[field, scaled] = None
+    for field, value in config.read.items():  # a fused tensor scales with none of its parts
+        if isinstance(value, int) and not isinstance(value, bool):
+            for power in (2, 4, 8):
+                tried[field, value * power] = None
+                if value % power == 0:
+                    tried[field, value // power] = None
     return list(tried)
 
 

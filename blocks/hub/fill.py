@@ -39,7 +39,7 @@ def read_tensors(
             with safe_open(file, framework="pt") as handle:
                 for one in names:
                     tensor = handle.get_tensor(one.theirs)
-                    if check_finite and not bool(torch.isfinite(tensor.float().sum())):
+                    if check_finite and not _is_finite(tensor):
                         raise CheckpointError("holds NaN or infinity", file=file, tensor=one.theirs)
                     tensor = tensor.to(device=device, dtype=dtype, copy=copy)
                     parts = one.rule.load(tensor, [shapes[address] for address in one.ours])
@@ -49,6 +49,12 @@ def read_tensors(
                 f"can't be read: {error}", file=file, hint="download the file again"
             ) from error
     return read
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    total = tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32))
+    # The sum is quick, but large numbers may overflow it.
+    return bool(total.isfinite()) or bool(tensor.isfinite().all())
 
 
 def _quiet(files: int) -> bool | None:

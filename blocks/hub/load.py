@@ -157,8 +157,8 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
 
 def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
     after = rewrite(spec)
-    if not is_spec(after):
-        raise ConfigError(f"rewrite gave {after!r}, not a Spec", field="rewrite")
+    if not is_spec(after) or "ties" not in after.keywords:
+        raise ConfigError(f"rewrite gave {after!r}, not the Spec of a model", field="rewrite")
     return after
 
 

@@ -54,6 +54,12 @@ class Outline:
             raise ConfigError(
                 error.reason, file=self.config.file, field=error.field, hint=error.hint
             ) from None
+        except (RuntimeError, TypeError) as error:
+            if "verflow" not in str(error):
+                raise
+            raise ConfigError(
+                "asks for more values than can be counted", file=self.config.file
+            ) from None
 
 
 def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
@@ -102,4 +108,6 @@ def _native(config: Config, blocks: Iterable[type]) -> Outline:
         raise ConfigError(
             error.reason, file=config.file, field=error.field or "spec", hint=error.hint
         ) from None
-    return Outline(NATIVE, spec, SameNames(), spec.keywords.get("ties", ()), config, None)
+    if "ties" not in spec.keywords:
+        raise config.error("spec", f"a {spec.func.__name__} is a part of a model, not a whole one")
+    return Outline(NATIVE, spec, SameNames(), spec.keywords["ties"], config, None)

@@ -13,7 +13,7 @@ from blocks.errors import SpecError
 from blocks.hub.columns import columns, folded, form, human
 from blocks.hub.headers import DTYPE_BITS
 
-__all__ = ["Inspection", "Landing"]
+__all__ = ["Inspection"]
 
 KINDS = {
     "float16": ("F16", torch.float16),

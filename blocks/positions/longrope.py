@@ -31,13 +31,15 @@ class LongRoPEScaling(Scaling):
     def switch(self) -> int:
         return self.trained
 
-    def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, Tensor]:
+    def check(self, theta: float, dims: int) -> None:
         for name, factors in (("short", self.short), ("long", self.long)):
             if len(factors) != dims // 2:
                 raise SpecError(
                     f"{len(factors)} factors for {dims // 2} rotated pairs of channels",
                     field=f"LongRoPEScaling.{name}",
                 )
+
+    def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, Tensor]:
         beyond = length > self.trained  # B 1
         short, long = (torch.tensor(f, device=length.device) for f in (self.short, self.long))
         magnitude = torch.where(beyond, self.long_magnitude, self.short_magnitude)

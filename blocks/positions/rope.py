@@ -68,6 +68,8 @@ class RoPE(nn.Module):
                 field="RoPE.rotated",
                 hint="an even number of channels turns",
             )
+        if scaling is not None:
+            scaling.check(theta, self.dims)
         self.head_dim = head_dim
         self.theta, self.pairing, self.scaling = theta, pairing, scaling
 

@@ -40,6 +40,9 @@ class Scaling:
                 if number and not 0 < part < math.inf:
                     raise SpecError(f"must be above zero, not {part}", field=name)
 
+    def check(self, theta: float, dims: int) -> None:
+        """Refuses what can't stretch a RoPE of this base and width."""
+
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float | Tensor]:
         """Frequencies [dims/2] or [B dims/2] and what cos and sin are multiplied with."""
         raise TypeError("Scaling is the family; use LinearScaling, YarnScaling or another of them")

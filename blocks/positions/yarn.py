@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from blocks.errors import SpecError
 from blocks.positions.scaling import Scaling, frequencies
 
 __all__ = ["YarnScaling"]
@@ -28,6 +29,10 @@ class YarnScaling(Scaling):
     slow: float = 1.0
     magnitude: float | None = None
     truncate: bool = True
+
+    def check(self, theta: float, dims: int) -> None:
+        if theta <= 1:
+            raise SpecError(f"a ramp needs theta above 1, not {theta}", field="RoPE.theta")
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float]:
         plain = frequencies(theta, dims, length.device)

@@ -66,12 +66,13 @@ def check_block(
             check(subject)
         if build is not None:
             check_build(subject, build)
+        causal = subject.claims_causal if causal is None else causal
+        if causal:
+            check_causal(subject)
         if subject.reads_padding:
             check_padding(subject)
-        if subject.claims_causal if causal is None else causal:
-            check_causal(subject)
-            if subject.remembers:
-                for check in REMEMBERING:
-                    check(subject)
+        if causal and subject.remembers:
+            for check in REMEMBERING:
+                check(subject)
         if compile:
             check_compiled(subject, fullgraph)

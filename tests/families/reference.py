@@ -1,4 +1,4 @@
-"""The reference implementation of a family with every parameter drawn anew, and ours from its file."""
+"""The reference of a family with every parameter drawn anew, and ours from its file."""
 
 from __future__ import annotations
 
@@ -112,6 +112,11 @@ def families() -> list[str]:
 def pairs() -> list[tuple[str, str]]:
     """Every family with each of its variants."""
     return [(family, variant) for family in families() for variant in case_of(family).variants]
+
+
+def named(what: str) -> list[tuple[str, str]]:
+    """Every family with each name in its `mutations`, `published` or `real`."""
+    return [(family, name) for family in families() for name in getattr(case_of(family), what)]
 
 
 def first(family: str) -> str:

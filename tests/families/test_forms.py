@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import pytest
 import torch
@@ -81,7 +82,9 @@ def test_half_the_precision_stays(loaded, tmp_path, family, variant):
     folder = ageing.aged(it.folder, tmp_path / "aged", **halves)
     assert {t.dtype for t in blocks.from_pretrained(folder).parameters()} == {torch.float16}
     ours = blocks.from_pretrained(folder, dtype=torch.float32)
-    rounded = copy.deepcopy(it.reference).half().float()
+    rounded = copy.deepcopy(it.reference)
+    for parameter in rounded.parameters():
+        parameter.data = parameter.half().float()
     assert it.close(ours(it.tokens), rounded(it.tokens, use_cache=False).logits) <= TOLERANCE
 
 
@@ -151,3 +154,43 @@ def test_what_a_family_cannot_say_is_not_exported(loaded, tmp_path, family, vari
 def test_a_number_in_a_template_is_that_place_alone():
     keys = Keys(("norm.{w}", "layers.{i}.qk.0.{w}"))
     assert keys.candidates(["layers.3.qk.1.weight"]) == []
+
+
+@plain
+@pytest.mark.parametrize("dialect", [dict, ageing.old_config])
+@pytest.mark.parametrize("gone", ["absent", "null"])
+def test_a_field_that_is_gone_means_what_it_means_to_the_reference(
+    loaded, family, variant, dialect, gone
+):
+    it = loaded(family, variant)
+    data = dialect(ageing.read_config(it.folder))
+    read = 0
+    for name in data:
+        less = {key: value for key, value in data.items() if key != name}
+        less |= {"model_type": family} | ({name: None} if gone == "null" else {})
+        try:
+            ours = outline_of(Config(less)).spec
+            full = it.case.config.from_dict(copy.deepcopy(less))
+        except Exception:  # either may insist on a field, each with its own error
+            continue
+        read += 1
+        whole = json.loads(full.to_json_string(use_diff=False))
+        assert ours == outline_of(Config(whole)).spec, name
+    assert read > 5
+
+
+@pytest.mark.parametrize("name", ["su", "yarn"])
+def test_the_first_names_of_longrope(loaded, name):
+    data = ageing.old_config(ageing.read_config(loaded("phi3", "longrope").folder), "type")
+    scaling = {key: data["rope_scaling"][key] for key in ("short_factor", "long_factor")}
+    first_form = data | {"rope_scaling": {"type": name, **scaling}}
+    assert data["original_max_position_embeddings"] == 16
+    assert outline_of(Config(first_form)).spec == outline_of(Config(data)).spec
+
+
+@pytest.mark.parametrize(("said", "size"), [({}, 4096), ({"sliding_window": None}, None)])
+def test_mistral_has_a_window_unless_it_says_null(loaded, said, size):
+    data = ageing.read_config(loaded("mistral", "window").folder)
+    del data["sliding_window"]
+    attention = blocks.at(outline_of(Config(data | said)).spec, "layers.0.attention")
+    assert attention.keywords["mask"] == (blocks.Causal() if size is None else blocks.Window(size))

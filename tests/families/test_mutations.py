@@ -7,7 +7,7 @@ import pytest
 import blocks
 from blocks import BlocksError
 from blocks.families import family_of
-from tests.families.reference import case_of, families
+from tests.families.reference import case_of, families, named
 
 BREAKS = 1e-3  # of the logits' standard deviation
 
@@ -26,10 +26,7 @@ SHAPES = {
 TRAINING = {"attention_dropout", "embd_pdrop", "resid_pdrop"}
 
 
-@pytest.mark.parametrize(
-    ("family", "name"),
-    [(family, name) for family in families() for name in case_of(family).mutations],
-)
+@pytest.mark.parametrize(("family", "name"), named("mutations"))
 def test_another_value_breaks_parity(loaded, family, name):
     variant, change = case_of(family).mutations[name]
     it = loaded(family, variant)

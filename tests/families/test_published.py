@@ -15,7 +15,7 @@ from blocks.hub.config import Config
 from blocks.hub.index import read_index
 from blocks.hub.match import match
 from blocks.hub.outline import outline_of
-from tests.families.reference import case_of, families
+from tests.families.reference import case_of, named
 
 HUB = Path(__file__).parents[2].parent / "shared" / "data" / "hub"
 
@@ -27,10 +27,7 @@ def built(data):
         return outline, outline.build()
 
 
-@pytest.mark.parametrize(
-    ("family", "repo"),
-    [(family, repo) for family in families() for repo in case_of(family).published],
-)
+@pytest.mark.parametrize(("family", "repo"), named("published"))
 def test_parameters(family, repo):
     data, parameters = case_of(family).published[repo]
     outline, model = built(data)
@@ -42,19 +39,14 @@ def test_parameters(family, repo):
     assert not match(outline.keys, {a: t.shape for a, t in tensors.items()}, {}).unmapped
 
 
-@pytest.mark.parametrize(
-    ("family", "repo"),
-    [(family, repo) for family in families() for repo in case_of(family).published],
-)
+@pytest.mark.parametrize(("family", "repo"), named("published"))
 def test_published_fields_go_both_ways(family, repo):
     data, _ = case_of(family).published[repo]
     spec = outline_of(Config(data)).spec
     assert family_of(family).spec(Config(family_of(family).config(spec))) == spec
 
 
-@pytest.mark.parametrize(
-    ("family", "folder"), [(family, name) for family in families() for name in case_of(family).real]
-)
+@pytest.mark.parametrize(("family", "folder"), named("real"))
 def test_a_published_index(family, folder):
     if not (HUB / folder).is_dir():
         pytest.skip(f"the published files of {folder} are not beside the repository")

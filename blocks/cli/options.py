@@ -1,0 +1,92 @@
+"""The vocabulary of options: one name, one meaning, in every command."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from blocks.hub.source import REPO_ID
+
+PACKAGED = "packaged"
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def together(*options: Decorator) -> Decorator:
+    """Several options as one decorator, in the order they are listed."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+HUB = ("revision", "token", "cache_dir", "local_files_only")
+LOAD = (*HUB, "force_download")
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+hub_options = together(
+    click.option("--revision", help="A branch, tag, commit or pull request (refs/pr/7)."),
+    click.option("--token", help="For private and gated repositories."),
+    click.option("--cache-dir", type=click.Path(file_okay=False), help="Where downloads are kept."),
+    click.option("--local-files-only", is_flag=True, help="Don't ask the Hub."),
+)
+
+force_download = click.option("--force-download", is_flag=True, help="Fetch every file once more.")
+
+load_options = together(
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
+        help="Convert the weights; by default they stay as they are in the file.",
+    ),
+    click.option("--device", default="cpu", show_default=True, help="Such as cpu, cuda or mps."),
+    hub_options,
+    force_download,
+)
+
+sampling_options = together(
+    click.option(
+        "--max-new-tokens", type=click.IntRange(1), help="How many tokens to add at most."
+    ),
+    click.option("--temperature", type=float, default=0.0, help="0 takes the likeliest (default)."),
+    click.option("--top-k", type=int, help="Choose among the k likeliest."),
+    click.option("--top-p", type=float, help="Choose among the likeliest that sum to p."),
+    click.option("--min-p", type=float, help="Choose among those above p times the likeliest."),
+    click.option("--repetition-penalty", type=float, default=1.0, help="Above 1 avoids what was."),
+    click.option("--seed", type=int, help="The same seed draws the same text."),
+    click.option("--stop", multiple=True, help="End where this text appears; may be repeated."),
+)
+
+
+def pick(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Some of a command's options, as arguments of the function below it."""
+    return {name: given[name] for name in names}
+
+
+def is_place(model: str) -> bool:
+    """Whether a text can name a model."""
+    return Path(model).expanduser().is_dir() or REPO_ID.fullmatch(model) is not None
+
+
+def place(model: str) -> str | Path:
+    """The folder or repository that MODEL names."""
+    if model != PACKAGED or Path(model).is_dir():
+        return model
+    import blocks
+
+    return blocks.packaged()
+
+
+def show(report: Any, as_json: bool) -> None:
+    """Prints what has a text and a `to_json`."""
+    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else str(report)
+    click.echo(text)

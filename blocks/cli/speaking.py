@@ -1,0 +1,111 @@
+"""What `generate` and `chat` share: loading a model with its tokenizer, and text as it comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import click
+
+from blocks.cli.options import LOAD, SAMPLING, pick, place
+from blocks.errors import BlocksError
+
+# A model may write anything: what a terminal would take for a command is left out.
+_CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+
+
+def load_tokenizer(model: str, given: dict[str, Any]) -> Any:
+    """The tokenizer of MODEL."""
+    import blocks
+
+    return blocks.Tokenizer.from_pretrained(place(model), **pick(given, LOAD))
+
+
+def load_model(model: str, given: dict[str, Any]) -> Any:
+    """MODEL with the dtype and on the device that are asked for."""
+    import torch
+
+    import blocks
+
+    kinds = {
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+        "float16": torch.float16,
+        "float64": torch.float64,
+        None: None,
+    }
+    device = _device(given["device"])
+    where = pick(given, LOAD)
+    return blocks.from_pretrained(place(model), dtype=kinds[given["dtype"]], device=device, **where)
+
+
+def _device(name: str) -> Any:
+    import torch
+
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise BlocksError(f"can't be used here: {reason}", field=f"device {name}") from None
+    if device.type == "meta":
+        raise BlocksError("holds no numbers", field="device meta")
+    return device
+
+
+class Voice:
+    """Streams continuations of one model as text.
+
+    Args:
+        model: a live model.
+        tokenizer: its own.
+        given: the options of the command.
+        most: how many tokens to add where the options don't say.
+
+    Attributes:
+        count: how many tokens came in all.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, given: dict[str, Any], most: int):
+        self.model, self.tokenizer, self.most = model, tokenizer, most
+        self.options: dict[str, Any] = pick(given, SAMPLING)
+        self.options["stop"] = self._stop(given["stop"])
+        self.asked = given["max_new_tokens"]
+        self.count = 0
+
+    def _stop(self, texts: Sequence[str]) -> tuple[int | str, ...] | None:
+        """Strings to stop at join the tokens that end a text; they don't replace them."""
+        ends = getattr(getattr(self.model, "generation", None), "eos", ())
+        return (*ends, *texts) if texts else None
+
+    def continued(self, ids: Sequence[int], *, whole: bool) -> Iterator[str]:
+        """The text of what follows `ids`, piece by piece; with `whole`, their own text first."""
+        import torch
+
+        import blocks
+
+        detokenizer = blocks.Detokenizer(self.tokenizer)
+        before = [detokenizer.push(id) for id in ids]
+        if whole:
+            yield from before
+        new = self.asked or self.most
+        context = getattr(self.model, "context", None)
+        if self.asked is None and context is not None:
+            new = max(1, min(new, context - len(ids)))
+        device = next(self.model.parameters()).device
+        prompt = torch.tensor([list(ids)], dtype=torch.int64, device=device)
+        for id in blocks.stream(
+            self.model, prompt, max_new_tokens=new, tokenizer=self.tokenizer, **self.options
+        ):
+            self.count += 1
+            yield detokenizer.push(id)
+        yield detokenizer.flush()
+
+
+def say(pieces: Iterator[str]) -> str:
+    """Prints text as it comes, and gives all of it."""
+    said = []
+    for piece in pieces:
+        said.append(piece.translate(_CONTROL))
+        click.echo(said[-1], nl=False)
+    return "".join(said)

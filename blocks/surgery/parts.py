@@ -1,0 +1,238 @@
+"""Part: one block of a model in numbers; and the tree of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from inspect import Parameter, signature
+from math import prod
+from typing import Any
+
+import torch
+from torch import nn
+
+from blocks.edit import walk
+from blocks.errors import printable
+from blocks.hub.columns import form
+from blocks.spec import Spec, is_spec, show
+from blocks.state import Clock, State, content_of
+
+__all__: list[str] = []
+
+_FAR = 1 << 20  # tokens: beyond every window, so that what grows there grows for ever
+_LONGEST_PERIOD = 8  # layers
+_OPTION = 80  # characters
+
+
+@dataclass
+class Part:
+    """One block of a model, or several equal ones: the numbers are those of one.
+
+    Attributes:
+        name: within its parent: "attention", "layers.0-31" or, where kinds take turns,
+            "layers.0,2…30".
+        address: of the first.
+        block: its class; `Residual(GQAttention)` where it is wrapped.
+        options: those that differ from the defaults, as text.
+        times: how many there are.
+        shapes: of its own parameters and saved buffers, by name.
+        tied: what of these is shared: own name -> the address where it is counted.
+        parameters: in it and its parts, without what is tied.
+        nbytes: of these and of saved buffers.
+        state_per_token: bytes that it remembers of each token.
+        state_fixed: bytes that it remembers however long a text is.
+        parts: what it is made of.
+    """
+
+    name: str
+    address: str
+    block: str
+    options: dict[str, str]
+    times: int = 1
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    tied: dict[str, str] = field(default_factory=dict)
+    parameters: int = 0
+    nbytes: int = 0
+    state_per_token: int = 0
+    state_fixed: int = 0
+    parts: list[Part] = field(default_factory=list)
+    _kind: int = field(default=0, repr=False)  # the same for parts that differ in place alone
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        data = {name: value for name, value in vars(self).items() if name != "_kind"}
+        return data | {"parts": [part.to_json() for part in self.parts]}
+
+
+class Tree:
+    """Grows the Part of a model.
+
+    Args:
+        model: a live module, on any device.
+        shared: place -> source of what one tensor will be for, besides what is one already.
+        dtypes: of tensors by address, where they will be others than the model's.
+        dtype: of all other tensors and of the state; None: the model's own.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        shared: Mapping[str, str],
+        dtypes: Mapping[str, torch.dtype],
+        dtype: torch.dtype | None,
+    ):
+        self.model, self.shared, self.dtypes, self.dtype = model, shared, dtypes, dtype
+        first = next(model.parameters(), None)
+        self.kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
+        spec: Any = getattr(model, "spec", None)
+        parts = walk(spec) if is_spec(spec) else ()
+        self.specs: dict[Any, Spec] = {(address, part.func): part for address, part in parts}
+        self._known = {address for address, _ in self.specs}
+        self._counted: dict[int, str] = {}
+        self._alike: dict[Hashable, int] = {}
+
+    def root(self) -> Part:
+        """The whole model."""
+        return self._part(self.model, "", "")
+
+    def _part(self, module: nn.Module, address: str, name: str) -> Part:
+        wrapped = list(_wrapped(module))
+        names = [type(one).__name__ for one in wrapped]
+        part = Part(name, address, "(".join(names) + ")" * (len(names) - 1), {})
+        for one in wrapped:
+            spec = self.specs.get((address, type(one)))
+            before = "" if one is wrapped[-1] else f"{type(one).__name__}."
+            for option, text in ({} if spec is None else _given(spec)).items():
+                part.options[before + option] = text
+            self._count(part, one)
+        parts = [self._part(c, f"{address}.{n}".lstrip("."), n) for n, c in _children(module)]
+        part.parts = [p for p in parts if p.shapes or p.parts or p.address in self._known]
+        part.parameters += sum(p.parameters for p in parts)
+        part.nbytes += sum(p.nbytes for p in parts)
+        if hasattr(module, "spec"):  # an assembly: what it remembers is what its parts do
+            part.state_per_token = sum(p.state_per_token for p in parts)
+            part.state_fixed = sum(p.state_fixed for p in parts)
+        else:
+            part.state_per_token, part.state_fixed = self._state(module)
+        part.parts = _folded(part.parts)
+        part._kind = self._kind(part)
+        return part
+
+    def _count(self, part: Part, module: nn.Module) -> None:
+        hidden = module._non_persistent_buffers_set
+        saved = {name: b for name, b in module._buffers.items() if name not in hidden}
+        for name, tensor in (module._parameters | saved).items():
+            if tensor is None:
+                continue
+            place = f"{part.address}.{name}".lstrip(".")
+            part.shapes[name] = tuple(tensor.shape)
+            source = self.shared.get(place) or self._counted.setdefault(id(tensor), place)
+            if source != place:
+                part.tied[name] = source
+                continue
+            values = prod(tensor.shape)
+            dtype = self.dtypes.get(place) or self.dtype or tensor.dtype
+            part.parameters += values if name in module._parameters else 0
+            part.nbytes += values * dtype.itemsize
+
+    def _state(self, module: nn.Module) -> tuple[int, int]:
+        """Bytes that a block remembers: of each token, and whatever the length."""
+        if not hasattr(module, "init_state"):
+            return 0, 0
+        meta = torch.device("meta")
+        near, far = (
+            State(Clock(1, room, meta), content_of(module, 1, room, self.kind, meta)).nbytes
+            for room in (_FAR, 2 * _FAR)
+        )
+        each = (far - near) // _FAR
+        return each, near - each * _FAR
+
+    def _kind(self, part: Part) -> int:
+        tied = tuple((name, form(source)[0]) for name, source in part.tied.items())
+        within = tuple((inner.name, inner.times, inner._kind) for inner in part.parts)
+        options, shapes = tuple(part.options.items()), tuple(part.shapes.items())
+        key = (part.block, options, shapes, tied, part.nbytes, within)
+        return self._alike.setdefault(key, len(self._alike))
+
+
+def _wrapped(module: nn.Module) -> Iterator[nn.Module]:
+    """A Residual, and what it wraps under the same address."""
+    yield module
+    through = getattr(type(module), "transparent", None)
+    if through is not None and (inner := module._modules[through]) is not None:
+        yield from _wrapped(inner)
+
+
+def _children(module: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    through = getattr(type(module), "transparent", None)
+    for name, child in module._modules.items():
+        if child is None:
+            continue
+        if name == through:
+            yield from _children(child)
+        elif isinstance(child, nn.ModuleList):
+            yield from ((f"{name}.{i}", one) for i, one in enumerate(child))
+        else:
+            yield name, child
+
+
+@cache
+def _defaults(block: type) -> Mapping[str, Parameter]:
+    return signature(block).parameters
+
+
+def _given(spec: Spec) -> dict[str, str]:
+    """Options that differ from their defaults; parts have lines of their own."""
+    defaults = _defaults(spec.func)  # pyright: ignore[reportArgumentType]  # a class or function
+    return {
+        name: printable(getattr(value, "__name__", show(value)), _OPTION)
+        for name, value in spec.keywords.items()
+        if value != defaults[name].default and not _holds_parts(value)
+    }
+
+
+def _holds_parts(value: Any) -> bool:
+    inside = value.values() if isinstance(value, Mapping) else value
+    many = isinstance(value, tuple | Mapping)
+    return any(map(is_spec, inside)) if many else is_spec(value)
+
+
+def _folded(parts: list[Part]) -> list[Part]:
+    """Equal neighbours as one part, and each of several kinds that take turns."""
+    found: list[Part] = []
+    at = 0
+    while at < len(parts):
+        period, times = _repeats(parts, at)
+        for one in parts[at : at + period]:
+            if times > 1:
+                one = dataclasses.replace(one, name=_run(one.name, period, times), times=times)
+            found.append(one)
+        at += period * times
+    return found
+
+
+def _repeats(parts: list[Part], at: int) -> tuple[int, int]:
+    """The period that covers most from `at` on, and how often it comes; the shortest of equals."""
+    stem, _, number = parts[at].name.rpartition(".")
+    kinds: list[int] = []
+    for part in parts[at:] if number.isdecimal() else ():
+        if part.name != f"{stem}.{int(number) + len(kinds)}":
+            break
+        kinds.append(part._kind)
+    best = (1, 1)
+    for period in range(1, min(_LONGEST_PERIOD, len(kinds) // 2) + 1):
+        times = 1
+        while kinds[period * times : period * (times + 1)] == kinds[:period]:
+            times += 1
+        if times > 1 and period * times > best[0] * best[1]:
+            best = (period, times)
+    return best
+
+
+def _run(name: str, period: int, times: int) -> str:
+    stem, _, number = name.rpartition(".")
+    first = int(number)
+    last = first + period * (times - 1)
+    return f"{stem}.{first}-{last}" if period == 1 else f"{stem}.{first},{first + period}…{last}"
