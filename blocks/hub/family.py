@@ -22,7 +22,8 @@ class Family:
         architectures: names in its `architectures` field that are served, the usual one first.
         spec: config -> Spec; it takes every field that changes the computation.
         config: Spec -> the fields of config.json from which `spec` makes that Spec again.
-        keys: the table of tensor names.
+        keys: the table of tensor names, or what makes it of a Spec where fused tensors are cut
+            by the number of heads.
         ties: places that share a tensor with another when a file leaves them out.
     """
 
@@ -30,5 +31,9 @@ class Family:
     architectures: tuple[str, ...]
     spec: Callable[[Config], Spec[Any]]
     config: Callable[[Spec[Any]], dict[str, Any]]
-    keys: Keys
+    keys: Keys | Callable[[Spec[Any]], Keys]
     ties: tuple[tuple[str, str], ...] = (("head.weight", "embedding.weight"),)
+
+    def table(self, spec: Spec[Any]) -> Keys:
+        """The table of tensor names for a model of this family."""
+        return self.keys if isinstance(self.keys, Keys) else self.keys(spec)

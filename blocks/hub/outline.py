@@ -98,7 +98,7 @@ def outline_of(config: Config) -> Outline:
             error.reason, file=config.file, field=error.field, hint=error.hint
         ) from None
     config.finish()
-    return Outline(str(model_type), spec, family.keys, family.ties, config, family)
+    return Outline(str(model_type), spec, family.table(spec), family.ties, config, family)
 
 
 def _native(config: Config, blocks: Iterable[type]) -> Outline:

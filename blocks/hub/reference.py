@@ -84,7 +84,7 @@ def export(
 
 
 def _mapped(family: Family, spec: Spec, addresses: list[str]) -> list[Mapped]:
-    mapped = family.keys.chosen(addresses)
+    mapped = family.table(spec).chosen(addresses)
     covered = {address for one in mapped for address in one.ours}
     left = [address for address in addresses if address not in covered]
     if left:

@@ -181,7 +181,7 @@ def test_the_field_that_disagrees_is_named(loaded, tmp_path, family, name, value
 def test_the_kv_heads_of_the_file_are_told(loaded, tmp_path, family):
     it = loaded(family, first(family))
     fused = "layers.0.attention.k.weight" not in {
-        one.ours[0] for one in family_of(family).keys.chosen(list(blocks.addresses(it.ours)))
+        one.ours[0] for one in family_of(family).table(it.ours.spec).chosen(list(blocks.addresses(it.ours)))
     }
     true = ageing.read_config(it.folder)["num_key_value_heads"]
     wrong = {"num_key_value_heads": 1}
