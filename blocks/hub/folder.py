@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from blocks.errors import CheckpointError
+from blocks.errors import CheckpointError, printable
 
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -38,36 +39,65 @@ def writing(folder: str | os.PathLike[str]) -> Iterator[Path]:
     Other files of an older `folder` are kept, its weights are not. After an error the older
     folder is as it was and nothing is left beside it.
     """
-    target = Path(folder).expanduser().absolute()
+    target = Path(folder).expanduser().resolve()
     if target.exists() and not target.is_dir():
         raise CheckpointError("is a file, not a folder", file=target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
     except OSError as error:
-        raise CheckpointError(f"can't be written: {error.strerror}", file=target) from error
+        raise _unwritable(target, error) from error
     try:
         yield fresh
         fresh.chmod(0o755)
         _exchange(fresh, target)
-    except OSError as error:
-        raise CheckpointError(f"can't be written: {error.strerror}", file=target) from error
+    except (OSError, SafetensorError) as error:
+        raise _unwritable(target, error) from error
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _unwritable(target: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(
+        f"can't be written: {getattr(error, 'strerror', None) or printable(error)}", file=target
+    )
 
 
 def _exchange(fresh: Path, target: Path) -> None:
     if not target.exists():
         fresh.rename(target)
         return
+    _keep_others(target, fresh)
     old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    target.rename(old / "was")  # open maps of its files stay valid
-    fresh.rename(target)
-    for path in (old / "was").iterdir():
-        weights = ".safetensors" in path.name
-        if not weights and not (target / path.name).exists():
-            path.rename(target / path.name)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        target.rename(old / "was")  # open maps of its files stay valid
+        try:
+            fresh.rename(target)
+        except BaseException:
+            (old / "was").rename(target)
+            raise
+    finally:
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _keep_others(old: Path, fresh: Path) -> None:
+    """What lies in an older folder and is no part of a checkpoint, linked into the new one."""
+    for path in old.iterdir():
+        place = fresh / path.name
+        if ".safetensors" in path.name or place.exists():
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.copytree(path, place, symlinks=True, copy_function=_link)
+        else:
+            _link(path, place)
+
+
+def _link(path: str | Path, place: str | Path) -> None:
+    try:
+        os.link(path, place, follow_symlinks=False)
+    except OSError:  # not every file system has links
+        shutil.copy2(path, place, follow_symlinks=False)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -36,7 +36,7 @@ def test_names_and_values_go_both_ways(loaded, family, variant):
     it = loaded(family, variant)
     file = load_file(it.folder / "model.safetensors")
     ours = blocks.addresses(it.ours)
-    mapped = family_of(family).keys.chosen(list(ours), file)
+    mapped = family_of(family).table(it.ours.spec).chosen(list(ours), file)
     written = {}
     for one in mapped:
         parts = [ours[address].detach() for address in one.ours]
