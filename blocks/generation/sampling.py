@@ -69,7 +69,8 @@ class Sampler:
                 raise GenerationError(f"{value} is not in {span}", field=name)
         if self.top_k is not None and not isinstance(self.top_k, int):
             raise GenerationError(f"{self.top_k} is not a whole number", field="top_k")
-        if self.seed is not None and (isinstance(self.seed, bool) or not isinstance(self.seed, int)):
+        whole = isinstance(self.seed, int) and not isinstance(self.seed, bool)
+        if self.seed is not None and not whole:
             raise GenerationError(f"{self.seed!r} is not a whole number", field="seed")
         if self.temperature == 0 and (self.top_k or self.top_p or self.min_p):
             raise GenerationError(

@@ -104,15 +104,18 @@ def from_pretrained(
     with torch.device("meta"):
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
-    found = match(outline.keys, shapes, checkpoint.entries, outline.ties)
+    pairs = {tie: _pairs(tie, shapes) for tie in outline.ties}
+    each = [pair for parts in pairs.values() for pair in parts]
+    found = match(outline.keys, shapes, checkpoint.entries, each)
     _check(found, outline, strict)
     kind = dtype or _common_dtype(checkpoint, found)
     options: dict[str, Any] = {"dtype": kind, "device": device}
     tensors = read_tensors(
         checkpoint, found.found, shapes, copy=copy, check_finite=check_finite, **options
     )
-    ties = found.ties + _equal(outline, found, tensors)
-    spec = replace(outline.spec, ties=ties)
+    shared = {*found.ties, *_equal(each, tensors)}
+    ties = [(tie,) if shared.issuperset(parts) else parts for tie, parts in pairs.items()]
+    spec = replace(outline.spec, ties=[p for some in ties for p in some if p in pairs or p in shared])
     changes: tuple[str, ...] = ()
     if rewrite is not None:
         spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
@@ -209,16 +212,25 @@ def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
     return _TORCH[count.most_common(1)[0][0]] if count else None
 
 
-def _equal(outline: Outline, found: Match, tensors: Any) -> tuple[tuple[str, str], ...]:
+def _pairs(tie: tuple[str, str], shapes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The pairs of tensors that a tie shares: itself, or all that lies in two blocks."""
+    place, source = tie
+    if place in shapes:
+        return [tie]
+    inside = [address for address in shapes if address.startswith(f"{place}.")]
+    return [(address, source + address[len(place) :]) for address in inside]
+
+
+def _equal(
+    ties: Iterable[tuple[str, str]], tensors: Mapping[str, torch.Tensor]
+) -> list[tuple[str, str]]:
     """Places whose tensor the file holds as a copy of another: these are shared as well."""
-    tied = {place for place, _ in found.ties}
-    return tuple(
+    return [
         (place, source)
-        for place, source in outline.ties
-        if place not in tied
-        and place in tensors
+        for place, source in ties
+        if place in tensors
         and source in tensors
         and tensors[place].shape == tensors[source].shape
         and torch.equal(tensors[place][:1], tensors[source][:1])
         and torch.equal(tensors[place], tensors[source])
-    )
+    ]

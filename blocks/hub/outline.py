@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from blocks.edit import walk
 from blocks.errors import BlocksError, ConfigError
 from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
@@ -15,6 +16,7 @@ from blocks.spec import Spec
 from blocks.written import from_json
 
 NATIVE = "blocks"  # the model_type of our own format
+_MOST_EXPERTS = 200_000  # ten times what the largest public models have
 
 
 class SameNames(Keys):
@@ -98,7 +100,22 @@ def outline_of(config: Config) -> Outline:
             error.reason, file=config.file, field=error.field, hint=error.hint
         ) from None
     config.finish()
+    _check_count(spec, config)
     return Outline(str(model_type), spec, family.table(spec), family.ties, config, family)
+
+
+def _check_count(spec: Spec[Any], config: Config) -> None:
+    """Refuses an order for more experts than any model has, before they are built one by one."""
+    of_layer: dict[Spec[Any], int] = {}
+    for layer in spec.keywords.get("layers", ()):
+        if layer not in of_layer:
+            found = [part.keywords.get("experts", 1) for _, part in walk(layer)]
+            of_layer[layer] = max(found)
+    count = sum(of_layer[layer] for layer in spec.keywords.get("layers", ()))
+    if count > _MOST_EXPERTS:
+        raise config.error(
+            "num_local_experts", f"{count} experts in all are more than can be built"
+        )
 
 
 def _native(config: Config, blocks: Iterable[type]) -> Outline:
