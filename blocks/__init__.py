@@ -14,7 +14,9 @@ from blocks._version import __version__ as __version__
 if TYPE_CHECKING:
     __all__: list[str]
     from blocks import testing as testing
+    from blocks.attention.clip import Clip as Clip
     from blocks.attention.gq import GQAttention as GQAttention
+    from blocks.attention.latent import LatentAttention as LatentAttention
     from blocks.attention.mask import Both as Both
     from blocks.attention.mask import Causal as Causal
     from blocks.attention.mask import Chunk as Chunk
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from blocks.hub.save import save_pretrained as save_pretrained
     from blocks.mlp.activations import Activation as Activation
     from blocks.mlp.activations import activation as activation
+    from blocks.mlp.clamped import ClampedGLU as ClampedGLU
     from blocks.mlp.gated import GatedMLP as GatedMLP
     from blocks.mlp.plain import MLP as MLP
     from blocks.models.causal import CausalLM as CausalLM
@@ -93,6 +96,7 @@ if TYPE_CHECKING:
     from blocks.text.detokenize import Detokenizer as Detokenizer
     from blocks.text.tokenizer import Tokenizer as Tokenizer
     from blocks.wiring.chain import Chain as Chain
+    from blocks.wiring.normed import Normed as Normed
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
     from blocks.written import from_json as from_json
@@ -109,6 +113,8 @@ else:
         "Chain": "blocks.wiring.chain",
         "CheckpointError": "blocks.errors",
         "Chunk": "blocks.attention.mask",
+        "ClampedGLU": "blocks.mlp.clamped",
+        "Clip": "blocks.attention.clip",
         "Clock": "blocks.state",
         "ConfigError": "blocks.errors",
         "Content": "blocks.state",
@@ -127,6 +133,7 @@ else:
         "KVState": "blocks.attention.memory",
         "Keys": "blocks.hub.keys",
         "LMHead": "blocks.heads.language",
+        "LatentAttention": "blocks.attention.latent",
         "LayerNorm": "blocks.norm.layer",
         "LearnedPositions": "blocks.positions.learned",
         "LinearScaling": "blocks.positions.scaling",
@@ -135,6 +142,7 @@ else:
         "MLP": "blocks.mlp.plain",
         "Mask": "blocks.attention.mask",
         "MoE": "blocks.moe.moe",
+        "Normed": "blocks.wiring.normed",
         "Parallel": "blocks.wiring.parallel",
         "Prefix": "blocks.attention.mask",
         "Provenance": "blocks.hub.provenance",

@@ -27,8 +27,8 @@ from blocks.hub.defaults import GenerationDefaults
 
 VOCAB, CONTEXT = 1024, 256
 START = "<|endoftext|>"
-# A blank line, a word with the space before it, punctuation with the line break after it.
-PIECES = r"\n\n| ?'?[A-Za-z]+|[^\sA-Za-z]+(?:\n(?!\n))?|\s"
+# A blank line, a word with the space before it, punctuation, a break: no token spans two of them.
+PIECES = r"\n\n| ?'?[A-Za-z]+|[^\sA-Za-z]+|\s"
 
 
 def make_tokenizer(text: str) -> Backend:
@@ -133,7 +133,7 @@ def make_optimizers(model: CausalLM, lr: float) -> list[torch.optim.Optimizer]:
 @click.command()
 @click.option("--data", required=True, type=click.Path(exists=True, path_type=Path), help="a text")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="folder of the model")
-@click.option("--steps", default=1400, show_default=True, help="updates of the weights")
+@click.option("--steps", default=1500, show_default=True, help="updates of the weights")
 @click.option("--threads", default=1, show_default=True, help="of the processor")
 @click.option("--seed", default=0, show_default=True, help="of all that is random")
 @click.option("--bf16", is_flag=True, help="multiply in bfloat16: faster where the CPU knows it")

@@ -7,6 +7,7 @@ They are files on disk because not every builder of the site keeps pages that a 
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -70,6 +71,28 @@ def reference_page(items: list[Public]) -> str:
     return text
 
 
+def parity_page(measured: Path) -> str:
+    """What the last run of the parity battery found: one row a family, then one a variant."""
+    data = json.loads(measured.read_text(encoding="utf-8"))
+    versions = " and ".join(f"{name} {version}" for name, version in data["versions"].items())
+    text = (
+        "# Parity\n\nThe largest difference between our logits and the reference's, as a share of "
+        "their standard deviation, in float32 with every parameter drawn anew. Every variant here "
+        "also passes these tests: names and values of the tensors go both ways, `export` loads in "
+        "the reference with equal logits, cached equals uncached, and a ragged batch equals its "
+        f"rows alone. Written by the test run, with {versions}.\n\n"
+        "| family | variants | largest difference |\n|---|---|---|\n"
+    )
+    rows = {f: list(g) for f, g in groupby(data["rows"], lambda row: row["family"])}
+    for family, group in rows.items():
+        largest = max(row["difference"] for row in group)
+        text += f"| [{family}](families/{family}.md) | {len(group)} | {largest:.1e} |\n"
+    text += "\n## By variant\n\n| family | variant | difference |\n|---|---|---|\n"
+    for row in data["rows"]:
+        text += f"| {row['family']} | {row['variant']} | {row['difference']:.1e} |\n"
+    return text
+
+
 def nav(items: list[Public], names: Iterable[str]) -> str:
     lines = ["  - Blocks:\n"]
     for folder in BLOCK_FOLDERS:
@@ -94,6 +117,9 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         out[docs / "blocks" / f"{item.name}.md"] = block_page(item, used_by)
     for family in uses:
         out[docs / "families" / f"{family}.md"] = family_page(family, uses[family])
+    measured = docs / "parity.json"
+    if measured.exists():
+        out[docs / "parity.md"] = parity_page(measured)
     config = (root / "mkdocs.yml").read_text(encoding="utf-8")
     before, _, rest = config.partition(BEGIN)
     after = rest.partition(END)[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 from blocks.attention.mask import Causal, Mask
 from blocks.attention.memory import KVState
-from blocks.attention.ring import KVRing
+from blocks.attention.ring import state_for
 from blocks.attention.seen import Seen
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
@@ -26,18 +25,18 @@ class GQAttention(nn.Module):
 
         y_h = softmax(q_h k_{g(h)}ᵀ · scale) v_{g(h)},        output = W_out [y_1 … y_H]
 
-    Multi-head attention (Vaswani, 2017, arXiv:1706.03762) has kv_heads = heads, multi-query
-    (Shazeer, 2019, arXiv:1911.02150) 1; between them: Ainslie et al., 2023, arXiv:2305.13245.
+    kv_heads = heads is multi-head (Vaswani, 2017, arXiv:1706.03762), 1 multi-query attention
+    (Shazeer, 2019, arXiv:1911.02150); between them: Ainslie et al., 2023, arXiv:2305.13245.
 
     Args:
         dim: width D of the input and output.
-        heads: query heads H.
-        kv_heads: key/value heads K, a divisor of H; H by default.
+        heads, kv_heads: query heads H; key/value heads K, a divisor of H, H by default.
         head_dim, value_dim: width E of a head, D / H by default, and of its values, E by default.
-        bias: biases on the query, key and value projections; `key_bias` overrides it for keys.
-        out_bias: a bias on the output projection.
+        bias, out_bias: biases on the query, key and value projections; one on the output's.
+        key_bias: overrides `bias` for keys.
         qk: what happens to queries and keys before the scores, in order: `RoPE`, `QKNorm`.
             Sizes (head_dim, heads, kv_heads), forward (q, k, step) -> (q, k).
+        values: what happens to the values: `Clip`, `RMSNorm`. Size (value_dim).
         scores: what happens to the scores: maps such as `SoftCap`, in order, then biases such as
             `ALiBi`. Size (heads).
         mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
@@ -70,6 +69,7 @@ class GQAttention(nn.Module):
         key_bias: bool | None = None,
         out_bias: bool = False,
         qk: tuple[Slot, ...] = (),
+        values: Slot | None = None,
         scores: tuple[Slot, ...] = (),
         mask: Mask = Causal(),  # frozen
         scale: float | None = None,
@@ -82,13 +82,13 @@ class GQAttention(nn.Module):
         check_rate("GQAttention", dropout=dropout)
         e = check_heads("GQAttention", dim, heads, kv_heads, head_dim)
         v = value_dim or e
-        self.dim, self.heads, self.kv_heads = dim, heads, kv_heads
-        self.head_dim, self.value_dim = e, v
-        self.mask, self.scale, self.dropout = mask, scale, dropout
+        self.dim, self.heads, self.kv_heads, self.head_dim = dim, heads, kv_heads, e
+        self.value_dim, self.mask, self.scale, self.dropout = v, mask, scale, dropout
         self.q = nn.Linear(dim, heads * e, bias=bias)
         self.k = nn.Linear(dim, kv_heads * e, bias=bias if key_bias is None else key_bias)
         self.v = nn.Linear(dim, kv_heads * v, bias=bias)
         self.qk = nn.ModuleList([part(e, heads, kv_heads) for part in qk])
+        self.values = values(v) if values else nn.Identity()
         self.scores = nn.ModuleList([part(heads) for part in scores])
         self.sinks = nn.Parameter(torch.zeros(heads)) if sinks else None
         self.out = nn.Linear(heads * v, dim, bias=out_bias)
@@ -99,22 +99,19 @@ class GQAttention(nn.Module):
         step = Step.plain(x) if step is None else step
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         k = self.k(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
-        v = self.v(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
+        v = self.values(self.v(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2))  # B K T E
         for part in self.qk:
             q, k = part(q, k, step)
         seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B K S E
         table, causal = seen.visible(self.mask, step)
         biases = [self.scores[i](step.positions, seen.positions) for i in self._biases]
-        bias = reduce(torch.add, biases) if biases else None
         maps = [part for i, part in enumerate(self.scores) if i not in self._biases]
-        dropout = self.dropout if self.training else 0.0
+        bias = sum(biases[1:], biases[0]) if biases else None
         how = {"seen": table, "causal": causal, "bias": bias, "maps": maps, "sinks": self.sinks}
+        dropout = self.dropout if self.training else 0.0
         y = attend(q, seen.k, seen.v, **how, scale=self.scale, dropout=dropout)  # B H T E
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> KVState:
-        reach = self.mask.reach
-        ring = reach is not None and (room is None or reach < room)
-        kind, size = (KVRing, reach) if ring else (KVState, room)
         dims, like = (self.head_dim, self.value_dim), {"dtype": dtype, "device": device}
-        return kind.empty(batch, self.kv_heads, size, dims, like)
+        return state_for(self.mask, batch, self.kv_heads, room, dims, like)

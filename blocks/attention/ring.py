@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from blocks.attention.mask import Mask
 from blocks.attention.memory import KVState, clock_of, write
 from blocks.attention.seen import Seen
 from blocks.state import Clock
@@ -60,6 +61,16 @@ class KVRing(KVState):
         return Seen(
             self.k[:, :, :end], self.v[:, :, :end], slots[:, :end], None, ("ring now", size), True
         )
+
+
+def state_for(
+    mask: Mask, batch: int, kv_heads: int, room: int | None, dims: tuple[int, int], like: dict
+) -> KVState:
+    """An empty ring where the mask reaches less far back than there is room, else a full memory."""
+    reach = mask.reach
+    ring = reach is not None and (room is None or reach < room)
+    kind, size = (KVRing, reach) if ring else (KVState, room)
+    return kind.empty(batch, kv_heads, size, dims, like)
 
 
 def _ring_positions(count: Tensor, size: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from blocks import (
@@ -19,6 +20,7 @@ from blocks import (
     at,
 )
 from blocks.families._dialects import (
+    count,
     read_activation,
     read_head_dim,
     read_or_null,
@@ -44,6 +46,29 @@ PRE_NORM_KEYS = (
     ("model.norm.{w}", "norm.{w}"),
 )
 
+QK_NORM_KEYS = (
+    ("model.layers.{i}.self_attn.q_norm.{w}", "layers.{i}.attention.qk.0.q.{w}"),
+    ("model.layers.{i}.self_attn.k_norm.{w}", "layers.{i}.attention.qk.0.k.{w}"),
+)
+
+# Norms after both branches alone.
+OUT_NORM_KEYS = (
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
+    ("model.layers.{i}.post_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
+# Norms before and after both branches.
+SANDWICH_KEYS = (
+    ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
+    ("model.layers.{i}.pre_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
+    ("model.layers.{i}.post_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
 # The commonest names; what lies in the MLP differs.
 DECODER_KEYS = (*END_KEYS, *QKV_KEYS, *PRE_NORM_KEYS)
 
@@ -55,14 +80,8 @@ GATED_MLP_KEYS = (
 
 _EXPERT = "layers.{i}.mlp.experts.{e}"
 
-# One by one, as published files have them, and all in one tensor, as transformers 5 may write them.
-EXPERT_KEYS: tuple[tuple[str, str] | Rule, ...] = (
-    ("model.layers.{i}.block_sparse_moe.gate.weight", "layers.{i}.mlp.router.weight"),
-    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
-    ("model.layers.{i}.mlp.router.weight", "layers.{i}.mlp.router.weight"),
-    ("model.layers.{i}.block_sparse_moe.experts.{e}.w1.weight", _EXPERT + ".gate.weight"),
-    ("model.layers.{i}.block_sparse_moe.experts.{e}.w3.weight", _EXPERT + ".up.weight"),
-    ("model.layers.{i}.block_sparse_moe.experts.{e}.w2.weight", _EXPERT + ".down.weight"),
+# All experts in one tensor, as transformers 5 may write them.
+_STACKED: tuple[Rule, ...] = (
     Stack(
         "model.layers.{i}.mlp.experts.gate_up_proj",
         (_EXPERT + ".gate.weight", _EXPERT + ".up.weight"),
@@ -70,17 +89,26 @@ EXPERT_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     Stack("model.layers.{i}.mlp.experts.down_proj", (_EXPERT + ".down.weight",)),
 )
 
+# One by one, as published files have them, by Mixtral's names and by Qwen's.
+EXPERT_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    ("model.layers.{i}.block_sparse_moe.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.router.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w1.weight", _EXPERT + ".gate.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w3.weight", _EXPERT + ".up.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w2.weight", _EXPERT + ".down.weight"),
+    *_STACKED,
+)
+MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.experts.{e}.gate_proj.weight", _EXPERT + ".gate.weight"),
+    ("model.layers.{i}.mlp.experts.{e}.up_proj.weight", _EXPERT + ".up.weight"),
+    ("model.layers.{i}.mlp.experts.{e}.down_proj.weight", _EXPERT + ".down.weight"),
+    *_STACKED,
+)
+
 # Computed, but older files hold them.
 ROTARY_TABLES = ("model.layers.{i}.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq")
-
-_MOST = 10_000  # layers, or experts of one: beyond it a config is wrong, and building takes forever
-
-
-def _count(c: Config, name: str, default: int | None = None) -> int:
-    count = c.take(name, int) if default is None else c.take(name, int, default)
-    if count > _MOST:
-        raise c.error(name, f"{count} is more than {_MOST}")
-    return count
 
 
 def attention(
@@ -88,92 +116,136 @@ def attention(
     dim: int,
     *qk: Spec,
     bias: bool = False,
+    out_bias: bool | None = None,
     kv_heads: int | None = None,
+    head_dim: int | None = None,
     mask: Mask = Causal(),  # noqa: B008  # frozen
+    **options: Any,
 ) -> Spec:
-    """Attention with one answer for all four biases.
+    """Attention of the fields that all decoders have.
 
     Args:
         c: the reader.
         dim: the model's width.
         *qk: what happens to queries and keys, RoPE last.
-        bias: biases on all projections.
+        bias: biases on the projections.
+        out_bias: a bias on the last of them, where that is another answer.
         kv_heads: what a config means that doesn't say them; None is as many as heads.
+        head_dim: the same; None is dim / heads.
         mask: which keys a query sees.
+        **options: what else the family decides.
     """
     heads = c.take("num_attention_heads", int)
     return Spec(
         GQAttention,
         heads=heads,
         kv_heads=read_or_null(c, "num_key_value_heads", kv_heads) or heads,
-        head_dim=read_head_dim(c, dim, heads),
+        head_dim=read_head_dim(c, dim, heads, head_dim),
         bias=bias,
-        out_bias=bias,
+        out_bias=bias if out_bias is None else out_bias,
         qk=qk,
         mask=mask,
         dropout=c.take("attention_dropout", float, 0.0),
+        **options,
     )
 
 
-def gated_mlp(c: Config, *, bias: bool = False) -> Spec:
-    """The MLP of `intermediate_size` and `hidden_act`."""
-    hidden = c.take("intermediate_size", int)
-    return Spec(GatedMLP, hidden=hidden, act=read_activation(c), bias=bias)
+def gated_mlp(
+    c: Config, *, bias: bool = False, act: str | None = None, size: str = "intermediate_size"
+) -> Spec:
+    """The MLP of `hidden_act`, or of an activation that the family decides, and of a size field."""
+    return Spec(GatedMLP, hidden=c.take(size, int), act=act or read_activation(c), bias=bias)
 
 
-def moe(c: Config, router: Spec, experts: int) -> Spec:
-    """Experts of `gated_mlp`; `experts` is what a config means that doesn't count them."""
+def moe(
+    c: Config,
+    router: Spec,
+    experts: int,
+    *,
+    top_k: int = 2,
+    size: str = "intermediate_size",
+    **options: Any,
+) -> Spec:
+    """Experts of `gated_mlp`.
+
+    Args:
+        c: the reader.
+        router: slot of what chooses among them.
+        experts: what a config means that doesn't count them.
+        top_k: the same of how many a token goes to.
+        size: the field of their size.
+        **options: what else the family decides.
+    """
     return Spec(
         MoE,
-        experts=_count(c, "num_local_experts", experts),
-        top_k=c.take("num_experts_per_tok", int, 2),
-        expert=gated_mlp(c),
+        experts=count(c, "num_local_experts", experts, aliases=("num_experts",)),
+        top_k=c.take("num_experts_per_tok", int, top_k),
+        expert=gated_mlp(c, size=size),
         router=router,
+        **options,
     )
 
 
-def pre_norm(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Spec:
+def layer(attention: Spec, mlp: Spec, **around: Any) -> Spec:
+    """Attention, then the MLP, each with the same `around` it: norms, a scale, a dropout."""
+    steps = {"attention": attention, "mlp": mlp}
+    return Spec(
+        Chain,
+        steps={name: Spec(Residual, inner=inner, **around) for name, inner in steps.items()},
+    )
+
+
+def pre_norm(norm: Spec, attention: Spec, mlp: Spec, **around: Any) -> Spec:
     """x + attention(norm x), then x + mlp(norm x)."""
-    steps = {
-        "attention": Spec(Residual, inner=attention, norm_in=norm, dropout=dropout),
-        "mlp": Spec(Residual, inner=mlp, norm_in=norm, dropout=dropout),
-    }
-    return Spec(Chain, steps=steps)
+    return layer(attention, mlp, norm_in=norm, **around)
 
 
 def decoder(
     c: Config,
-    layer: Spec,
+    layers: Spec | tuple[Spec, ...],
     norm: Spec,
     dim: int,
     context: int,
     *,
     embedding: Spec = Spec(TokenEmbedding),  # noqa: B008  # frozen
+    stem: Spec | None = None,
     head: Spec = Spec(LMHead),  # noqa: B008  # frozen
 ) -> Spec:
-    """The whole model of equal layers."""
+    """The whole model: of equal layers, or of those that are given one by one."""
+    if isinstance(layers, Spec):
+        layers = (layers,) * count(c, "num_hidden_layers")
     return Spec(
         CausalLM,
         vocab=c.take("vocab_size", int),
         dim=dim,
-        layers=(layer,) * _count(c, "num_hidden_layers"),
+        layers=layers,
         norm=norm,
         embedding=embedding,
+        stem=stem,
         head=head,
-        context=reach(layer, context),
+        context=reach(layers, context),
     )
 
 
-def write_decoder(s: Spec, *, eps: str = "rms_norm_eps", mscales: bool = False) -> dict[str, Any]:
+def write_decoder(
+    s: Spec,
+    *,
+    eps: str | None = "rms_norm_eps",
+    mscales: bool = False,
+    head_dim: bool = False,
+    rope: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """The fields that `decoder` and `attention` are read from, in the dialect all readers know.
 
     Args:
         s: the model.
-        eps: the field of the norm's eps.
+        eps: the field of the norm's eps; None where it is fixed.
         mscales: whether the family writes LongRoPE's magnitudes out.
+        head_dim: whether the family's heads are of a width of their own, which is always said.
+        rope: the fields of its RoPE, where there are others than `read_rope` reads.
     """
     attention, whole = at(s, "layers.0.attention").keywords, s.keywords
-    heads, head_dim = attention["heads"], attention["head_dim"]
+    heads, width = attention["heads"], attention["head_dim"]
     fields = {
         "attention_dropout": attention["dropout"],
         "hidden_size": whole["dim"],
@@ -183,27 +255,44 @@ def write_decoder(s: Spec, *, eps: str = "rms_norm_eps", mscales: bool = False) 
         "num_key_value_heads": attention["kv_heads"] or heads,
         "tie_word_embeddings": bool(whole["ties"]),
         "vocab_size": whole["vocab"],
-        eps: at(s, "norm").keywords["eps"],
-        **write_rope(attention["qk"][-1], whole["context"], mscales=mscales),
+        **({} if eps is None else {eps: at(s, "norm").keywords["eps"]}),
+        **(write_rope(s, mscales=mscales) if rope is None else rope),
     }
-    return fields if head_dim * heads == whole["dim"] else fields | {"head_dim": head_dim}
+    said = head_dim or width * heads != whole["dim"]
+    return fields | {"head_dim": width} if said else fields
 
 
-def write_mlp(mlp: Spec) -> dict[str, Any]:
-    """The fields that a plain or gated MLP is read from."""
+def write_mlp(
+    mlp: Spec,
+    *,
+    act: str = "hidden_act",
+    tanh: str = "gelu_new",
+    size: str = "intermediate_size",
+) -> dict[str, Any]:
+    """The fields that a plain or gated MLP is read from.
+
+    Args:
+        mlp: the MLP.
+        act: the field of the activation.
+        tanh: what the family calls the tanh form of gelu.
+        size: the field of its size.
+    """
+    ours = mlp.keywords["act"]
     return {
-        "hidden_act": write_activation(mlp.keywords["act"]),
-        "intermediate_size": mlp.keywords["hidden"],
+        act: tanh if ours == "gelu_tanh" else write_activation(ours),
+        size: mlp.keywords["hidden"],
     }
 
 
-def write_moe(s: Spec) -> dict[str, Any]:
-    """The fields that `moe` is read from."""
-    moe = at(s, "layers.0.mlp").keywords
+def write_moe(
+    moe: Spec, *, experts: str = "num_local_experts", size: str = "intermediate_size"
+) -> dict[str, Any]:
+    """The fields that `moe` is read from; `experts` and `size` are two of their names."""
+    options = moe.keywords
     return {
-        "num_local_experts": moe["experts"],
-        "num_experts_per_tok": moe["top_k"],
-        **write_mlp(moe["expert"]),
+        experts: options["experts"],
+        "num_experts_per_tok": options["top_k"],
+        **write_mlp(options["expert"], size=size),
     }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from blocks import Causal, Mask, Window
-from blocks.hub.config import Config
+from blocks.hub.config import REQUIRED, Config
 
 _ACTIVATIONS = {
     "gelu": "gelu",
@@ -26,9 +27,14 @@ _WRITTEN = {ours: theirs for theirs, ours in _ACTIVATIONS.items() if theirs != "
 }
 
 
-def read_activation(c: Config, name: str = "hidden_act", default: str = "silu") -> Any:
-    """Our name of an activation."""
-    theirs = c.take(name, str, default)
+_MOST = 10_000  # beyond it a config is wrong, and building takes forever
+
+
+def read_activation(
+    c: Config, name: str = "hidden_act", default: str = "silu", *, aliases: Sequence[str] = ()
+) -> Any:
+    """Our name of an activation, which aliases of the field may say as well."""
+    theirs = c.take(name, str, default, aliases=aliases)
     if theirs not in _ACTIVATIONS:
         raise c.error(name, f"{theirs!r} is not known", f"known: {', '.join(_ACTIVATIONS)}")
     return _ACTIVATIONS[theirs]
@@ -39,9 +45,19 @@ def write_activation(ours: str) -> str:
     return _WRITTEN[ours]
 
 
-def read_head_dim(c: Config, dim: int, heads: int) -> int:
-    """head_dim, or dim / heads where the config says nothing."""
-    given = c.take("head_dim", int, None)
+def count(
+    c: Config, name: str, default: int = REQUIRED, *, aliases: Sequence[str] = (), low: int = 1
+) -> int:
+    """How many layers, or experts of one: a number that can be built."""
+    number = c.take(name, int, default, aliases=aliases, low=low)
+    if number > _MOST:
+        raise c.error(name, f"{number} is more than {_MOST}")
+    return number
+
+
+def read_head_dim(c: Config, dim: int, heads: int, absent: int | None = None) -> int:
+    """head_dim; null is dim / heads, and so is an absent one if the family knows no other."""
+    given = read_or_null(c, "head_dim", absent)
     if given is None and dim % heads:
         raise c.error("num_attention_heads", f"{heads} heads don't divide hidden_size {dim}")
     return given or dim // heads
@@ -53,9 +69,9 @@ def read_noise(c: Config, name: str) -> None:
         raise c.error(name, "must be in [0, 1)")
 
 
-def read_or_null(c: Config, name: str, absent: int | None) -> int | None:
-    """An int or null, where a field that is absent means something else than null."""
-    return c.take(name, int, None if name in c.data else absent)
+def read_or_null(c: Config, name: str, absent: Any, kind: Any = int) -> Any:
+    """A number or null, where a field that is absent means something else than null."""
+    return c.take(name, kind, None if name in c.data else absent)
 
 
 def read_window(c: Config, absent: int | None = None) -> Mask:

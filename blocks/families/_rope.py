@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 from blocks import (
     DynamicScaling,
@@ -28,6 +28,7 @@ def read_rope(
     theta: float = 10_000.0,
     rotated: float | None = None,
     trained: int | None = None,
+    pairing: Literal["half", "adjacent"] = "half",
 ) -> Spec:
     """RoPE from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
 
@@ -39,6 +40,7 @@ def read_rope(
         theta: the family's default.
         rotated: the family's default share of turned channels; None where all must turn.
         trained: the family's default of the length before stretching; None is the context.
+        pairing: which channels turn together.
     """
     new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
     if new is not None and old is not None:
@@ -55,11 +57,13 @@ def read_rope(
         RoPE,
         theta=inner.take("rope_theta", float, outer_theta),
         rotated=1.0 if rotated is None else rotated,
-        scaling=_read_scaling(c, inner, context, trained or context),
+        pairing=pairing,
+        scaling=read_scaling(c, inner, context, trained or context),
     )
 
 
-def _read_scaling(c: Config, inner: Config, context: int, trained: int) -> Scaling | None:
+def read_scaling(c: Config, inner: Config, context: int, trained: int) -> Scaling | None:
+    """The scaling that a nested object says."""
     old = inner.take("type", str, "default")
     kind = inner.take("rope_type", str, old)
     within = inner.take("original_max_position_embeddings", int, trained)
@@ -116,24 +120,34 @@ def _longrope_magnitude(factor: float, trained: int) -> float:
     return math.sqrt(1 + math.log(factor) / math.log(max(trained, 2))) if factor > 1 else 1.0
 
 
-def reach(layer: Spec, context: int) -> int:
-    """How many tokens `max_position_embeddings` stands for: under these scalings it stays as it
-    was before the stretching.
+def ropes(layers: Iterable[Spec]) -> list[Spec]:
+    """The RoPE of every layer that has one."""
+    parts = (part for layer in layers for part in at(layer, "attention").keywords["qk"])
+    return [part for part in parts if part.func is RoPE]
+
+
+def reach(layers: Iterable[Spec], context: int) -> int:
+    """How many tokens `max_position_embeddings` stands for: under these scalings of all layers it
+    stays as it was before the stretching.
     """
-    scaling = at(layer, "attention").keywords["qk"][-1].keywords["scaling"]
-    stretched = isinstance(scaling, DynamicScaling | LinearScaling)
-    return round(context * scaling.factor) if stretched else context
+    return round(context * _stretched(layers))
 
 
-def write_rope(rope: Spec, context: int, *, mscales: bool = False) -> dict[str, Any]:
-    """The fields from which `read_rope` makes this RoPE, in the dialect every reader knows.
+def _stretched(layers: Iterable[Spec]) -> float:
+    found = {rope.keywords["scaling"] for rope in ropes(set(layers))}
+    scaling = found.pop() if len(found) == 1 else None
+    return scaling.factor if isinstance(scaling, DynamicScaling | LinearScaling) else 1.0
+
+
+def write_rope(s: Spec, *, mscales: bool = False) -> dict[str, Any]:
+    """The fields from which `read_rope` makes the model's RoPE, in the dialect every reader knows.
 
     Args:
-        rope: the Spec of it.
-        context: of the model.
+        s: the model.
         mscales: whether LongRoPE's magnitudes are always written out.
     """
-    options = rope.keywords
+    context = s.keywords["context"]
+    options = next(iter(ropes(s.keywords["layers"])), Spec(RoPE)).keywords
     fields: dict[str, Any] = {"rope_theta": options["theta"], "rope_scaling": None}
     if options["rotated"] != 1.0:
         fields["partial_rotary_factor"] = options["rotated"]
@@ -142,9 +156,8 @@ def write_rope(rope: Spec, context: int, *, mscales: bool = False) -> dict[str, 
         fields["rope_scaling"] = _write_longrope(scaling, context, mscales)
         fields["original_max_position_embeddings"] = scaling.trained
     elif scaling is not None:
-        fields["rope_scaling"] = _WRITE[type(scaling)](scaling)
-    if isinstance(scaling, DynamicScaling | LinearScaling):
-        fields["max_position_embeddings"] = round(context / scaling.factor)
+        fields["rope_scaling"] = WRITE[type(scaling)](scaling)
+    fields["max_position_embeddings"] = round(context / _stretched(s.keywords["layers"]))
     return fields
 
 
@@ -183,7 +196,7 @@ def _write_longrope(s: LongRoPEScaling, context: int, mscales: bool) -> dict[str
     return fields if implied else fields | {"attention_factor": s.short_magnitude}
 
 
-_WRITE: dict[type[Scaling], Callable[[Any], dict[str, Any]]] = {
+WRITE: dict[type[Scaling], Callable[[Any], dict[str, Any]]] = {
     LinearScaling: lambda s: {"rope_type": "linear", "factor": s.factor},
     DynamicScaling: lambda s: {"rope_type": "dynamic", "factor": s.factor},
     Llama3Scaling: _write_llama3,

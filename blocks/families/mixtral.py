@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import RMSNorm, SoftmaxRouter, Spec
+from blocks import RMSNorm, SoftmaxRouter, Spec, at
 from blocks.families import _decoder as common
 from blocks.families._dialects import read_noise, read_window
 from blocks.families._rope import read_rope
@@ -27,7 +27,7 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    return common.write_decoder(s) | common.write_moe(s) | common.write_mask(s)
+    return common.write_decoder(s) | common.write_moe(at(s, "layers.0.mlp")) | common.write_mask(s)
 
 
 KEYS = Keys(*common.DECODER_KEYS, *common.EXPERT_KEYS, ignore=common.ROTARY_TABLES)

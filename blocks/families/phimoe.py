@@ -38,7 +38,7 @@ def config(s: Spec) -> dict[str, Any]:
         "lm_head_bias": at(s, "head").keywords["bias"],
         "router_jitter_noise": at(s, "layers.0.mlp.router").keywords["jitter"],
     }
-    shared = common.write_decoder(s, mscales=True) | common.write_moe(s) | common.write_mask(s)
+    shared = common.write_decoder(s, mscales=True) | common.write_moe(at(s, "layers.0.mlp")) | common.write_mask(s)
     return shared | own
 
 

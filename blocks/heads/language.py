@@ -6,19 +6,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive
+from blocks.ops.check import check_positive, check_width
 
 __all__ = ["LMHead"]
 
 
 class LMHead(nn.Module):
-    r"""logits = (W x + b) · scale
+    r"""logits = (W x + b) · scale,        or cap · tanh(logits / cap) where there is a cap
+
+    The cap is that of Gemma 2: Gemma Team, 2024, arXiv:2408.00118.
 
     Args:
         dim: width D.
         vocab: tokens V.
         bias: whether there is a bias.
         scale: what the logits are multiplied with.
+        cap: bound that no logit passes; None is none.
+        width: of what W reads, to which a projection brings x; None is D, without a projection.
 
     Shapes: [... D] -> [... V].
 
@@ -29,12 +33,22 @@ class LMHead(nn.Module):
         torch.Size([1, 3, 10])
     """
 
-    def __init__(self, dim: int, vocab: int, *, bias: bool = False, scale: float = 1.0):
+    def __init__(
+        self,
+        dim: int,
+        vocab: int,
+        *,
+        bias: bool = False,
+        scale: float = 1.0,
+        cap: float | None = None,
+        width: int | None = None,
+    ):
         super().__init__()
-        check_positive("LMHead", dim=dim, vocab=vocab, scale=scale)
-        self.weight = nn.Parameter(torch.empty(vocab, dim))
+        check_positive("LMHead", dim=dim, vocab=vocab, scale=scale, cap=cap, width=width)
+        self.project = nn.Linear(dim, width, bias=False) if width else nn.Identity()
+        self.weight = nn.Parameter(torch.empty(vocab, width or dim))
         self.bias = nn.Parameter(torch.empty(vocab)) if bias else None
-        self.scale = scale
+        self.dim, self.scale, self.cap = dim, scale, cap
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -43,5 +57,7 @@ class LMHead(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        logits = F.linear(x, self.weight, self.bias)  # ... V
-        return logits if self.scale == 1.0 else logits * self.scale
+        check_width(x, self.dim, "LMHead")
+        logits = F.linear(self.project(x), self.weight, self.bias)  # ... V
+        logits = logits if self.scale == 1.0 else logits * self.scale
+        return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap

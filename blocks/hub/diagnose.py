@@ -24,7 +24,12 @@ def suggestion(family: Family, config: Config, found: Match, depth: int) -> str 
     counted = _layer_count(found, depth)
     if counted is not None:
         field = next(
-            (n for n, v in config.read.items() if v == depth and "layer" in n), "the depth"
+            (
+                name
+                for name, value in config.read.items()
+                if value == depth and "layer" in name and "window" not in name
+            ),
+            "the depth",
         )
         return f"the file holds {counted} layers, {field} says {depth}"
     shapes = [misfit for misfit in found.misfits if misfit.held != misfit.wanted]

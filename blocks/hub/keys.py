@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -59,16 +59,34 @@ class Transpose(Rule):
 
 @dataclass(frozen=True)
 class Join(Rule):
-    """Several of ours lie one after another along the first axis of theirs: fused q, k and v."""
+    """Several of ours lie one after another along the first axis of theirs: fused q, k and v.
+
+    Attributes:
+        groups: how often they take turns: with as many groups as heads, theirs holds q, k and v of
+            the first head, then those of the second; with as many as key heads, all queries of a
+            group before its key and its value.
+        transposed: theirs is [in, out].
+    """
+
+    groups: int = 1
+    transposed: bool = False
 
     def shape(self, ours: Sequence[Shape]) -> Shape:
-        return (sum(shape[0] for shape in ours), *ours[0][1:])
+        shape = (sum(shape[0] for shape in ours), *ours[0][1:])
+        return shape[::-1] if self.transposed else shape
 
     def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
-        return list(theirs.split([shape[0] for shape in ours]))
+        rows = theirs.t() if self.transposed and theirs.dim() > 1 else theirs
+        sizes = [shape[0] // self.groups for shape in ours]
+        if self.groups == 1:
+            return list(rows.split(sizes))
+        parts = rows.unflatten(0, (self.groups, -1)).split(sizes, 1)
+        return [part.flatten(0, 1) for part in parts]
 
     def save(self, ours: Sequence[Tensor]) -> Tensor:
-        return _torch().cat(list(ours))
+        parts = [part.unflatten(0, (self.groups, -1)) for part in ours]
+        rows = _torch().cat(parts, 1).flatten(0, 1)
+        return rows.t() if self.transposed and rows.dim() > 1 else rows
 
 
 @dataclass(frozen=True)
@@ -119,6 +137,7 @@ class Keys:
         *rules: pairs (theirs, ours), or Rules.
         ignore: templates of tensors that files may hold and that nothing reads, such as tables
             that are computed.
+        optional: how names may begin and needn't: `transformer.` in GPT-2.
 
     Example:
         >>> keys = Keys(("h.{i}.up.{w}", "layers.{i}.mlp.up.{w}"))
@@ -126,13 +145,22 @@ class Keys:
         [('h.3.up.bias', ('layers.3.mlp.up.bias',))]
     """
 
-    def __init__(self, *rules: tuple[str, str] | Rule, ignore: Sequence[str] = ()):
-        self.rules = tuple(
+    def __init__(
+        self, *rules: tuple[str, str] | Rule, ignore: Sequence[str] = (), optional: str = ""
+    ):
+        whole = [
             expanded
             for rule in rules
             for expanded in _expand(rule if isinstance(rule, Rule) else Rename(*rule))
-        )
-        self.ignore = frozenset(_form(template)[0] for template in ignore)
+        ]
+        bare = [
+            replace(rule, theirs=rule.theirs.removeprefix(optional))
+            for rule in whole
+            if optional and rule.theirs.startswith(optional)
+        ]
+        self.rules = (*whole, *bare)
+        ignored = (*ignore, *(template.removeprefix(optional) for template in ignore))
+        self.ignore = frozenset(_form(template)[0] for template in ignored)
         self._by_ours: dict[str, list[tuple[Rule, int]]] = {}
         for rule in self.rules:
             for place, template in enumerate(rule.ours):
@@ -184,8 +212,10 @@ def _expand(rule: Rule) -> list[Rule]:
     if "{w}" not in rule.theirs:
         return [rule]
     return [
-        type(rule)(
-            rule.theirs.replace("{w}", kind), tuple(o.replace("{w}", kind) for o in rule.ours)
+        replace(
+            rule,
+            theirs=rule.theirs.replace("{w}", kind),
+            ours=tuple(o.replace("{w}", kind) for o in rule.ours),
         )
         for kind in ("weight", "bias")
     ]

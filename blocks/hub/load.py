@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace as replace_fields
 from typing import Any
 
@@ -113,9 +113,7 @@ def from_pretrained(
     tensors = read_tensors(
         checkpoint, found.found, shapes, copy=copy, check_finite=check_finite, **options
     )
-    shared = {*found.ties, *_equal(each, tensors)}
-    ties = [(tie,) if shared.issuperset(parts) else parts for tie, parts in pairs.items()]
-    spec = replace(outline.spec, ties=[p for some in ties for p in some if p in pairs or p in shared])
+    spec = replace(outline.spec, ties=_ties(pairs, {*found.ties, *_equal(each, tensors)}))
     changes: tuple[str, ...] = ()
     if rewrite is not None:
         spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
@@ -145,11 +143,12 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
     """Fills the model, draws what the file doesn't hold, and ties what is shared."""
     wanted = addresses(model)
     kept = {a: t for a, t in tensors.items() if a in wanted and t.shape == wanted[a].shape}
-    shared = {place for place, _ in model.spec.keywords["ties"]}
+    ties = model.spec.keywords["ties"]
+    shared = {place for pair in ties for place, _ in _pairs(pair, wanted)}
     new = [a for a in wanted if a not in kept and a not in shared]
     assign(model, kept)
     initialise(model, made, new, **options)
-    tie(model, model.spec.keywords["ties"])
+    tie(model, ties)
     left = [a for a, tensor in addresses(model).items() if tensor.is_meta]
     if left:
         raise CheckpointError(f"nothing filled {listed(left)}", tensor=left[0])
@@ -167,12 +166,12 @@ def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
 
 def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
     """A config may not order more layers than the file has tensors: that would be built first."""
-    depth = len(outline.spec.keywords.get("layers", ()))
+    depth, read = len(outline.spec.keywords.get("layers", ())), outline.config.read.items()
     if depth > len(checkpoint.entries):
         raise ConfigError(
             f"asks for {depth} layers, the weights are {len(checkpoint.entries)} tensors",
             file=outline.config.file,
-            field="num_hidden_layers",
+            field=next((n for n, v in read if v == depth and "layer" in n), "num_hidden_layers"),
         )
 
 
@@ -219,6 +218,17 @@ def _pairs(tie: tuple[str, str], shapes: Mapping[str, Any]) -> list[tuple[str, s
         return [tie]
     inside = [address for address in shapes if address.startswith(f"{place}.")]
     return [(address, source + address[len(place) :]) for address in inside]
+
+
+def _ties(
+    pairs: Mapping[tuple[str, str], list[tuple[str, str]]], shared: set[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The ties that hold: a block's where all its tensors are shared, else those of tensors."""
+    found: list[tuple[str, str]] = []
+    for pair, parts in pairs.items():
+        whole = bool(parts) and shared.issuperset(parts)
+        found += [pair] if whole else [part for part in parts if part in shared]
+    return found
 
 
 def _equal(

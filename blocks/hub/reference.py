@@ -24,6 +24,7 @@ from blocks.spec import Spec, is_spec, show
 
 __all__ = ["export"]
 
+_SHOWN = 10_000  # differences that are looked at, which fold into a few lines
 _NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
@@ -116,12 +117,12 @@ def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[s
 
     source = getattr(getattr(model, "provenance", None), "family", None)
     known = model_types()
-    first = name or (source if source in known else None)
+    first = name or (source if str(source).replace("_", "-") in known else None)
     reasons = []
     for candidate in [first] if first else known:
         family = family_of(candidate)
         try:
-            return family, _said(family, spec)
+            return family, _said(family, spec, getattr(model, "source_config", None) or {})
         except CheckpointError as error:
             reasons.append(error.reason)
     if first:
@@ -132,7 +133,7 @@ def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[s
     )
 
 
-def _said(family: Family, spec: Spec) -> dict[str, Any]:
+def _said(family: Family, spec: Spec, source: dict[str, Any]) -> dict[str, Any]:
     """The fields of config.json that make just this Spec, proven by reading them again."""
     plain = replace(spec, ties=())
     try:
@@ -143,19 +144,22 @@ def _said(family: Family, spec: Spec) -> dict[str, Any]:
     except (BlocksError, KeyError, IndexError, TypeError, AttributeError) as error:
         # The family's writer met a part that it has no words for.
         raise CheckpointError(
-            f"{family.model_type} can't express this model: {_unsaid(error)}"
+            f"{family.model_type} can't express this model: {_unsaid(error, family, plain, source)}"
         ) from None
-    different = list(islice(differences(again, plain), 10_000))
+    different = list(islice(differences(again, plain), _SHOWN))
     if different:
         reason = f"{family.model_type} can't express this model: {listed(different)}"
         raise CheckpointError(reason)
     return fields
 
 
-def _unsaid(error: Exception) -> str:
-    if isinstance(error, BlocksError):
-        return str(error)
-    return f"it has no word for {error}"
+def _unsaid(error: Exception, family: Family, spec: Spec, source: dict[str, Any]) -> str:
+    """What the family has no words for: what differs from the source, where that is known."""
+    if source.get("model_type") == family.model_type:
+        different = list(islice(differences(family.spec(Config(source)), spec), _SHOWN))
+        if different:
+            return listed(different)
+    return str(error) if isinstance(error, BlocksError) else f"a part of it has no {error}"
 
 
 def differences(theirs: Spec, ours: Spec, address: str = "") -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from blocks.mlp.activations import Activation, activation
-from blocks.ops.check import check_positive, check_rate
+from blocks.ops.check import check_positive, check_rate, check_width
 
 __all__ = ["GatedMLP"]
 
@@ -43,6 +43,7 @@ class GatedMLP(nn.Module):
         super().__init__()
         check_positive("GatedMLP", dim=dim, hidden=hidden)
         check_rate("GatedMLP", dropout=dropout)
+        self.dim = dim
         self.gate = nn.Linear(dim, hidden, bias=bias)
         self.up = nn.Linear(dim, hidden, bias=bias)
         self.drop = nn.Dropout(dropout)
@@ -50,5 +51,6 @@ class GatedMLP(nn.Module):
         self.act = activation(act)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_width(x, self.dim, "GatedMLP")
         gated = self.act(self.gate(x)) * self.up(x)  # ... F
         return self.down(self.drop(gated))  # ... D

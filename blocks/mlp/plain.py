@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from blocks.mlp.activations import Activation, activation
-from blocks.ops.check import check_positive, check_rate
+from blocks.ops.check import check_positive, check_rate, check_width
 
 __all__ = ["MLP"]
 
@@ -41,10 +41,12 @@ class MLP(nn.Module):
         super().__init__()
         check_positive("MLP", dim=dim, hidden=hidden)
         check_rate("MLP", dropout=dropout)
+        self.dim = dim
         self.up = nn.Linear(dim, hidden, bias=bias)
         self.drop = nn.Dropout(dropout)
         self.down = nn.Linear(hidden, dim, bias=bias)
         self.act = activation(act)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_width(x, self.dim, "MLP")
         return self.down(self.drop(self.act(self.up(x))))  # ... D

@@ -6,17 +6,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive
+from blocks.ops.check import check_number, check_positive, check_width
 
 __all__ = ["LayerNorm"]
 
 
 class LayerNorm(nn.Module):
-    r"""y = (x − mean(x)) / √(var(x) + eps) · w + b        Ba et al., 2016, arXiv:1607.06450
+    r"""y = (x − mean(x)) / √(var(x) + eps) · (offset + w) + b
+
+    Ba et al., 2016, arXiv:1607.06450.
 
     Args:
         dim: width D.
         eps: added under the root.
+        offset: added to the weight: 1 where checkpoints store w − 1 (Nemotron).
         weight: whether there is a weight.
         bias: whether there is a bias.
 
@@ -29,19 +32,32 @@ class LayerNorm(nn.Module):
         tensor([-1.0000,  1.0000])
     """
 
-    def __init__(self, dim: int, *, eps: float = 1e-5, weight: bool = True, bias: bool = True):
+    def __init__(
+        self,
+        dim: int,
+        *,
+        eps: float = 1e-5,
+        offset: float = 0.0,
+        weight: bool = True,
+        bias: bool = True,
+    ):
         super().__init__()
         check_positive("LayerNorm", dim=dim, eps=eps)
-        self.dim, self.eps = dim, eps
+        check_number("LayerNorm", offset=offset)
+        self.dim, self.eps, self.offset = dim, eps, offset
         self.weight = nn.Parameter(torch.empty(dim)) if weight else None
         self.bias = nn.Parameter(torch.empty(dim)) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         if self.weight is not None:
-            nn.init.ones_(self.weight)
+            nn.init.constant_(self.weight, 1 - self.offset)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, (self.dim,), self.weight, self.bias, self.eps)
+        check_width(x, self.dim, "LayerNorm")
+        weight = self.weight
+        if weight is not None and self.offset:
+            weight = weight + self.offset
+        return F.layer_norm(x, (self.dim,), weight, self.bias, self.eps)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive
@@ -24,6 +25,7 @@ class QKNorm(nn.Module):
         heads: query heads H.
         kv_heads: key heads K.
         norm: slot of the width that is normed: `RMSNorm` (Qwen3), `LayerNorm` (Persimmon).
+        gain: a learnt gain for every channel of every head besides (Cohere).
         over: `head` norms each head by itself with one weight of width E for all; `all` norms the
             heads together, as one vector of width H·E and one of width K·E (OLMo 2).
 
@@ -48,6 +50,7 @@ class QKNorm(nn.Module):
         kv_heads: int,
         *,
         norm: Slot,
+        gain: bool = False,
         over: Literal["head", "all"] = "head",
     ):
         super().__init__()
@@ -55,12 +58,16 @@ class QKNorm(nn.Module):
         self.over = over
         self.q = norm(head_dim if over == "head" else heads * head_dim)
         self.k = norm(head_dim if over == "head" else kv_heads * head_dim)
+        self.q_gain = nn.Parameter(torch.ones(heads, head_dim)) if gain else None
+        self.k_gain = nn.Parameter(torch.ones(kv_heads, head_dim)) if gain else None
 
     def forward(self, q: Tensor, k: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        return self._normed(q, self.q), self._normed(k, self.k)
+        return self._normed(q, self.q, self.q_gain), self._normed(k, self.k, self.k_gain)
 
-    def _normed(self, x: Tensor, norm: nn.Module) -> Tensor:
+    def _normed(self, x: Tensor, norm: nn.Module, gain: Tensor | None) -> Tensor:
         if self.over == "head":
-            return norm(x)  # B H T E
-        together = norm(x.transpose(1, 2).flatten(2))  # B T H·E
-        return together.unflatten(2, (x.shape[1], -1)).transpose(1, 2)  # B H T E
+            y = norm(x)  # B H T E
+        else:
+            together = norm(x.transpose(1, 2).flatten(2))  # B T H·E
+            y = together.unflatten(2, (x.shape[1], -1)).transpose(1, 2)  # B H T E
+        return y if gain is None else y * gain[:, None]

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_number, check_positive
+from blocks.ops.check import check_number, check_positive, check_width
 
 __all__ = ["RMSNorm"]
 
@@ -56,6 +56,7 @@ class RMSNorm(nn.Module):
             nn.init.constant_(self.weight, 1 - self.offset)
 
     def forward(self, x: Tensor) -> Tensor:
+        check_width(x, self.dim, "RMSNorm")
         wide = x if x.dtype == torch.float64 else x.float()
         weight = self.weight
         scale = None if weight is None else weight + self.offset

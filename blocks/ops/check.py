@@ -21,6 +21,12 @@ def check_input(x: Tensor, dim: int, block: str) -> None:
         )
 
 
+def check_width(x: Tensor, dim: int, block: str) -> None:
+    """Refuses what is not [... dim]."""
+    if x.dim() == 0 or x.shape[-1] != dim:
+        raise SpecError(f"{block} takes [..., {dim}], not {list(x.shape)}", field="x")
+
+
 def check_positive(block: str, **sizes: float | None) -> None:
     """Refuses sizes and scales that are not above zero and finite; None passes."""
     for name, value in sizes.items():

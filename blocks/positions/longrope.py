@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,7 @@ class LongRoPEScaling(Scaling):
     trained: int
     short_magnitude: float = 1.0
     long_magnitude: float = 1.0
+    by_length: ClassVar[bool] = True
 
     @property
     def switch(self) -> int:

@@ -79,6 +79,11 @@ class RoPE(nn.Module):
                 f"heads are {q.shape[-1]} and {k.shape[-1]} wide, not {self.head_dim}",
                 field="RoPE.head_dim",
             )
+        if step.segments is not None and self.scaling is not None and self.scaling.by_length:
+            raise SpecError(
+                f"{type(self.scaling).__name__} needs one length a row, packed segments have many",
+                field="segments",
+            )
         key = (RoPE, self.theta, self.dims, self.scaling, "positions", "length", q.dtype)
         table = step.once(key, lambda: self._make_table(step.positions, step.length, q.dtype))
         return self._turned(q, table), self._turned(k, table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class Scaling:
     `switch` is a length beyond which all angles are others, if there is one: what was remembered
     up to it must be computed anew, which `generate` does.
     """
+
+    by_length: ClassVar[bool] = False  # whether the angles depend on how long the sequence is
 
     @property
     def switch(self) -> int | None:
@@ -70,6 +73,7 @@ class DynamicScaling(Scaling):
 
     factor: float
     trained: int
+    by_length: ClassVar[bool] = True
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float]:
         longer = length.clamp(min=self.trained)  # B 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -117,16 +118,16 @@ def check_meta(subject: Subject) -> None:
 
 def check_build(subject: Subject, build: Callable[[], nn.Module]) -> None:
     """One build is like another, on any device, and leaves nothing uninitialised."""
-    filling = torch.utils.deterministic.fill_uninitialized_memory
-    strict = torch.are_deterministic_algorithms_enabled()
+    memory: Any = torch.utils.deterministic
+    filling, strict = memory.fill_uninitialized_memory, torch.are_deterministic_algorithms_enabled()
     try:
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = True  # with NaN
+        memory.fill_uninitialized_memory = True  # with NaN
         torch.manual_seed(2)
         first = addresses(build())
     finally:
         torch.use_deterministic_algorithms(strict)
-        torch.utils.deterministic.fill_uninitialized_memory = filling
+        memory.fill_uninitialized_memory = filling
     torch.manual_seed(2)
     second = addresses(build())
     for place, tensor in first.items():

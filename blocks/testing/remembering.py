@@ -18,7 +18,9 @@ def check_padding(subject: Subject) -> None:
     for where, mask in _paddings(len(inputs[0]), inputs[0].shape[axis]).items():
         out = run(module, [_littered(x, mask) for x in inputs], mask)
         for row, real in enumerate(mask):
-            alone = run(module, [x[row : row + 1].index_select(axis, _places(real)) for x in inputs])
+            alone = run(
+                module, [x[row : row + 1].index_select(axis, _places(real)) for x in inputs]
+            )
             found = tuple(y[row : row + 1].index_select(axis, _places(real)) for y in out)
             subject.differs(f"{where}, row {row}", found, alone, EXACT)
         finite = all(bool(y.isfinite().all()) for y in out if y.is_floating_point())
@@ -35,8 +37,8 @@ def check_causal(subject: Subject) -> None:
         if x.is_floating_point():
             leaf = x.clone().requires_grad_()
             out = [y.narrow(axis, 0, t + 1) for y in run(module, [leaf, *rest])]
-            total = sum((y * torch.randn_like(y)).sum() for y in out)
-            (grad,) = torch.autograd.grad(total, leaf)  # pyright: ignore[reportArgumentType]
+            total = torch.stack([(y * torch.randn_like(y)).sum() for y in out]).sum()
+            (grad,) = torch.autograd.grad(total, leaf)
             most = float(grad.index_select(axis, later).abs().amax())
         else:
             other = x.index_copy(axis, later, x.index_select(axis, later).roll(1, 0))
@@ -135,4 +137,3 @@ def _paddings(rows: int, tokens: int) -> dict[str, Tensor]:
 
 def _lost(row: int, tokens: int) -> int:
     return (row * 3) % (tokens - 1)
-

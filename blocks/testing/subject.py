@@ -75,7 +75,9 @@ class Subject:
     def differs(self, promise: str, found: Tensors, wanted: Tensors, allowed: float = 0.0) -> None:
         """Raises an AssertionError where two outputs are further apart than is allowed."""
         for n, (a, b) in enumerate(zip(found, wanted, strict=True)):
-            assert a.shape == b.shape, f"{self.name}: {promise}: {list(a.shape)}, not {list(b.shape)}"
+            assert a.shape == b.shape, (
+                f"{self.name}: {promise}: {list(a.shape)}, not {list(b.shape)}"
+            )
             a, b = a.detach().double(), b.detach().double()
             off = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs())
             most = allowed * max(1.0, float(b.abs().amax())) if b.numel() else 0.0
@@ -150,7 +152,5 @@ def _inputs(module: nn.Module, x: Any) -> Tensors:
     inputs = (x,) if isinstance(x, Tensor) else tuple(x)
     for tensor in inputs:
         if tensor.dim() < 2 or len(tensor) < 2:
-            raise SpecError(
-                f"an input has at least two rows, not {list(tensor.shape)}", field="x"
-            )
+            raise SpecError(f"an input has at least two rows, not {list(tensor.shape)}", field="x")
     return inputs

@@ -74,6 +74,15 @@ ATTENTION = Spec(
     qk=(Spec(RoPE, theta=100.0),),
     scores=(Spec(SoftCap, cap=3.0), Spec(ALiBi)),
 )
+LATENT: dict[str, Any] = {
+    "heads": 4,
+    "kv_rank": 6,
+    "nope_dim": 5,
+    "rope_dim": 4,
+    "value_dim": 3,
+    "q_rank": 8,
+    "qk": (Spec(RoPE, theta=100.0, pairing="adjacent"),),
+}
 LAYER = Spec(
     Chain,
     steps={
@@ -91,9 +100,12 @@ TABLE: dict[str, Small] = {
         (3, 7, 50),
     ),
     "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
+    "Clip": Small((16,), {"cap": 0.5}),
+    "ClampedGLU": Small((16,), {"hidden": 24, "limit": 0.2}),
     "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
     "GatedMLP": Small((16,), {"hidden": 24}),
     "LMHead": Small((16, 50), shape=(3, 7, 50)),
+    "LatentAttention": Small((16,), LATENT),
     "LayerNorm": Small((16,)),
     "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
     "MLP": Small((16,), {"hidden": 24}),
@@ -102,6 +114,7 @@ TABLE: dict[str, Small] = {
         {"experts": 4, "top_k": 2, "expert": MLP, "shared": MLP, "shared_gate": True},
         checks={"fullgraph": False},  # how many tokens an expert gets is known only at run time
     ),
+    "Normed": Small((16,), {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": LayerNorm}),
     "Parallel": Small((16,), {"branches": {"attention": ATTENTION, "mlp": MLP}}),
     "QKNorm": Small((8, 4, 2), {"norm": RMSNorm}, HEADS),
     "RMSNorm": Small((16,)),
@@ -123,7 +136,9 @@ TABLE: dict[str, Small] = {
 def public_blocks() -> list[str]:
     """Every public module class of the package."""
     every = {name: getattr(blocks, name) for name in blocks.__all__}
-    return [n for n, kind in every.items() if isinstance(kind, type) and issubclass(kind, nn.Module)]
+    return [
+        n for n, kind in every.items() if isinstance(kind, type) and issubclass(kind, nn.Module)
+    ]
 
 
 def spec_of(name: str, **changes: Any) -> Any:
@@ -132,5 +147,3 @@ def spec_of(name: str, **changes: Any) -> Any:
 
 def build(name: str, **changes: Any) -> nn.Module:
     return spec_of(name, **changes)(*TABLE[name].sizes)
-
-

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import blocks
 from blocks import (
+    Clip,
     Full,
     GatedMLP,
     GenerationError,
@@ -47,6 +48,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "context": 8,
     },
     "Chain": {"steps": dict(reversed(TABLE["Chain"].options["steps"].items()))},
+    "Clip": {"cap": 0.25},
+    "ClampedGLU": {"hidden": 20, "alpha": 1.0, "limit": 0.1, "dropout": 0.5},
     "GQAttention": {
         "heads": 2,
         "kv_heads": 4,
@@ -54,14 +57,28 @@ VALUES: dict[str, dict[str, Any]] = {
         "value_dim": 6,
         "key_bias": True,
         "qk": (Spec(RoPE, theta=10.0),),
+        "values": Spec(Clip, cap=0.1),
         "scores": (),
         "mask": Full(),
         "scale": 0.1,
         "dropout": 0.5,
     },
     "GatedMLP": {"hidden": 20, "dropout": 0.5},
-    "LMHead": {"scale": 0.5},
-    "LayerNorm": {"eps": 0.1},
+    "LMHead": {"scale": 0.5, "width": 8, "cap": 0.5},
+    "LatentAttention": {
+        "heads": 2,
+        "kv_rank": 7,
+        "nope_dim": 6,
+        "rope_dim": 6,
+        "value_dim": 4,
+        "q_rank": None,
+        "norm": LayerNorm,
+        "qk": (Spec(RoPE, theta=10.0, pairing="adjacent"),),
+        "mask": Full(),
+        "scale": 0.1,
+        "dropout": 0.5,
+    },
+    "LayerNorm": {"eps": 0.1, "offset": 1.0},
     "LearnedPositions": {"rows": 10, "offset": 1, "dropout": 0.5},
     "MLP": {"hidden": 20, "dropout": 0.5},
     "MoE": {
@@ -71,6 +88,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "router": SigmoidRouter,
         "shared": (None, {"shared_gate": False}),
     },
+    "Normed": {"inner": OTHER, "norm_in": None, "norm_out": None},
     "Parallel": {"branches": {"attention": ATTENTION, "other": OTHER}},
     "QKNorm": {"norm": LayerNorm},
     "RMSNorm": {"eps": 0.1, "offset": 1.0},
@@ -88,7 +106,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "SoftCap": {"cap": 1.0},
     "SoftmaxRouter": {"groups": (2, {"kept_groups": 1}), "kept_groups": 1, "scale": 2.0},
     "SparseMixerRouter": {"jitter": 0.5},
-    "TokenEmbedding": {"scale": 2.0, "dropout": 0.5},
+    "TokenEmbedding": {"scale": 2.0, "width": 8, "dropout": 0.5},
     "TopKRouter": {},
 }
 

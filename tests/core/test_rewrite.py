@@ -125,7 +125,9 @@ def test_patterns_are_whole_segments() -> None:
 
 def test_by_a_function_of_the_old_spec() -> None:
     new = rewrite(MODEL, GQAttention, lambda old: replace(old, mask=Window(4)))
-    assert all(part.keywords["mask"] == Window(4) for _, part in walk(new) if part.func is GQAttention)
+    assert all(
+        part.keywords["mask"] == Window(4) for _, part in walk(new) if part.func is GQAttention
+    )
     new = rewrite(MODEL, MLP, lambda old: Spec(MoE, experts=2, top_k=1, expert=old))
     assert places(new, MLP) == [f"layers.{i}.mlp.expert" for i in range(3)]
 
@@ -144,7 +146,9 @@ def test_none_takes_parts_out() -> None:
 
 def test_a_wrapper_is_reached_by_its_class() -> None:
     new = rewrite(MODEL, Residual, lambda old: replace(old, scale=0.5))
-    assert sum(part.func is Residual and part.keywords["scale"] == 0.5 for _, part in walk(new)) == 6
+    assert (
+        sum(part.func is Residual and part.keywords["scale"] == 0.5 for _, part in walk(new)) == 6
+    )
     inner = rewrite(MODEL, Residual, lambda old: old.keywords["inner"])
     assert not places(inner, Residual) and not places(inner, RMSNorm)[1:]
 

@@ -180,7 +180,9 @@ def test_equality_and_hash() -> None:
     assert a != "Spec" and (a == 3) is False
 
 
-@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+@pytest.mark.parametrize(
+    "copied", [copy.copy, copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))]
+)
 def test_copies_are_equal(copied: Any) -> None:
     spec = Spec(Chain, steps={"a": Spec(GQAttention, heads=2, qk=(RoPE,), mask=Full() & Window(2))})
     assert copied(spec) == spec and hash(copied(spec)) == hash(spec)

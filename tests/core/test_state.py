@@ -170,7 +170,9 @@ def test_contents_are_of_the_kind_that_suffices() -> None:
 def test_nbytes() -> None:
     for room, slots in ((None, 0), (10, 10)):
         state = State.of(attention(), 3, room)
-        assert state.nbytes == 2 * 3 * 2 * slots * 2 * 8  # k and v, rows, heads, slots, width, bytes
+        assert (
+            state.nbytes == 2 * 3 * 2 * slots * 2 * 8
+        )  # k and v, rows, heads, slots, width, bytes
     module = attention(mask=Window(5))
     state = State.of(module, 1)
     before = state.nbytes

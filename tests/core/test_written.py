@@ -56,7 +56,9 @@ def through(spec: Any, **options: Any) -> Any:
 
 def test_nested_specs_come_back() -> None:
     scaling = LongRoPEScaling((1.0,) * 4, (2.0,) * 4, trained=64)
-    attention = Spec(GQAttention, heads=4, qk=(Spec(RoPE, scaling=scaling),), mask=Window(3) & Full())
+    attention = Spec(
+        GQAttention, heads=4, qk=(Spec(RoPE, scaling=scaling),), mask=Window(3) & Full()
+    )
     steps = {"z": Spec(Residual, inner=attention, norm_in=RMSNorm), "a": Spec(MLP, hidden=3)}
     again = through(Spec(Chain, steps=steps))
     assert list(again.keywords["steps"]) == ["z", "a"]
@@ -106,7 +108,14 @@ def test_a_users_own_mask_is_handed_in() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["torch.nn.Linear", "torch.nn:Linear", "os:system", "os.system", "blocks.mlp.plain:MLP", "this"],
+    [
+        "torch.nn.Linear",
+        "torch.nn:Linear",
+        "os:system",
+        "os.system",
+        "blocks.mlp.plain:MLP",
+        "this",
+    ],
 )
 def test_a_dotted_path_is_never_imported(name: str) -> None:
     sys.modules.pop("this", None)
@@ -120,7 +129,9 @@ def test_an_unknown_name_shows_the_nearest() -> None:
         from_json({"block": "GQAttenton", "options": {"heads": 2}})
 
 
-@pytest.mark.parametrize("name", ["Step", "State", "generate", "BlocksError", "Causal", "Mask", "Spec"])
+@pytest.mark.parametrize(
+    "name", ["Step", "State", "generate", "BlocksError", "Causal", "Mask", "Spec"]
+)
 def test_public_names_that_are_no_blocks_are_refused(name: str) -> None:
     with pytest.raises(SpecError):
         from_json({"block": name, "options": {}})
@@ -157,9 +168,18 @@ def test_deep_nesting_is_refused_before_it_breaks() -> None:
 
 
 JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(blocks.__all__) | st.text(),
-    lambda part: st.lists(part, max_size=3)
-    | st.dictionaries(st.sampled_from(["block", "options", "map", "value", "float", "hidden"]), part),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(blocks.__all__)
+    | st.text(),
+    lambda part: (
+        st.lists(part, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["block", "options", "map", "value", "float", "hidden"]), part
+        )
+    ),
     max_leaves=8,
 )
 

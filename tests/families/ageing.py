@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+ROTARY_TABLES = ("model.layers.{i}.self_attn.rotary_emb.inv_freq",)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -25,14 +26,20 @@ def write_config(folder: Path, data: Mapping[str, Any]) -> None:
 def old_config(data: Mapping[str, Any], kind: str = "rope_type") -> dict[str, Any]:
     """config.json as transformers 4 wrote it; `kind` is "type" in its older files."""
     old = dict(data)
-    rope = dict(old.pop("rope_parameters", {}))
+    old["torch_dtype"] = old.pop("dtype", "float32")
+    old["transformers_version"] = "4.31.0"
+    if "rope_parameters" not in old:
+        return old
+    rope = dict(old.pop("rope_parameters"))
+    if "full_attention" in rope:
+        local, rope = dict(rope["sliding_attention"]), dict(rope["full_attention"])
+        if "gemma" in old["model_type"]:
+            old["rope_local_base_freq"] = local["rope_theta"]
     old["rope_theta"] = rope.pop("rope_theta")
     if "partial_rotary_factor" in rope:
         old["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
     name = rope.pop("rope_type")
     old["rope_scaling"] = None if name == "default" else {kind: name, **rope}
-    old["torch_dtype"] = old.pop("dtype", "float32")
-    old["transformers_version"] = "4.31.0"
     return old
 
 
@@ -64,20 +71,28 @@ def aged(
     return to
 
 
-def with_rotary_tables(tensors: Tensors) -> Tensors:
-    """The frequencies that files of 2023 hold in every layer; nothing may read them."""
-    layers = {name.split(".")[2] for name in tensors if name.startswith("model.layers.")}
-    name = "model.layers.{}.self_attn.rotary_emb.inv_freq"
-    return tensors | {name.format(layer): torch.full((4,), float("nan")) for layer in layers}
+def without_lists(data: Mapping[str, Any]) -> dict[str, Any]:
+    """config.json without what lists the layers one by one."""
+    return {n: v for n, v in data.items() if n not in ("layer_types", "no_rope_layers")}
 
 
-def with_tied_copy(tensors: Tensors) -> Tensors:
+def with_extra(templates: Iterable[str], layers: int) -> Callable[[Tensors], Tensors]:
+    """Tables and masks that older files hold in every layer; nothing may read them."""
+    names = [name.replace("{i}", str(i)) for name in templates for i in range(layers)]
+    return lambda tensors: tensors | {name: torch.full((4,), float("nan")) for name in names}
+
+
+def with_tied_copy(table: str, head: str) -> Callable[[Tensors], Tensors]:
     """The head of a tied model as a copy of the table."""
-    return tensors | {"lm_head.weight": tensors["model.embed_tokens.weight"].clone()}
+    return lambda tensors: tensors | {head: tensors[table].clone()}
 
 
-def without_table(tensors: Tensors) -> Tensors:
+def without_table(table: str, head: str) -> Callable[[Tensors], Tensors]:
     """A tied model whose file holds the head alone."""
-    other = with_tied_copy(tensors)
-    del other["model.embed_tokens.weight"]
-    return other
+    copied = with_tied_copy(table, head)
+    return lambda tensors: {n: t for n, t in copied(tensors).items() if n != table}
+
+
+def without_prefix(prefix: str) -> Callable[[Tensors], Tensors]:
+    """The file of the model without its head: names begin later."""
+    return lambda tensors: {name.removeprefix(prefix): t for name, t in tensors.items()}

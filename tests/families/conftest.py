@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 
 from tests.families.reference import Loaded, load
 
@@ -48,5 +50,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         if hasattr(session.config, "workerinput"):
             raise pytest.UsageError(f"{TABLE} wants one process: run without -n")
         table = sorted(_rows, key=lambda row: str(row["family"]))
-        lines = ",\n".join(f"  {json.dumps(row)}" for row in table)
-        Path(file).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+        rows = ",\n".join(f"    {json.dumps(row)}" for row in table)
+        made_with = json.dumps({kind.__name__: kind.__version__ for kind in (torch, transformers)})
+        text = f'{{\n  "versions": {made_with},\n  "rows": [\n{rows}\n  ]\n}}\n'
+        Path(file).write_text(text, encoding="utf-8")

@@ -15,7 +15,8 @@ import transformers
 from torch import Tensor, nn
 
 import blocks
-from blocks.families import model_types
+from blocks.families import family_of, model_types
+from tests.families.ageing import ROTARY_TABLES, old_config
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -55,8 +56,14 @@ class Case:
         published: by repository: its config.json and how many parameters it has.
         real: folders of ../shared/data/hub and how many values their weights have.
         untried: fields that have one value alone.
-    attention: which of the reference's attention functions is compared with.
+        attention: which of the reference's attention functions is compared with.
         fused: whether the reference can write a second form, with stacked experts.
+        fields: what this family calls the fields that tests ask for, where it is another name than
+            LLaMA's; None where it has no such field.
+        extra: templates of tensors that older files hold and that nobody may read.
+        older: config.json as transformers 5 writes it -> as transformers 4 wrote it.
+        missing_prefix: what files may leave out at the beginning of names.
+        tied: whether a config that says nothing of it ties the head.
     """
 
     config: type[Any]
@@ -69,6 +76,15 @@ class Case:
     untried: frozenset[str] = frozenset()
     attention: str = "eager"
     fused: bool = False
+    fields: Mapping[str, str | None] = field(default_factory=dict)
+    extra: tuple[str, ...] = ROTARY_TABLES
+    older: Callable[..., dict[str, Any]] = old_config
+    missing_prefix: str = ""
+    tied: bool = False
+
+    def field_of(self, name: str) -> str | None:
+        """The family's name of a field that LLaMA calls `name`."""
+        return self.fields.get(name, name)
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,13 @@ class Loaded:
         with torch.no_grad():
             self.reference(tokens[:, :1], use_cache=False)
             return self.reference(tokens, use_cache=False).logits
+
+    def theirs(self, *addresses: str) -> list[str]:
+        """The names in the file of what stands at our addresses."""
+        table = family_of(self.ours.provenance.family).table(self.ours.spec)
+        mapped = table.chosen(list(blocks.addresses(self.ours)))
+        names = {address: one.theirs for one in mapped for address in one.ours}
+        return [names[address] for address in addresses]
 
     def close(self, ours: Tensor, theirs: Tensor) -> float:
         """The largest difference, in standard deviations of the reference's logits."""
@@ -201,13 +224,29 @@ def shallow(spec: Any) -> Any:
     return blocks.replace(spec, layers=spec.keywords["layers"][:-1])
 
 
+def other_pairing(spec: Any) -> Any:
+    """A mutation: RoPE with the other pairing of channels."""
+
+    def after(part: Any) -> Any:
+        now = part.keywords["pairing"]
+        return blocks.replace(part, pairing="adjacent" if now == "half" else "half")
+
+    return blocks.rewrite(spec, blocks.RoPE, after)
+
+
 def decoder_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:
     """What every decoder with RoPE must notice, tried on the variant `plain`."""
-    return {
+    return stack_mutations(norm, mlp) | {
         "theta": ("plain", change(blocks.RoPE, theta=400.0)),
-        "pairing": ("plain", change(blocks.RoPE, pairing="adjacent")),
+        "pairing": ("plain", other_pairing),
         "share of turned channels": ("plain", change(blocks.RoPE, rotated=0.25)),
         "no rope": ("plain", change(blocks.GQAttention, qk=())),
+    }
+
+
+def stack_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:
+    """What every decoder must notice, tried on the variant `plain`."""
+    return {
         "scale of scores": ("plain", change(blocks.GQAttention, scale=0.3)),
         "window": ("plain", change(blocks.GQAttention, mask=blocks.Window(9))),
         "mask": ("plain", change(blocks.GQAttention, mask=blocks.Full())),

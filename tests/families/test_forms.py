@@ -15,7 +15,15 @@ from blocks.families import family_of
 from blocks.hub.config import Config
 from blocks.hub.outline import outline_of
 from tests.families import ageing
-from tests.families.reference import TOLERANCE, case_of, families, first, pairs
+from tests.families.reference import (
+    TOLERANCE,
+    case_of,
+    change,
+    families,
+    first,
+    other_pairing,
+    pairs,
+)
 
 every = pytest.mark.parametrize(("family", "variant"), pairs())
 plain = pytest.mark.parametrize(("family", "variant"), [(name, first(name)) for name in families()])
@@ -43,7 +51,7 @@ def test_names_and_values_go_both_ways(loaded, family, variant):
         written[one.theirs] = one.rule.save(parts)
         again = one.rule.load(written[one.theirs], [part.shape for part in parts])
         assert all(torch.equal(a, b) for a, b in zip(again, parts, strict=True))
-    tied_names = {"lm_head.weight"} if it.ours.spec.keywords["ties"] else set()
+    tied_names = set(it.theirs("head.weight")) if it.ours.spec.keywords["ties"] else set()
     assert set(written) - tied_names == set(file)
     assert all(torch.equal(written[name], tensor) for name, tensor in file.items())
 
@@ -63,16 +71,30 @@ def test_fields_go_both_ways(loaded, family, variant):
 def test_the_older_config_means_the_same(loaded, family, variant, kind):
     it = loaded(family, variant)
     new = ageing.read_config(it.folder)
-    old = ageing.old_config(new, kind)
+    old = it.case.older(new, kind)
     assert outline_of(Config(old)).spec == outline_of(Config(new)).spec
 
 
 @plain
 @pytest.mark.parametrize("shards", [0, 3])
-def test_rotary_tables_and_shards(loaded, tmp_path, family, variant, shards):
+def test_extra_tables_and_shards(loaded, tmp_path, family, variant, shards):
     it = loaded(family, variant)
-    options = {"tensors": ageing.with_rotary_tables, "config": ageing.old_config}
+    extra = ageing.with_extra(it.case.extra, len(it.ours.layers))
+    options = {"tensors": extra, "config": it.case.older}
     same_logits(it, ageing.aged(it.folder, tmp_path / "aged", shards=shards, **options))
+
+
+@pytest.mark.parametrize(
+    ("family", "variant"),
+    [(name, first(name)) for name in families() if case_of(name).missing_prefix],
+)
+def test_names_without_their_prefix(loaded, tmp_path, family, variant):
+    it = loaded(family, variant)
+    short = ageing.without_prefix(it.case.missing_prefix)
+    extra = ageing.with_extra(it.case.extra, len(it.ours.layers))
+    folder = ageing.aged(it.folder, tmp_path / "aged", tensors=lambda all: short(extra(all)))
+    assert set(load_file(folder / "model.safetensors")).isdisjoint(it.theirs("embedding.weight"))
+    same_logits(it, folder)
 
 
 @plain
@@ -89,10 +111,11 @@ def test_half_the_precision_stays(loaded, tmp_path, family, variant):
 
 
 @tied
-@pytest.mark.parametrize("form", [dict, ageing.with_tied_copy, ageing.without_table])
+@pytest.mark.parametrize("form", [None, ageing.with_tied_copy, ageing.without_table])
 def test_a_tied_head_in_every_form(loaded, tmp_path, family, variant, form):
     it = loaded(family, variant)
-    ours = same_logits(it, ageing.aged(it.folder, tmp_path / "aged", tensors=form))
+    older = form(*it.theirs("embedding.weight", "head.weight")) if form else dict
+    ours = same_logits(it, ageing.aged(it.folder, tmp_path / "aged", tensors=older))
     assert ours.head.weight is ours.embedding.weight
 
 
@@ -100,10 +123,10 @@ def test_a_tied_head_in_every_form(loaded, tmp_path, family, variant, form):
 def test_a_head_of_its_own_wins_over_the_flag(loaded, tmp_path, family, variant):
     it = loaded(family, variant)
 
+    table, head = it.theirs("embedding.weight", "head.weight")
+
     def apart(tensors):
-        other = ageing.with_tied_copy(tensors)
-        other["lm_head.weight"] = other["lm_head.weight"] * 2
-        return other
+        return tensors | {head: tensors[table] * 2}
 
     folder = ageing.aged(it.folder, tmp_path / "aged", tensors=apart)
     ours = blocks.from_pretrained(folder)
@@ -141,13 +164,11 @@ def test_exported_files_are_read_by_the_reference(loaded, tmp_path, family, vari
 @plain
 def test_what_a_family_cannot_say_is_not_exported(loaded, tmp_path, family, variant):
     it = loaded(family, variant)
-    rewritten = blocks.from_pretrained(
-        it.folder,
-        rewrite=lambda spec: blocks.rewrite(
-            spec, blocks.RoPE, lambda rope: blocks.replace(rope, pairing="adjacent")
-        ),
-    )
-    with pytest.raises(CheckpointError, match="pairing"):
+    turns = any(part.func is blocks.RoPE for _, part in blocks.walk(it.ours.spec))
+    louder = change(blocks.LMHead, scale=1.1)
+    mutation, word = (other_pairing, "pairing") if turns else (louder, "head.scale")
+    rewritten = blocks.from_pretrained(it.folder, rewrite=mutation)
+    with pytest.raises(CheckpointError, match=word):
         blocks.export(rewritten, tmp_path)
 
 
@@ -157,13 +178,14 @@ def test_a_number_in_a_template_is_that_place_alone():
 
 
 @plain
-@pytest.mark.parametrize("dialect", [dict, ageing.old_config])
+@pytest.mark.parametrize("dialect", ["new", "old"])
 @pytest.mark.parametrize("gone", ["absent", "null"])
 def test_a_field_that_is_gone_means_what_it_means_to_the_reference(
     loaded, family, variant, dialect, gone
 ):
     it = loaded(family, variant)
-    data = dialect(ageing.read_config(it.folder))
+    data = ageing.read_config(it.folder)
+    data = it.case.older(data) if dialect == "old" else data
     read = 0
     for name in data:
         less = {key: value for key, value in data.items() if key != name}

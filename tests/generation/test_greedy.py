@@ -143,7 +143,9 @@ BAD_PROMPTS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("tokens", "words"), BAD_PROMPTS, ids=[str(n) for n in range(len(BAD_PROMPTS))])
+@pytest.mark.parametrize(
+    ("tokens", "words"), BAD_PROMPTS, ids=[str(n) for n in range(len(BAD_PROMPTS))]
+)
 def test_bad_prompts(tokens: Any, words: str) -> None:
     for call in (generate, lambda *args: list(stream(*args))):
         with pytest.raises(GenerationError, match=words) as caught:

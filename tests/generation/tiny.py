@@ -68,5 +68,3 @@ class Scripted(nn.Module):
             logits[row, :, script[state.steps]] = 5.0
         state.steps += 1
         return logits[:, -1:] if last else logits
-
-

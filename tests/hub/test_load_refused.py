@@ -117,7 +117,9 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
     assert "pickle" in str(error) and error.hint
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{'a': 1}", '{"a": 1, "a": 2}', "\x00", "[" * 10_000])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "{'a': 1}", '{"a": 1, "a": 2}', "\x00", "[" * 10_000]
+)
 def test_a_config_that_is_no_json_object(tmp_path: Path, text: str) -> None:
     write(tmp_path)
     (tmp_path / "config.json").write_text(text)
@@ -135,7 +137,13 @@ def test_truncated_files(tmp_path: Path, keep: float) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"PK\x03\x04" + bytes(100), b"\x80\x02." * 50, b"GGUF" + bytes(100), bytes(100), b"version https://git-lfs"],
+    [
+        b"PK\x03\x04" + bytes(100),
+        b"\x80\x02." * 50,
+        b"GGUF" + bytes(100),
+        bytes(100),
+        b"version https://git-lfs",
+    ],
 )
 def test_foreign_files(tmp_path: Path, data: bytes) -> None:
     (write(tmp_path) / "model.safetensors").write_bytes(data)

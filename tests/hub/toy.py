@@ -1,4 +1,4 @@
-"""A tiny LLaMA checkpoint, written by hand: its names come from the reference, not from our Keys."""
+"""A tiny LLaMA checkpoint written by hand: its names are the reference's, not our Keys'."""
 
 from __future__ import annotations
 

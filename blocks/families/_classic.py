@@ -1,0 +1,164 @@
+"""What the decoders of the GPT line share: plain MLPs, learnt positions, fused q, k and v."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from blocks import (
+    MLP,
+    Chain,
+    GQAttention,
+    LearnedPositions,
+    Normed,
+    Parallel,
+    Residual,
+    Spec,
+    at,
+    walk,
+)
+from blocks.families._dialects import read_activation, write_activation
+from blocks.hub.config import Config
+from blocks.hub.keys import Join
+
+QKV = tuple(f"layers.{{i}}.attention.{part}.{{w}}" for part in "qkv")
+
+# What this line of models calls the fields that `write` knows.
+GPT = {
+    "activation": "activation_function",
+    "attention_dropout": "attn_pdrop",
+    "context": "n_positions",
+    "depth": "n_layer",
+    "dim": "n_embd",
+    "dropout": "resid_pdrop",
+    "embedding_dropout": "embd_pdrop",
+    "eps": "layer_norm_epsilon",
+    "heads": "n_head",
+    "hidden": "n_inner",
+}
+LLAMA = {
+    "activation": "hidden_act",
+    "attention_dropout": "attention_dropout",
+    "context": "max_position_embeddings",
+    "depth": "num_hidden_layers",
+    "dim": "hidden_size",
+    "dropout": "hidden_dropout",
+    "eps": "layer_norm_eps",
+    "heads": "num_attention_heads",
+    "hidden": "intermediate_size",
+}
+
+
+def dense_mlp(layer: str) -> tuple[tuple[str, str], ...]:
+    """The names that Megatron gave the two matrices of an MLP."""
+    return (
+        (layer + ".mlp.dense_h_to_4h.{w}", "layers.{i}.mlp.up.{w}"),
+        (layer + ".mlp.dense_4h_to_h.{w}", "layers.{i}.mlp.down.{w}"),
+    )
+
+
+def fused(theirs: str, s: Spec) -> Join:
+    """The rule of a tensor that holds q, k and v of each key head in turn."""
+    return Join(theirs, QKV, groups=at(s, "layers.0.attention").keywords["kv_heads"])
+
+
+def attention(
+    c: Config,
+    dim: int,
+    *,
+    names: Mapping[str, str] = GPT,
+    rate: float = 0.0,
+    kv_heads: int | None = None,
+    bias: bool = True,
+    out_bias: bool | None = None,
+    **options: Any,
+) -> Spec:
+    """Attention whose heads share the width among them.
+
+    Args:
+        c: the reader.
+        dim: the model's width.
+        names: of the fields.
+        rate: the dropout that a config means that says none.
+        kv_heads: as many as heads where None.
+        bias: biases on all projections; `out_bias` overrides it for the last.
+        out_bias: None is as the others.
+        **options: of the block.
+    """
+    heads = c.take(names["heads"], int)
+    if dim % heads:
+        raise c.error(names["heads"], f"{heads} heads don't divide the width {dim}")
+    return Spec(
+        GQAttention,
+        heads=heads,
+        kv_heads=kv_heads or heads,
+        head_dim=dim // heads,
+        bias=bias,
+        out_bias=bias if out_bias is None else out_bias,
+        dropout=c.take(names["attention_dropout"], float, rate),
+        **options,
+    )
+
+
+def mlp(
+    c: Config,
+    hidden: int | None = None,
+    *,
+    names: Mapping[str, str] = GPT,
+    act: str = "gelu_new",
+    bias: bool = True,
+    dropout: float = 0.0,
+) -> Spec:
+    """The plain MLP; `hidden` is its width where a config may leave it out."""
+    hidden = (
+        c.take(names["hidden"], int) if hidden is None else c.take(names["hidden"], int, hidden)
+    )
+    act = read_activation(c, names["activation"], act)
+    return Spec(MLP, hidden=hidden, act=act, bias=bias, dropout=dropout)
+
+
+def learned(rows: int, *, offset: int = 0, dropout: float = 0.0) -> Spec:
+    """Positions from a table that has `offset` more rows than there are positions."""
+    return Spec(LearnedPositions, rows=rows + offset, offset=offset, dropout=dropout)
+
+
+def parallel(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Spec:
+    """x + attention(norm x) + mlp(norm x) with one norm for both."""
+    both = Spec(Parallel, branches={"attention": attention, "mlp": mlp})
+    return Spec(Residual, inner=both, norm_in=norm, dropout=dropout)
+
+
+def apart(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Spec:
+    """x + attention(norm_1 x) + mlp(norm_2 x)."""
+    branches = {"attention": attention, "mlp": mlp}
+    each = {name: Spec(Normed, inner=part, norm_in=norm) for name, part in branches.items()}
+    return Spec(Residual, inner=Spec(Parallel, branches=each), dropout=dropout)
+
+
+def share(dims: int, head_dim: int) -> float:
+    """The share of channels for which RoPE turns just `dims` of them."""
+    exact = dims / head_dim
+    return exact if int(head_dim * exact) == dims else (dims + 0.5) / head_dim
+
+
+def write(s: Spec, names: Mapping[str, str]) -> dict[str, Any]:
+    """The fields under a family's names of them; what it has no name for is left out."""
+    attention, mlp = at(s, "layers.0.attention").keywords, at(s, "layers.0.mlp").keywords
+    whole, layer = s.keywords, s.keywords["layers"][0]
+    residual = layer.keywords["steps"]["mlp"] if layer.func is Chain else layer
+    first = whole["embedding" if whole["stem"] is None else "stem"].keywords
+    said = {
+        "activation": write_activation(mlp["act"]),
+        "attention_dropout": attention["dropout"],
+        "context": whole["context"],
+        "depth": len(whole["layers"]),
+        "dim": whole["dim"],
+        "dropout": residual.keywords["dropout"],
+        "embedding_dropout": first.get("dropout", 0.0),
+        "eps": next(part.keywords["eps"] for _, part in walk(s) if "eps" in part.keywords),
+        "heads": attention["heads"],
+        "hidden": mlp["hidden"],
+    }
+    fields = {name: said[what] for what, name in names.items()}
+    tied = bool(whole["ties"])
+    return fields | {"tie_word_embeddings": tied, "vocab_size": whole["vocab"]}

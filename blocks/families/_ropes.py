@@ -1,0 +1,77 @@
+"""Two RoPEs in one model: one of the layers that see everything, one of those with a window."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import RoPE, Spec, Window, at
+from blocks.families._rope import WRITE, read_scaling, ropes
+from blocks.hub.config import Config
+
+
+def read_ropes(
+    c: Config, context: int, theta: float, local: str | None = None, local_theta: float = 10_000.0
+) -> tuple[Spec, Spec]:
+    """RoPE without a window, and with one.
+
+    transformers 5 nests `rope_parameters` by the kind of layer. Before, `rope_scaling` was that of
+    the layers without a window alone.
+
+    Args:
+        c: the reader.
+        context: `max_position_embeddings`.
+        theta: the family's default.
+        local: the older field of the windows' theta; None where both have the same.
+        local_theta: its default.
+    """
+    new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
+    if new is not None and old is not None:
+        raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
+    c.only("partial_rotary_factor", 1.0)
+    theta = c.take("rope_theta", float, theta)
+    local_theta = c.take(local, float, local_theta) if local else theta
+    none = Config({}, c.file)
+    nested = none if new is None else new
+    full, sliding = (nested.inner(f"{kind}_attention") for kind in ("full", "sliding"))
+    return (
+        _read(c, full or old or none, context, theta),
+        _read(c, sliding or none, context, local_theta),
+    )
+
+
+def _read(c: Config, inner: Config, context: int, theta: float) -> Spec:
+    inner.only("partial_rotary_factor", 1.0)
+    theta = inner.take("rope_theta", float, theta)
+    return Spec(RoPE, theta=theta, scaling=read_scaling(c, inner, context, context))
+
+
+def write_ropes(s: Spec, local: str | None = None, both: float | None = None) -> dict[str, Any]:
+    """The fields that `read_ropes` is read from, in the older dialect where it can say them.
+
+    Args:
+        s: the model.
+        local: the older field of the windows' theta.
+        both: the only theta that the older dialect means for both, where there is no such field.
+    """
+    first: dict[bool, Spec] = {}
+    for layer in s.keywords["layers"]:
+        slides = isinstance(at(layer, "attention").keywords["mask"], Window)
+        first.setdefault(slides, *ropes([layer]))
+    full, sliding = (first.get(slides, first.get(not slides)) for slides in (False, True))
+    if full is None or sliding is None:
+        return {}
+    thetas = [rope.keywords["theta"] for rope in (full, sliding)]
+    if sliding.keywords["scaling"] is None and (local or thetas == [both, both]):
+        fields = {"rope_theta": thetas[0], "rope_scaling": _scaling(full)}
+        return fields | ({local: thetas[1]} if local else {})
+    nested = {"full_attention": _inner(full), "sliding_attention": _inner(sliding)}
+    return {"rope_parameters": nested}
+
+
+def _scaling(rope: Spec) -> dict[str, Any] | None:
+    scaling = rope.keywords["scaling"]
+    return None if scaling is None else WRITE[type(scaling)](scaling)
+
+
+def _inner(rope: Spec) -> dict[str, Any]:
+    return {"rope_theta": rope.keywords["theta"], **(_scaling(rope) or {"rope_type": "default"})}

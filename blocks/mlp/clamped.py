@@ -1,0 +1,61 @@
+"""Clamped gated MLP: a gate and values held within bounds before they meet."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from blocks.ops.check import check_number, check_positive, check_rate
+
+__all__ = ["ClampedGLU"]
+
+
+class ClampedGLU(nn.Module):
+    r"""g = min(W_gate x, limit),   u = clamp(W_up x, −limit, limit)
+
+        y = W_down (g · σ(alpha · g) ⊙ (u + 1))
+
+    so that no hidden channel can run away. OpenAI, "gpt-oss", 2025, arXiv:2508.10925.
+
+    Args:
+        dim: width D.
+        hidden: width F between.
+        alpha: how steeply the gate opens; 1.702 comes near x·Φ(x).
+        limit: the largest gate, and the largest value either way.
+        bias: biases on all three projections.
+        dropout: rate at which hidden channels are dropped in training.
+
+    Shapes: x [... D] -> [... D]. D dim, F hidden.
+
+    Example:
+        >>> import torch
+        >>> from blocks import ClampedGLU
+        >>> ClampedGLU(16, hidden=64)(torch.randn(2, 3, 16)).shape
+        torch.Size([2, 3, 16])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        hidden: int,
+        alpha: float = 1.702,
+        limit: float = 7.0,
+        bias: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        check_positive("ClampedGLU", dim=dim, hidden=hidden, limit=limit)
+        check_number("ClampedGLU", alpha=alpha)
+        check_rate("ClampedGLU", dropout=dropout)
+        self.alpha, self.limit = alpha, limit
+        self.gate = nn.Linear(dim, hidden, bias=bias)
+        self.up = nn.Linear(dim, hidden, bias=bias)
+        self.drop = nn.Dropout(dropout)
+        self.down = nn.Linear(hidden, dim, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.gate(x).clamp(max=self.limit)  # ... F
+        up = self.up(x).clamp(-self.limit, self.limit)
+        gated = gate * torch.sigmoid(self.alpha * gate) * (up + 1)  # ... F
+        return self.down(self.drop(gated))  # ... D
