@@ -88,7 +88,7 @@ class GQAttention(nn.Module):
         self.k = nn.Linear(dim, kv_heads * e, bias=bias if key_bias is None else key_bias)
         self.v = nn.Linear(dim, kv_heads * v, bias=bias)
         self.qk = nn.ModuleList([part(e, heads, kv_heads) for part in qk])
-        self.values = values(v) if values else nn.Identity()
+        self.values = values(v) if values else None
         self.scores = nn.ModuleList([part(heads) for part in scores])
         self.sinks = nn.Parameter(torch.zeros(heads)) if sinks else None
         self.out = nn.Linear(heads * v, dim, bias=out_bias)
@@ -99,7 +99,8 @@ class GQAttention(nn.Module):
         step = Step.plain(x) if step is None else step
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         k = self.k(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
-        v = self.values(self.v(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2))  # B K T E
+        v = self.v(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
+        v = v if self.values is None else self.values(v)
         for part in self.qk:
             q, k = part(q, k, step)
         seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B K S E

@@ -84,20 +84,21 @@ class LatentAttention(nn.Module):
         self.dim, self.heads, self.kv_rank = dim, heads, kv_rank
         self.nope_dim, self.rope_dim, self.value_dim = nope_dim, rope_dim, value_dim
         self.mask, self.scale, self.dropout = mask, e**-0.5 if scale is None else scale, dropout
-        self.q_down = nn.Linear(dim, q_rank, bias=bias) if q_rank else None
-        self.q_norm = norm(q_rank) if q_rank else None
-        self.q = nn.Linear(q_rank or dim, heads * e, bias=False)
+        self.q = nn.Linear(dim, heads * e, bias=False) if q_rank is None else None
+        self.q_down = nn.Linear(dim, q_rank, bias=bias) if q_rank else nn.Identity()
+        self.q_norm = norm(q_rank) if q_rank else nn.Identity()
+        self.q_up = nn.Linear(q_rank, heads * e, bias=False) if q_rank else nn.Identity()
         self.kv_down = nn.Linear(dim, kv_rank + rope_dim, bias=bias)
         self.kv_norm = norm(kv_rank)
-        self.kv = nn.Linear(kv_rank, heads * (nope_dim + value_dim), bias=False)
+        self.kv_up = nn.Linear(kv_rank, heads * (nope_dim + value_dim), bias=False)
         self.qk = nn.ModuleList([part(rope_dim, heads, 1) for part in qk])
         self.out = nn.Linear(heads * value_dim, dim, bias=out_bias)
 
     def forward(self, x: Tensor, step: Step | None = None, state: KVState | None = None) -> Tensor:
         check_input(x, self.dim, "LatentAttention")
         step = Step.plain(x) if step is None else step
-        latent = x if self.q_down is None or self.q_norm is None else self.q_norm(self.q_down(x))
-        heads = self.q(latent).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T N+P
+        flat = self.q_up(self.q_norm(self.q_down(x))) if self.q is None else self.q(x)
+        heads = flat.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T N+P
         q, s = heads.split([self.nope_dim, self.rope_dim], -1)
         c, r = self.kv_down(x)[:, None].split([self.kv_rank, self.rope_dim], -1)  # B 1 T R, … P
         for part in self.qk:
@@ -108,7 +109,7 @@ class LatentAttention(nn.Module):
         table, causal = seen.visible(self.mask, step)
         how: dict[str, Any] = {"seen": table, "causal": causal, "scale": self.scale}
         how["dropout"] = self.dropout if self.training else 0.0
-        y = attend_latent(q, s, seen.k, self.kv.weight, **how)  # B H T V
+        y = attend_latent(q, s, seen.k, self.kv_up.weight, **how)  # B H T V
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> KVState:

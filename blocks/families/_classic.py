@@ -13,6 +13,7 @@ from blocks import (
     Normed,
     Parallel,
     Residual,
+    RoPE,
     Spec,
     at,
     walk,
@@ -54,6 +55,26 @@ def dense_mlp(layer: str) -> tuple[tuple[str, str], ...]:
     return (
         (layer + ".mlp.dense_h_to_4h.{w}", "layers.{i}.mlp.up.{w}"),
         (layer + ".mlp.dense_4h_to_h.{w}", "layers.{i}.mlp.down.{w}"),
+    )
+
+
+def fairseq(prefix: str, last: str) -> tuple[tuple[str, str], ...]:
+    """The names that fairseq gave a decoder; `last` is that of its last norm."""
+    layer, ours = prefix + "layers.{i}.", "layers.{i}."
+    norms = [
+        (layer + "self_attn_layer_norm.{w}", "attention"),
+        (layer + "final_layer_norm.{w}", "mlp"),
+    ]
+    return (
+        (prefix + "embed_tokens.weight", "embedding.weight"),
+        ("lm_head.weight", "head.weight"),
+        *((layer + f"self_attn.{p}_proj.{{w}}", f"{ours}attention.{p}.{{w}}") for p in "qkv"),
+        (layer + "self_attn.out_proj.{w}", ours + "attention.out.{w}"),
+        (layer + "fc1.{w}", ours + "mlp.up.{w}"),
+        (layer + "fc2.{w}", ours + "mlp.down.{w}"),
+        *((norm, f"{ours}{part}.norm_in.{{w}}") for norm, part in norms),
+        *((norm, f"{ours}{part}.norm_after.{{w}}") for norm, part in norms),
+        (f"{prefix}{last}.{{w}}", "norm.{w}"),
     )
 
 
@@ -135,10 +156,18 @@ def apart(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Sp
     return Spec(Residual, inner=Spec(Parallel, branches=each), dropout=dropout)
 
 
-def share(dims: int, head_dim: int) -> float:
-    """The share of channels for which RoPE turns just `dims` of them."""
-    exact = dims / head_dim
-    return exact if int(head_dim * exact) == dims else (dims + 0.5) / head_dim
+def read_turned(c: Config, dim: int) -> Spec:
+    """RoPE on `rotary_dim` channels, neighbours turning together; the base is fixed."""
+    width, dims = dim // c.take("n_head", int), c.take("rotary_dim", int, 64)
+    exact = dims / width
+    share = exact if int(width * exact) == dims else (dims + 0.5) / width
+    return Spec(RoPE, rotated=share, pairing="adjacent")
+
+
+def write_turned(s: Spec) -> dict[str, int]:
+    """The field that `read_turned` is read from."""
+    attention = at(s, "layers.0.attention").keywords
+    return {"rotary_dim": int(attention["head_dim"] * attention["qk"][0].keywords["rotated"])}
 
 
 def write(s: Spec, names: Mapping[str, str]) -> dict[str, Any]:

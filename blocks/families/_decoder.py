@@ -28,7 +28,7 @@ from blocks.families._dialects import (
     write_window,
 )
 from blocks.families._rope import reach, write_rope
-from blocks.hub.config import Config
+from blocks.hub.config import REQUIRED, Config
 from blocks.hub.keys import Rule, Stack
 
 END_KEYS = (("model.embed_tokens.weight", "embedding.weight"), ("lm_head.{w}", "head.{w}"))
@@ -151,10 +151,23 @@ def attention(
 
 
 def gated_mlp(
-    c: Config, *, bias: bool = False, act: str | None = None, size: str = "intermediate_size"
+    c: Config,
+    *,
+    bias: bool = False,
+    act: str | None = None,
+    size: str = "intermediate_size",
+    hidden: int = REQUIRED,
 ) -> Spec:
-    """The MLP of `hidden_act`, or of an activation that the family decides, and of a size field."""
-    return Spec(GatedMLP, hidden=c.take(size, int), act=act or read_activation(c), bias=bias)
+    """The gated MLP.
+
+    Args:
+        c: the reader.
+        bias: biases on its projections.
+        act: an activation that the family decides; None is that of `hidden_act`.
+        size: the field of its size.
+        hidden: what a config means that doesn't say the size.
+    """
+    return Spec(GatedMLP, hidden=c.take(size, int, hidden), act=act or read_activation(c), bias=bias)
 
 
 def moe(
@@ -164,6 +177,7 @@ def moe(
     *,
     top_k: int = 2,
     size: str = "intermediate_size",
+    hidden: int = REQUIRED,
     **options: Any,
 ) -> Spec:
     """Experts of `gated_mlp`.
@@ -174,13 +188,14 @@ def moe(
         experts: what a config means that doesn't count them.
         top_k: the same of how many a token goes to.
         size: the field of their size.
+        hidden: what a config means that doesn't say it.
         **options: what else the family decides.
     """
     return Spec(
         MoE,
         experts=count(c, "num_local_experts", experts, aliases=("num_experts",)),
         top_k=c.take("num_experts_per_tok", int, top_k),
-        expert=gated_mlp(c, size=size),
+        expert=gated_mlp(c, size=size, hidden=hidden),
         router=router,
         **options,
     )
@@ -203,7 +218,7 @@ def pre_norm(norm: Spec, attention: Spec, mlp: Spec, **around: Any) -> Spec:
 def decoder(
     c: Config,
     layers: Spec | tuple[Spec, ...],
-    norm: Spec,
+    norm: Spec | None,
     dim: int,
     context: int,
     *,

@@ -24,10 +24,10 @@ _ATTENTION = {
     "q_proj": "q",
     "q_a_proj": "q_down",
     "q_a_layernorm": "q_norm",
-    "q_b_proj": "q",
+    "q_b_proj": "q_up",
     "kv_a_proj_with_mqa": "kv_down",
     "kv_a_layernorm": "kv_norm",
-    "kv_b_proj": "kv",
+    "kv_b_proj": "kv_up",
 }
 _MLP = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 _EXPERTS = "model.layers.{i}.mlp.experts"

@@ -93,15 +93,15 @@ def read_dense(c: Config) -> tuple[bool, ...]:
     return tuple(i in dense or (i + 1) % period != 0 for i in range(depth))
 
 
-def mlps(s: Spec) -> tuple[Spec | None, Spec]:
-    """The first MLP of a model's layers that is dense, if there is one, and the first MoE."""
-    found = [at(layer, "mlp") for layer in s.keywords["layers"]]
-    dense = next((mlp for mlp in found if mlp.func is not MoE), None)
-    return dense, next(mlp for mlp in found if mlp.func is MoE)
+def moe_of(s: Spec) -> Spec:
+    """The first mixture of experts among a model's layers."""
+    found = (at(layer, "mlp") for layer in s.keywords["layers"])
+    return next(mlp for mlp in found if mlp.func is MoE)
 
 
 def write_dense(s: Spec) -> dict[str, Any]:
-    """The fields that `read_dense` is read from."""
+    """The fields that `read_dense` is read from, and the size of the dense MLPs."""
     found = [at(layer, "mlp") for layer in s.keywords["layers"]]
     dense = [i for i, mlp in enumerate(found) if mlp.func is not MoE]
-    return {"decoder_sparse_step": 1, "mlp_only_layers": dense}
+    sizes = [{"intermediate_size": found[i].keywords["hidden"]} for i in dense[:1]]
+    return {"decoder_sparse_step": 1, "mlp_only_layers": dense, **(sizes[0] if sizes else {})}

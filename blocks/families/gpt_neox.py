@@ -1,6 +1,6 @@
 """GPT-NeoX and Pythia: attention and MLP side by side under a norm each, RoPE on a quarter.
 
-Black et al., 2022, arXiv:2204.06745; Biderman et al., "Pythia", 2023, arXiv:2304.01373.
+Black et al., 2022, arXiv:2204.06745; Biderman et al., 2023, arXiv:2304.01373.
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ def spec(c: Config) -> Spec:
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
     theta, share = c.take("rotary_emb_base", float, 1e4), c.take("rotary_pct", float, 0.25)
     qk = (read_rope(c, context, theta=theta, rotated=share),)
-    bias = c.take("attention_bias", bool, True)
+    bias, dropout = c.take("attention_bias", bool, True), c.take("hidden_dropout", float, 0.0)
     attention = classic.attention(c, dim, names=classic.LLAMA, bias=bias, qk=qk)
-    mlp, dropout = (
-        classic.mlp(c, names=classic.LLAMA, act="gelu"),
-        c.take("hidden_dropout", float, 0.0),
-    )
+    mlp = classic.mlp(c, names=classic.LLAMA, act="gelu")
     wiring = classic.apart if c.take("use_parallel_residual", bool, True) else pre_norm
-    layer = wiring(norm, attention, mlp, dropout=dropout)
-    embedding = Spec(TokenEmbedding, dropout=dropout)
-    return decoder(c, layer, norm, dim, context, embedding=embedding)
+    layer, table = (
+        wiring(norm, attention, mlp, dropout=dropout),
+        Spec(TokenEmbedding, dropout=dropout),
+    )
+    return decoder(c, layer, norm, dim, context, embedding=table)
 
 
 def config(s: Spec) -> dict[str, Any]:
@@ -44,22 +43,19 @@ def config(s: Spec) -> dict[str, Any]:
     return classic.write(s, classic.LLAMA) | own | rope
 
 
-_LAYER = "gpt_neox.layers.{i}"
-_TABLES = ("attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq")
-
-
 def keys(s: Spec) -> Keys:
+    layer, unread = "gpt_neox.layers.{i}", ("bias", "masked_bias", "rotary_emb.inv_freq")
     return Keys(
         ("gpt_neox.embed_in.weight", "embedding.weight"),
         ("embed_out.weight", "head.weight"),
         ("lm_head.weight", "head.weight"),
-        (_LAYER + ".input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
-        classic.fused(_LAYER + ".attention.query_key_value.{w}", s),
-        (_LAYER + ".attention.dense.{w}", "layers.{i}.attention.out.{w}"),
-        (_LAYER + ".post_attention_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
-        *classic.dense_mlp(_LAYER),
+        (layer + ".input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
+        classic.fused(layer + ".attention.query_key_value.{w}", s),
+        (layer + ".attention.dense.{w}", "layers.{i}.attention.out.{w}"),
+        (layer + ".post_attention_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
+        *classic.dense_mlp(layer),
         ("gpt_neox.final_layer_norm.{w}", "norm.{w}"),
-        ignore=[f"{_LAYER}.{table}" for table in _TABLES],
+        ignore=[f"{layer}.attention.{name}" for name in unread],
         optional="gpt_neox.",
     )
 

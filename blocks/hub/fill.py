@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,16 @@ def read_tensors(
     mapped: Iterable[Mapped],
     shapes: Mapping[str, tuple[int, ...]],
     *,
+    buffers: Collection[str],
     dtype: torch.dtype | None,
     device: torch.device | str | None,
     copy: bool,
     check_finite: bool,
 ) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by address: views of the mapped files where possible."""
+    """The tensors of a checkpoint by address: views of the mapped files where possible.
+
+    Those at `buffers` keep the dtype of the file.
+    """
     by_file: dict[Path, list[Mapped]] = {}
     for one in mapped:
         by_file.setdefault(checkpoint.shard_of(one.theirs), []).append(one)
@@ -38,10 +42,11 @@ def read_tensors(
         try:
             with safe_open(file, framework="pt") as handle:
                 for one in names:
-                    tensor = handle.get_tensor(one.theirs)
+                    tensor = one.rule.whole(_with_others(one, handle, file, checkpoint))
                     if check_finite and not _is_finite(tensor):
                         raise CheckpointError("holds NaN or infinity", file=file, tensor=one.theirs)
-                    tensor = tensor.to(device=device, dtype=dtype, copy=copy)
+                    kind = None if one.ours[0] in buffers else dtype
+                    tensor = tensor.to(device=device, dtype=kind, copy=copy)
                     parts = one.rule.load(tensor, [shapes[address] for address in one.ours])
                     read.update(zip(one.ours, parts, strict=True))
         except (SafetensorError, OSError) as error:
@@ -49,6 +54,19 @@ def read_tensors(
                 f"can't be read: {error}", file=file, hint="download the file again"
             ) from error
     return read
+
+
+def _with_others(one: Mapped, handle: Any, file: Path, checkpoint: Checkpoint) -> list[Tensor]:
+    """A tensor and those beside it, which may lie in other files."""
+    found = [handle.get_tensor(one.theirs)]
+    for name in one.names[1:]:
+        other = checkpoint.shard_of(name)
+        if other == file:
+            found.append(handle.get_tensor(name))
+        else:
+            with safe_open(other, framework="pt") as away:
+                found.append(away.get_tensor(name))
+    return found
 
 
 def _is_finite(tensor: Tensor) -> bool:

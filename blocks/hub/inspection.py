@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from math import prod
 from typing import Any
 
 import torch
@@ -94,7 +95,7 @@ def inspect(
         unmapped=tuple(found.extra),
         missing=(*(mapped.theirs for mapped in found.missing), *found.unmapped),
         misshapen=tuple(str(misfit) for misfit in found.misfits),
-        ignored=tuple(name for name in peek.entries if outline.keys.ignored(name)),
+        ignored=tuple(n for n in peek.entries if outline.keys.ignored(n, peek.entries)),
         tied=found.ties,
         assumed=dict(outline.config.assumed),
         files=peek.files,
@@ -127,14 +128,15 @@ def _landing(
         place = place.rpartition(".")[0]
     dtype = entry.dtype if entry else None
     shape = entry.shape if entry else mapped.rule.shape([shapes[a] for a in mapped.ours])
-    return Landing(mapped.theirs, dtype, shape, mapped.ours, owners[place])
+    values = sum(prod(shapes[address]) for address in mapped.ours)
+    return Landing(mapped.theirs, dtype, shape, mapped.ours, owners[place], values)
 
 
 def _dtype(tensors: Iterable[Landing], data: Mapping[str, Any]) -> str:
     count: Counter[str] = Counter()
     for row in tensors:
-        if row.dtype in _NAMES:
-            count[_NAMES[row.dtype]] += row.parameters
+        if row.becomes is not None:
+            count[_NAMES[row.becomes]] += row.parameters
     said = str(data.get("dtype") or data.get("torch_dtype"))
     return count.most_common(1)[0][0] if count else said if said in KINDS else "float32"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = ["Join", "Keys", "Rename", "Rule", "Stack", "Transpose"]
+
+FLOATS = ("F16", "BF16", "F32", "F64")  # as headers name them
 
 Shape = tuple[int, ...]
 
@@ -36,6 +38,18 @@ class Rule:
     def save(self, ours: Sequence[Tensor]) -> Tensor:
         """The inverse of `load`."""
         return ours[0]
+
+    def beside(self, theirs: str) -> tuple[str, ...]:
+        """Names of the tensors without which theirs can't be read: scales of quantised values."""
+        return ()
+
+    def forms(self, ours: Sequence[Shape]) -> tuple[tuple[Shape, tuple[str, ...]], ...]:
+        """Shape and possible dtypes of their tensor and of those beside it."""
+        return ((self.shape(ours), FLOATS),)
+
+    def whole(self, theirs: Sequence[Tensor]) -> Tensor:
+        """Their tensor as floats, from itself and those beside it."""
+        return theirs[0]
 
 
 def Rename(theirs: str, ours: str) -> Rule:  # reads as the rules beside it
@@ -93,7 +107,14 @@ class Join(Rule):
 class Stack(Rule):
     """All experts in one tensor: axis 0 counts `{e}`, which stands in our names alone; several
     names of ours lie one after another along axis 1.
+
+    Attributes:
+        interleaved: they take turns row by row instead.
+        transposed: theirs is [experts, in, out].
     """
+
+    interleaved: bool = False
+    transposed: bool = False
 
     def _split(self, ours: Sequence[Any]) -> list[Sequence[Any]]:
         width = len(self.ours)
@@ -101,15 +122,26 @@ class Stack(Rule):
 
     def shape(self, ours: Sequence[Shape]) -> Shape:
         experts = self._split(ours)
-        return (len(experts), sum(shape[0] for shape in experts[0]), *ours[0][1:])
+        one = (sum(shape[0] for shape in experts[0]), *ours[0][1:])
+        return (len(experts), *(one[::-1] if self.transposed else one))
 
     def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
+        turned = self.transposed and theirs.dim() > 2
+        experts = [expert.t() if turned else expert for expert in theirs]
+        if self.interleaved:  # copied: no product of matrices is quick with every other row
+            width = len(self.ours)
+            return [rows[n::width].contiguous() for rows in experts for n in range(width)]
         sizes = [shape[0] for shape in ours[: len(self.ours)]]
-        return [part for expert in theirs for part in expert.split(sizes)]
+        return [part for rows in experts for part in rows.split(sizes)]
 
     def save(self, ours: Sequence[Tensor]) -> Tensor:
         torch = _torch()
-        return torch.stack([torch.cat(list(parts)) for parts in self._split(ours)])
+        if self.interleaved:
+            experts = [torch.stack(list(parts), 1).flatten(0, 1) for parts in self._split(ours)]
+        else:
+            experts = [torch.cat(list(parts)) for parts in self._split(ours)]
+        whole = torch.stack(experts)
+        return whole.transpose(1, 2) if self.transposed and whole.dim() > 2 else whole
 
 
 def _torch() -> Any:
@@ -126,6 +158,11 @@ class Mapped:
     theirs: str
     ours: tuple[str, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Theirs and what stands beside it."""
+        return (self.theirs, *self.rule.beside(self.theirs))
+
 
 class Keys:
     """A family's table of tensor names, one-to-one in both directions.
@@ -138,6 +175,8 @@ class Keys:
         ignore: templates of tensors that files may hold and that nothing reads, such as tables
             that are computed.
         optional: how names may begin and needn't: `transformer.` in GPT-2.
+        appended: a template and a number: layers from that one on are another model's, and nothing
+            reads them, where the file holds the template's name for them.
 
     Example:
         >>> keys = Keys(("h.{i}.up.{w}", "layers.{i}.mlp.up.{w}"))
@@ -146,7 +185,11 @@ class Keys:
     """
 
     def __init__(
-        self, *rules: tuple[str, str] | Rule, ignore: Sequence[str] = (), optional: str = ""
+        self,
+        *rules: tuple[str, str] | Rule,
+        ignore: Sequence[str] = (),
+        optional: str = "",
+        appended: tuple[str, int] | None = None,
     ):
         whole = [
             expanded
@@ -161,6 +204,7 @@ class Keys:
         self.rules = (*whole, *bare)
         ignored = (*ignore, *(template.removeprefix(optional) for template in ignore))
         self.ignore = frozenset(_form(template)[0] for template in ignored)
+        self.appended = appended
         self._by_ours: dict[str, list[tuple[Rule, int]]] = {}
         for rule in self.rules:
             for place, template in enumerate(rule.ours):
@@ -188,24 +232,33 @@ class Keys:
                 found.append(Mapped(rule, theirs, addresses))
         return found
 
-    def ignored(self, theirs: str) -> bool:
-        """Whether a file may hold this name without anybody reading it."""
-        return _form(theirs)[0] in self.ignore
+    def ignored(self, theirs: str, file: Collection[str] = ()) -> bool:
+        """Whether a file with all these names may hold this one without anybody reading it."""
+        if _form(theirs)[0] in self.ignore or self.appended is None:
+            return _form(theirs)[0] in self.ignore
+        marker, first = self.appended
+        start = marker.partition("{i}")[0]
+        number = theirs.removeprefix(start).partition(".")[0]
+        later = theirs.startswith(start) and number.isdecimal() and int(number) >= first
+        return later and marker.replace("{i}", number) in file
 
     def chosen(self, ours: Sequence[str], theirs: Mapping[str, Any] | None = None) -> list[Mapped]:
         """One way for each address: the one whose names `theirs` holds, else the preferred.
 
-        Addresses that no rule covers are left out.
+        Of two that it holds, the one with more beside it. Addresses that no rule covers are left
+        out.
         """
-        held: dict[str, Mapped] = {}
-        preferred: dict[str, Mapped] = {}
+        best: dict[str, tuple[int, Mapped]] = {}
         for mapped in self.candidates(ours):
+            names, known = mapped.names, () if theirs is None else theirs
+            whole = all(name in known for name in names)
+            fit = 1 + len(names) if whole else int(names[0] in known)
+            if len(names) > 1 and not fit:
+                continue  # quantised values are never written
             for address in mapped.ours:
-                preferred.setdefault(address, mapped)
-                if theirs is not None and mapped.theirs in theirs:
-                    held.setdefault(address, mapped)
-        taken = {address: held.get(address, preferred[address]) for address in preferred}
-        return list({id(mapped): mapped for mapped in taken.values()}.values())
+                if fit > best.get(address, (-1, mapped))[0]:
+                    best[address] = (fit, mapped)
+        return list({id(mapped): mapped for _, mapped in best.values()}.values())
 
 
 def _expand(rule: Rule) -> list[Rule]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +23,7 @@ from blocks.hub.match import Match, listed, match
 from blocks.hub.outline import Outline, read_outline
 from blocks.hub.provenance import Provenance
 from blocks.hub.source import Source, resolve
-from blocks.models.places import addresses, tie
+from blocks.models.places import addresses, buffers, tie
 from blocks.spec import Spec, building, is_spec
 
 __all__ = ["from_pretrained"]
@@ -60,7 +61,8 @@ def from_pretrained(
         cache_dir: another cache folder than the Hub client's.
         local_files_only: don't ask the Hub.
         force_download: fetch files again that are in the cache.
-        dtype: convert the weights; by default they stay as they are in the file.
+        dtype: convert the weights; by default they stay as they are in the file, and quantised
+            ones become bfloat16. Buffers always stay.
         device: where to put them; the CPU by default.
         rewrite: a function from the family's Spec to the one that is wanted. What keeps its
             address and shape keeps its weights, the rest is initialised by the blocks' own rule
@@ -110,9 +112,8 @@ def from_pretrained(
     _check(found, outline, strict)
     kind = dtype or _common_dtype(checkpoint, found)
     options: dict[str, Any] = {"dtype": kind, "device": device}
-    tensors = read_tensors(
-        checkpoint, found.found, shapes, copy=copy, check_finite=check_finite, **options
-    )
+    reading = {"buffers": buffers(model), "copy": copy, "check_finite": check_finite}
+    tensors = read_tensors(checkpoint, found.found, shapes, **reading, **options)
     spec = replace(outline.spec, ties=_ties(pairs, {*found.ties, *_equal(each, tensors)}))
     changes: tuple[str, ...] = ()
     if rewrite is not None:
@@ -171,7 +172,7 @@ def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
         raise ConfigError(
             f"asks for {depth} layers, the weights are {len(checkpoint.entries)} tensors",
             file=outline.config.file,
-            field=next((n for n, v in read if v == depth and "layer" in n), "num_hidden_layers"),
+            field=next((n for n, v in read if v == depth and re.search("layers?$", n)), None),
         )
 
 
@@ -203,11 +204,11 @@ def _check(found: Match, outline: Outline, strict: bool) -> None:
 
 
 def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
-    """None where all weights have one dtype; else the one that most bytes have."""
+    """The dtype that most bytes have; quantised ones become BF16. None without weights."""
     count: Counter[str] = Counter()
     for mapped in found.found:
         entry = checkpoint.entries[mapped.theirs]
-        count[entry.dtype] += entry.nbytes
+        count[entry.dtype if entry.dtype in _TORCH else "BF16"] += entry.nbytes
     return _TORCH[count.most_common(1)[0][0]] if count else None
 
 

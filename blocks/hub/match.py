@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from blocks.errors import printable
 from blocks.hub.headers import Entry
-from blocks.hub.keys import Keys, Mapped, Rule
+from blocks.hub.keys import FLOATS, Keys, Mapped, Rule
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.\s])")
-FLOATS = ("F16", "BF16", "F32", "F64")
 
 Shape = tuple[int, ...]
 
@@ -42,14 +41,19 @@ class Misfit:
     """A tensor of a wrong shape or type: which, what was wanted and what is there."""
 
     mapped: Mapped
+    name: str
     wanted: Shape
+    kinds: tuple[str, ...]
     held: Shape
     dtype: str
 
     def __str__(self) -> str:
-        if self.dtype not in FLOATS:
-            return f"{self.mapped.theirs} holds {self.dtype}, not floats"
-        return f"{self.mapped.theirs} is {list(self.held)}, not {list(self.wanted)}"
+        if self.dtype in self.kinds:
+            return f"{self.name} is {list(self.held)}, not {list(self.wanted)}"
+        if self.kinds != FLOATS:
+            return f"{self.name} holds {self.dtype}, not {' or '.join(self.kinds)}"
+        scales = " and has no scales beside it" if self.dtype.startswith("F8") else ""
+        return f"{self.name} holds {self.dtype}, not floats{scales}"
 
 
 def match(
@@ -67,18 +71,26 @@ def match(
         ties: places that may be left out because they share a tensor with another.
     """
     result = Match()
+    used = set()
     for mapped in keys.chosen(list(ours), entries):
-        (result.found if mapped.theirs in entries else result.missing).append(mapped)
+        used |= set(mapped.names)
+        gone = next((name for name in mapped.names if name not in entries), None)
+        if gone is None:
+            result.found.append(mapped)
+        else:
+            result.missing.append(Mapped(mapped.rule, gone, mapped.ours))
     _share(result, ours, ties)
-    used = {mapped.theirs for mapped in result.found}
-    result.extra = [name for name in entries if name not in used and not keys.ignored(name)]
+    result.extra = [n for n in entries if n not in used and not keys.ignored(n, entries)]
     covered = {address for m in (*result.found, *result.missing) for address in m.ours}
     shared = {place for place, _ in result.ties}
     result.unmapped = [a for a in ours if a not in covered and a not in shared]
     for mapped in result.found:
-        entry, wanted = entries[mapped.theirs], mapped.rule.shape([ours[a] for a in mapped.ours])
-        if entry is not None and (entry.shape != wanted or entry.dtype not in FLOATS):
-            result.misfits.append(Misfit(mapped, wanted, entry.shape, entry.dtype))
+        forms = mapped.rule.forms([ours[address] for address in mapped.ours])
+        for name, (wanted, kinds) in zip(mapped.names, forms, strict=True):
+            entry = entries[name]
+            if entry is not None and (entry.shape != wanted or entry.dtype not in kinds):
+                misfit = Misfit(mapped, name, wanted, kinds, entry.shape, entry.dtype)
+                result.misfits.append(misfit)
     return result
 
 

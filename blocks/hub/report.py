@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -33,6 +32,7 @@ class Landing(NamedTuple):
         shape: from the header, else what the model asks for.
         addresses: the places that it fills; several where it is fused or stacked.
         block: the class that holds the first of them.
+        parameters: how many values they have.
     """
 
     name: str
@@ -40,11 +40,13 @@ class Landing(NamedTuple):
     shape: tuple[int, ...]
     addresses: tuple[str, ...]
     block: str
+    parameters: int
 
     @property
-    def parameters(self) -> int:
-        """How many values it holds."""
-        return prod(self.shape)
+    def becomes(self) -> str | None:
+        """The dtype that it is loaded as: quantised values become BF16."""
+        known = {header for header, _ in KINDS.values()} | {None}
+        return self.dtype if self.dtype in known else "BF16"
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,7 @@ class Inspection:
         if name not in KINDS:
             raise SpecError(f"{name!r} is not one of {', '.join(KINDS)}", field="dtype")
         header, kind = KINDS[name]
-        stored = (t.dtype if dtype is None and t.dtype else header for t in self.tensors)
+        stored = (t.becomes if dtype is None and t.becomes else header for t in self.tensors)
         bits = (t.parameters * DTYPE_BITS[d] for t, d in zip(self.tensors, stored, strict=True))
         weights = sum(bits) // 8
         remembers = hasattr(self.model, "init_state")
@@ -133,7 +135,7 @@ class Inspection:
         """As plain JSON data, every tensor listed."""
         names = [name for name in self.__dataclass_fields__ if name != "model"]
         data = {name: getattr(self, name) for name in names}
-        tensors = [t._asdict() | {"parameters": t.parameters} for t in self.tensors]
+        tensors = [t._asdict() for t in self.tensors]
         return data | {"tensors": tensors, "memory": self.memory(), "fits": self.fits}
 
     def __str__(self) -> str:

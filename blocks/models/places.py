@@ -58,6 +58,15 @@ def addresses(model: nn.Module) -> dict[str, Tensor]:
     return found
 
 
+def buffers(model: nn.Module) -> set[str]:
+    """The addresses of all buffers."""
+    return {
+        f"{address}.{name}" if address else name
+        for address, module in modules(model)
+        for name in module._buffers
+    }
+
+
 def find(model: nn.Module, address: str) -> nn.Module:
     """The block at an address: the mixer itself, not the `Residual` around it.
 

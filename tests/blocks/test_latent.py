@@ -36,7 +36,7 @@ def turned(x: Tensor, position: int, theta: float) -> Tensor:
 def naive(mla: LatentAttention, x: Tensor, theta: float, scale: float, mask: Mask) -> Tensor:
     """One row, head and query at a time, every key and value written out."""
     out = torch.zeros(*x.shape[:2], H * V, dtype=x.dtype)
-    each = mla.kv.weight.view(H, N + V, R)
+    each = mla.kv_up.weight.view(H, N + V, R)
     for b in range(len(x)):
         for h in range(H):
             keys, values, queries = [], [], []
@@ -45,8 +45,8 @@ def naive(mla: LatentAttention, x: Tensor, theta: float, scale: float, mask: Mas
                 c, r = mla.kv_norm(down[:R]), turned(down[R:], t, theta)
                 keys.append(torch.cat([each[h, :N] @ c, r]))
                 values.append(each[h, N:] @ c)
-                latent = x[b, t] if mla.q_down is None else mla.q_norm(mla.q_down(x[b, t]))
-                q = mla.q.weight.view(H, N + P, -1)[h] @ latent
+                q = mla.q_up(mla.q_norm(mla.q_down(x[b, t]))) if mla.q is None else mla.q(x[b, t])
+                q = q.view(H, N + P)[h]
                 queries.append(torch.cat([q[:N], turned(q[N:], t, theta)]))
             for t, q in enumerate(queries):
                 places = torch.arange(x.shape[1])

@@ -15,7 +15,7 @@ from blocks.families import family_of, model_types
 from blocks.hub.config import HARMLESS, INERT, Config
 from blocks.hub.outline import outline_of
 from tests.families import ageing
-from tests.families.reference import case_of, families, first
+from tests.families.reference import TOLERANCE, case_of, families, first
 
 BAD = (0, -1, 2**46, 2**80, -0.5, 1e300, math.nan, math.inf, True, "x", "", [], [1], {}, {"a": 1})
 NORM = re.compile(r"norm_(in|out|after)\.weight$")
@@ -227,8 +227,12 @@ def test_one_family_under_the_name_of_another(loaded, tmp_path, family, other):
     it = loaded(family, first(family))
     told = {"model_type": other, "architectures": list(family_of(other).architectures)}
     folder = ageing.aged(it.folder, tmp_path / "named", config=lambda data: data | told)
-    with pytest.raises(BlocksError):
-        blocks.from_pretrained(folder)
+    try:
+        ours = blocks.from_pretrained(folder)
+    except BlocksError:
+        return
+    # The other says the same in the same words: SmolLM3 with two layers is LLaMA.
+    assert it.close(ours(it.tokens), it.logits) <= TOLERANCE
 
 
 @each
