@@ -10,12 +10,15 @@ from functools import lru_cache
 from blocks.errors import ConfigError, printable
 from blocks.hub.family import Family
 
+# A module's name has no dash; these are the few types that do.
+_DASHED = {"openai_gpt": "openai-gpt", "transfo_xl": "transfo-xl"}
+
 
 @lru_cache(maxsize=1)
 def model_types() -> tuple[str, ...]:
     """Every supported `model_type`, from the names of the files in this folder."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
-    return tuple(sorted(name.replace("_", "-") for name in names if not name.startswith("_")))
+    return tuple(sorted(_DASHED.get(name, name) for name in names if not name.startswith("_")))
 
 
 def family_of(model_type: object, file: str = "config.json") -> Family:
@@ -25,9 +28,8 @@ def family_of(model_type: object, file: str = "config.json") -> Family:
         ConfigError: no such family; the nearest and all known ones are listed.
     """
     known = model_types()
-    name = str(model_type).replace("_", "-")
-    if not isinstance(model_type, str) or name not in known:
-        near = get_close_matches(name, known, n=3)
+    if not isinstance(model_type, str) or model_type not in known:
+        near = get_close_matches(str(model_type), known, n=3)
         hint = f"near: {', '.join(near)}; " if near else ""
         raise ConfigError(
             f"no family for the model_type {printable(repr(model_type))}",
@@ -36,4 +38,4 @@ def family_of(model_type: object, file: str = "config.json") -> Family:
             hint=f"{hint}known: {', '.join(known)}",
         )
     # The name is one of our own file names by now, whatever the file said.
-    return importlib.import_module(f"blocks.families.{name.replace('-', '_')}").FAMILY
+    return importlib.import_module(f"blocks.families.{model_type.replace('-', '_')}").FAMILY

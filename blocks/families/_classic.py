@@ -16,6 +16,7 @@ from blocks import (
     RoPE,
     Spec,
     at,
+    replace,
     walk,
 )
 from blocks.families._dialects import read_activation, write_activation
@@ -156,21 +157,21 @@ def apart(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Sp
     return Spec(Residual, inner=Spec(Parallel, branches=each), dropout=dropout)
 
 
-def read_turned(c: Config, dim: int) -> Spec:
-    """RoPE on `rotary_dim` channels, neighbours turning together; the base is fixed."""
-    width, dims = dim // c.take("n_head", int), c.take("rotary_dim", int, 64)
+def turned(c: Config, attention: Spec) -> Spec:
+    """With RoPE on `rotary_dim` channels, neighbours turning together; its base is fixed."""
+    width, dims = attention.keywords["head_dim"], c.take("rotary_dim", int, 64)
     exact = dims / width
     share = exact if int(width * exact) == dims else (dims + 0.5) / width
-    return Spec(RoPE, rotated=share, pairing="adjacent")
+    return replace(attention, qk=(Spec(RoPE, rotated=share, pairing="adjacent"),))
 
 
 def write_turned(s: Spec) -> dict[str, int]:
-    """The field that `read_turned` is read from."""
+    """The field that `turned` is read from."""
     attention = at(s, "layers.0.attention").keywords
     return {"rotary_dim": int(attention["head_dim"] * attention["qk"][0].keywords["rotated"])}
 
 
-def write(s: Spec, names: Mapping[str, str]) -> dict[str, Any]:
+def write(s: Spec, names: Mapping[str, str], without: str = "") -> dict[str, Any]:
     """The fields under a family's names of them; what it has no name for is left out."""
     attention, mlp = at(s, "layers.0.attention").keywords, at(s, "layers.0.mlp").keywords
     whole, layer = s.keywords, s.keywords["layers"][0]
@@ -188,6 +189,6 @@ def write(s: Spec, names: Mapping[str, str]) -> dict[str, Any]:
         "heads": attention["heads"],
         "hidden": mlp["hidden"],
     }
-    fields = {name: said[what] for what, name in names.items()}
+    fields = {name: said[what] for what, name in names.items() if what != without}
     tied = bool(whole["ties"])
     return fields | {"tie_word_embeddings": tied, "vocab_size": whole["vocab"]}

@@ -18,7 +18,12 @@ from blocks.positions.yarn import yarn_magnitude
 _LATENT_EPS = 1e-6  # of the norms inside attention, whatever rms_norm_eps says
 
 # Of training, of which machine holds which expert, and of a second model in the same file.
-_UNUSED = {"aux_loss_alpha": float, "seq_aux": bool, "ep_size": int, "num_nextn_predict_layers": int}
+_UNUSED = {
+    "aux_loss_alpha": float,
+    "seq_aux": bool,
+    "ep_size": int,
+    "num_nextn_predict_layers": int,
+}
 
 _ATTENTION = {
     "q_proj": "q",
@@ -113,9 +118,7 @@ def spec(
         router=router(c),
         shared=Spec(GatedMLP, hidden=together, act=act, bias=bias),
     )
-    dense = Spec(
-        GatedMLP, hidden=c.take("intermediate_size", int, sizes.dense), act=act, bias=bias
-    )
+    dense = Spec(GatedMLP, hidden=c.take("intermediate_size", int, sizes.dense), act=act, bias=bias)
     first = c.take("first_k_dense_replace", int, sizes.first, low=0)
     layers = tuple(
         common.pre_norm(norm, attention, dense if i < first else experts)

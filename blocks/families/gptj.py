@@ -21,7 +21,7 @@ def spec(c: Config) -> Spec:
         c.only(name, True)
     dim, context = c.take("n_embd", int), c.take("n_positions", int, 2048)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_epsilon", float, 1e-5))
-    attention = classic.attention(c, dim, bias=False, qk=(classic.read_turned(c, dim),))
+    attention = classic.turned(c, classic.attention(c, dim, bias=False))
     dropout = c.take("resid_pdrop", float, 0.0)
     layer = classic.parallel(norm, attention, classic.mlp(c, 4 * dim), dropout=dropout)
     embedding = Spec(TokenEmbedding, dropout=c.take("embd_pdrop", float, 0.0))

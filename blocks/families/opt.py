@@ -17,7 +17,6 @@ from blocks.hub.keys import Keys
 
 NAMES = classic.LLAMA | {"activation": "activation_function", "hidden": "ffn_dim"}
 NAMES |= {"dropout": "dropout"}
-del NAMES["eps"]  # it is fixed
 
 
 def spec(c: Config) -> Spec:
@@ -47,7 +46,7 @@ def config(s: Spec) -> dict[str, Any]:
         "layer_norm_elementwise_affine": (before or after).keywords["bias"],
         "word_embed_proj_dim": at(s, "head").keywords["width"] or s.keywords["dim"],
     }
-    return classic.write(s, NAMES) | own
+    return classic.write(s, NAMES, without="eps") | own
 
 
 KEYS = Keys(

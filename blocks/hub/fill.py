@@ -113,8 +113,10 @@ def initialise(
             spec, sizes = recipe[id(module)]
             fresh = addresses(spec(*sizes))
             cut = len(address) + 1 if address else 0
-            assign(
-                model,
-                {n: fresh[n[cut:]].detach().to(device=device, dtype=dtype) for n in sorted(own)},
-            )
+            drawn = {}
+            for name in sorted(own):
+                tensor = fresh[name[cut:]]
+                kind = dtype if isinstance(tensor, nn.Parameter) else None
+                drawn[name] = tensor.detach().to(device=device, dtype=kind)
+            assign(model, drawn)
             wanted -= own

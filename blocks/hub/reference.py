@@ -117,7 +117,7 @@ def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[s
 
     source = getattr(getattr(model, "provenance", None), "family", None)
     known = model_types()
-    first = name or (source if str(source).replace("_", "-") in known else None)
+    first = name or (source if source in known else None)
     reasons = []
     for candidate in [first] if first else known:
         family = family_of(candidate)

@@ -50,7 +50,8 @@ def constructor(node: ast.ClassDef) -> list[str]:
             a = part.args
             return [arg.arg for arg in [*a.posonlyargs, *a.args, *a.kwonlyargs]][1:]
     if any("dataclass" in ast.unparse(d) for d in node.decorator_list):
-        return [p.target.id for p in node.body if isinstance(p, ast.AnnAssign)]  # type: ignore[union-attr]  # a field is a name
+        fields = (p for p in node.body if isinstance(p, ast.AnnAssign))
+        return [p.target.id for p in fields if "ClassVar" not in ast.unparse(p.annotation)]  # type: ignore[union-attr]  # a field is a name
     return []
 
 

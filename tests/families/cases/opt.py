@@ -96,7 +96,7 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
-    untried=frozenset({"dropout"}),
+    untried=frozenset({"do_layer_norm_before", "dropout", "word_embed_proj_dim"}),
     fields={
         "intermediate_size": "ffn_dim",
         "hidden_act": "activation_function",

@@ -42,7 +42,7 @@ MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {
 }
 
 SIZES = frozenset(
-    {"num_experts", "moe_intermediate_size", "decoder_sparse_step", "mlp_only_layers"}
+    "num_experts moe_intermediate_size intermediate_size decoder_sparse_step mlp_only_layers".split()
 )
 
 CASE = Case(
