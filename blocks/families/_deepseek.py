@@ -38,20 +38,20 @@ _MLP = {"gate_proj": "gate", "up_proj": "up", "down_proj": "down"}
 _EXPERTS = "model.layers.{i}.mlp.experts"
 _EXPERT = "layers.{i}.mlp.experts.{e}"
 
-LATENT_KEYS = tuple(
+_LATENT_KEYS = tuple(
     (f"model.layers.{{i}}.self_attn.{theirs}.{{w}}", f"layers.{{i}}.attention.{ours}.{{w}}")
     for theirs, ours in _ATTENTION.items()
 )
-MLP_KEYS = tuple(
+_MLP_KEYS = tuple(
     (f"model.layers.{{i}}.mlp.{place}{theirs}.{{w}}", f"layers.{{i}}.mlp.{within}{ours}.{{w}}")
     for place, within in (("", ""), ("shared_experts.", "shared."))
     for theirs, ours in _MLP.items()
 )
-EXPERT_KEYS = tuple(
+_EXPERT_KEYS = tuple(
     (f"{_EXPERTS}.{{e}}.{theirs}.weight", f"{_EXPERT}.{ours}.weight")
     for theirs, ours in _MLP.items()
 )
-ROUTER_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+_ROUTER_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
     ("model.layers.{i}.mlp.gate.e_score_correction_bias", "layers.{i}.mlp.router.correction"),
     Stack(f"{_EXPERTS}.gate_up_proj", (f"{_EXPERT}.gate.weight", f"{_EXPERT}.up.weight")),
@@ -62,10 +62,17 @@ ROUTER_KEYS: tuple[tuple[str, str] | Rule, ...] = (
 KEYS = (
     *common.END_KEYS,
     *common.PRE_NORM_KEYS,
-    *LATENT_KEYS,
-    *MLP_KEYS,
-    *EXPERT_KEYS,
-    *ROUTER_KEYS,
+    *_LATENT_KEYS,
+    *_MLP_KEYS,
+    *_EXPERT_KEYS,
+    *_ROUTER_KEYS,
+)
+# What files in fp8 hold as such.
+MATRIX_KEYS = (
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    *(pair for pair in _LATENT_KEYS if "norm" not in pair[1]),
+    *_MLP_KEYS,
+    *_EXPERT_KEYS,
 )
 
 

@@ -11,6 +11,7 @@ from blocks import SigmoidRouter, Spec, at
 from blocks.families import _decoder as common
 from blocks.families import _deepseek as deepseek
 from blocks.hub.config import Config
+from blocks.hub.dequantise import fp8, read_fp8
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
@@ -32,6 +33,7 @@ def _router(c: Config) -> Spec:
 
 
 def spec(c: Config) -> Spec:
+    read_fp8(c)
     return deepseek.spec(c, _SIZES, _router, adjacent=c.take("rope_interleave", bool, True))
 
 
@@ -47,6 +49,11 @@ def config(s: Spec) -> dict[str, Any]:
     }
 
 
-KEYS = Keys(*deepseek.KEYS, ignore=common.ROTARY_TABLES)
+def keys(s: Spec) -> Keys:
+    """Layers beyond the depth belong to the model that predicts one token further."""
+    after = ("model.layers.{i}.eh_proj.weight", len(s.keywords["layers"]))
+    both = (*deepseek.KEYS, *fp8(deepseek.MATRIX_KEYS))
+    return Keys(*both, ignore=common.ROTARY_TABLES, appended=after)
 
-FAMILY = Family("deepseek_v3", ("DeepseekV3ForCausalLM",), spec, config, KEYS)
+
+FAMILY = Family("deepseek_v3", ("DeepseekV3ForCausalLM",), spec, config, keys)

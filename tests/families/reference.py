@@ -174,6 +174,9 @@ def scramble(model: nn.Module) -> None:
                 tensor.copy_(values * 0.3)
             else:
                 tensor.copy_(1 + values * 0.3)
+        for name, tensor in module.named_buffers(recurse=False):
+            if name == "e_score_correction_bias":  # learnt, though no parameter
+                tensor.copy_(torch.randn(tensor.shape, generator=draw) * 0.3)
 
 
 def load(family: str, name: str, folder: Path) -> Loaded:
