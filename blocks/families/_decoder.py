@@ -29,7 +29,7 @@ from blocks.families._dialects import (
 )
 from blocks.families._rope import reach, write_rope
 from blocks.hub.config import REQUIRED, Config
-from blocks.hub.keys import Rule, Stack
+from blocks.hub.keys import Join, Rule, Stack
 
 END_KEYS = (("model.embed_tokens.weight", "embedding.weight"), ("lm_head.{w}", "head.{w}"))
 
@@ -107,6 +107,21 @@ MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     *_STACKED,
 )
 
+# Attention and MLP side by side under one norm.
+PARALLEL_KEYS = (
+    ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.norm_in.{w}"),
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
+FUSED_MLP_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    Join(
+        "model.layers.{i}.mlp.gate_up_proj.weight",
+        ("layers.{i}.mlp.gate.weight", "layers.{i}.mlp.up.weight"),
+    ),
+    ("model.layers.{i}.mlp.down_proj.weight", "layers.{i}.mlp.down.weight"),
+)
+
 # Computed, but older files hold them.
 ROTARY_TABLES = ("model.layers.{i}.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq")
 
@@ -119,6 +134,7 @@ def attention(
     out_bias: bool | None = None,
     kv_heads: int | None = None,
     head_dim: int | None = None,
+    dropout: float = 0.0,
     mask: Mask = Causal(),  # noqa: B008  # frozen
     **options: Any,
 ) -> Spec:
@@ -132,6 +148,7 @@ def attention(
         out_bias: a bias on the last of them, where that is another answer.
         kv_heads: what a config means that doesn't say them; None is as many as heads.
         head_dim: the same; None is dim / heads.
+        dropout: the same.
         mask: which keys a query sees.
         **options: what else the family decides.
     """
@@ -145,7 +162,7 @@ def attention(
         out_bias=bias if out_bias is None else out_bias,
         qk=qk,
         mask=mask,
-        dropout=c.take("attention_dropout", float, 0.0),
+        dropout=c.take("attention_dropout", float, dropout),
         **options,
     )
 

@@ -41,14 +41,12 @@ def config(s: Spec) -> dict[str, Any]:
 
 
 _QKV = tuple(f"layers.{{i}}.attention.{part}.weight" for part in "qkv")
-_GATE_UP = ("layers.{i}.mlp.gate.weight", "layers.{i}.mlp.up.weight")
 
 KEYS = Keys(
     *common.END_KEYS,
     *common.PRE_NORM_KEYS,
     Join("model.layers.{i}.self_attn.qkv_proj.weight", _QKV),
-    Join("model.layers.{i}.mlp.gate_up_proj.weight", _GATE_UP),
-    ("model.layers.{i}.mlp.down_proj.weight", "layers.{i}.mlp.down.weight"),
+    *common.FUSED_MLP_KEYS,
     ignore=common.ROTARY_TABLES,
 )
 

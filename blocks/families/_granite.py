@@ -1,0 +1,51 @@
+"""What Granite's families share: four numbers that embeddings, scores, branches and logits are
+multiplied with (Yang et al., "Tensor programs V", 2022, arXiv:2203.03466).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from blocks import LMHead, RMSNorm, Spec, TokenEmbedding, at
+from blocks.families import _decoder as common
+from blocks.families._rope import read_rope
+from blocks.hub.config import Config
+
+
+def read_granite(c: Config, mlp: Spec) -> Spec:
+    """LLaMA with the four numbers around an MLP or experts."""
+    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
+    norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
+    bias = c.take("attention_bias", bool, False)
+    scale = c.take("attention_multiplier", float, 1.0)
+    attention = common.attention(c, dim, read_rope(c, context), bias=bias, scale=scale)
+    branch = c.take("residual_multiplier", float, 1.0)
+    layer = common.pre_norm(norm, attention, mlp, scale=branch)
+    embedding = Spec(TokenEmbedding, scale=c.take("embedding_multiplier", float, 1.0))
+    divisor = c.take("logits_scaling", float, 1.0)
+    if not divisor:
+        raise c.error("logits_scaling", "logits can't be divided by zero")
+    head = Spec(LMHead, scale=1 / divisor)
+    return common.decoder(c, layer, norm, dim, context, embedding=embedding, head=head)
+
+
+def write_granite(s: Spec) -> dict[str, Any]:
+    """The fields that `read_granite` is read from."""
+    attention = at(s, "layers.0.attention").keywords
+    layer = s.keywords["layers"][0].keywords["steps"]["mlp"]
+    own = {
+        "attention_bias": attention["bias"],
+        "attention_multiplier": attention["scale"],
+        "embedding_multiplier": at(s, "embedding").keywords["scale"],
+        "logits_scaling": _divisor(at(s, "head").keywords["scale"]),
+        "residual_multiplier": layer.keywords["scale"],
+    }
+    return common.write_decoder(s) | own
+
+
+def _divisor(scale: float) -> float:
+    """The number that 1 is divided by to give just `scale`, a round one if there is one."""
+    near = 1 / scale
+    tried = (round(near, 9), near, math.nextafter(near, math.inf), math.nextafter(near, 0))
+    return next((number for number in tried if number and 1 / number == scale), near)
