@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blocks import (
@@ -21,7 +21,7 @@ from blocks import (
 )
 from blocks.families._dialects import read_activation, write_activation
 from blocks.hub.config import Config
-from blocks.hub.keys import Join
+from blocks.hub.keys import Join, Keys, Rule
 
 QKV = tuple(f"layers.{{i}}.attention.{part}.{{w}}" for part in "qkv")
 
@@ -51,12 +51,39 @@ LLAMA = {
 }
 
 
-def dense_mlp(layer: str) -> tuple[tuple[str, str], ...]:
-    """The names that Megatron gave the two matrices of an MLP."""
+def megatron(layer: str, s: Spec, attention: str = "self_attention") -> tuple[Any, ...]:
+    """The names that Megatron gave the parts of a layer."""
     return (
-        (layer + ".mlp.dense_h_to_4h.{w}", "layers.{i}.mlp.up.{w}"),
-        (layer + ".mlp.dense_4h_to_h.{w}", "layers.{i}.mlp.down.{w}"),
+        (layer + "input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
+        fused(f"{layer}{attention}.query_key_value.{{w}}", s),
+        (f"{layer}{attention}.dense.{{w}}", "layers.{i}.attention.out.{w}"),
+        (layer + "post_attention_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
+        (layer + "mlp.dense_h_to_4h.{w}", "layers.{i}.mlp.up.{w}"),
+        (layer + "mlp.dense_4h_to_h.{w}", "layers.{i}.mlp.down.{w}"),
     )
+
+
+def gpt2_keys(attention: str, *qkv: Rule | tuple[str, str], out: str = "c_proj") -> Keys:
+    """The table of GPT-2's names but those of q, k and v, for matrices that are not transposed."""
+    return Keys(
+        ("transformer.wte.weight", "embedding.weight"),
+        ("lm_head.weight", "head.weight"),
+        ("transformer.wpe.weight", "stem.weight"),
+        ("transformer.h.{i}.ln_1.{w}", "layers.{i}.attention.norm_in.{w}"),
+        *qkv,
+        (f"{attention}{out}.{{w}}", "layers.{i}.attention.out.{w}"),
+        ("transformer.h.{i}.ln_2.{w}", "layers.{i}.mlp.norm_in.{w}"),
+        ("transformer.h.{i}.mlp.c_fc.{w}", "layers.{i}.mlp.up.{w}"),
+        ("transformer.h.{i}.mlp.c_proj.{w}", "layers.{i}.mlp.down.{w}"),
+        ("transformer.ln_f.{w}", "norm.{w}"),
+        ignore=(attention + "bias", attention + "masked_bias"),
+        optional="transformer.",
+    )
+
+
+def apart_qkv(attention: str) -> list[tuple[str, str]]:
+    """The names of projections that are not fused."""
+    return [(f"{attention}{p}_proj.{{w}}", f"layers.{{i}}.attention.{p}.{{w}}") for p in "qkv"]
 
 
 def fairseq(prefix: str, last: str) -> tuple[tuple[str, str], ...]:
@@ -69,7 +96,7 @@ def fairseq(prefix: str, last: str) -> tuple[tuple[str, str], ...]:
     return (
         (prefix + "embed_tokens.weight", "embedding.weight"),
         ("lm_head.weight", "head.weight"),
-        *((layer + f"self_attn.{p}_proj.{{w}}", f"{ours}attention.{p}.{{w}}") for p in "qkv"),
+        *apart_qkv(layer + "self_attn."),
         (layer + "self_attn.out_proj.{w}", ours + "attention.out.{w}"),
         (layer + "fc1.{w}", ours + "mlp.up.{w}"),
         (layer + "fc2.{w}", ours + "mlp.down.{w}"),
@@ -89,6 +116,7 @@ def attention(
     dim: int,
     *,
     names: Mapping[str, str] = GPT,
+    aliases: Sequence[str] = (),
     rate: float = 0.0,
     kv_heads: int | None = None,
     bias: bool = True,
@@ -101,13 +129,14 @@ def attention(
         c: the reader.
         dim: the model's width.
         names: of the fields.
+        aliases: other names of the heads' field.
         rate: the dropout that a config means that says none.
         kv_heads: as many as heads where None.
         bias: biases on all projections; `out_bias` overrides it for the last.
         out_bias: None is as the others.
         **options: of the block.
     """
-    heads = c.take(names["heads"], int)
+    heads = c.take(names["heads"], int, aliases=aliases)
     if dim % heads:
         raise c.error(names["heads"], f"{heads} heads don't divide the width {dim}")
     return Spec(

@@ -237,7 +237,7 @@ def decoder(
     layers: Spec | tuple[Spec, ...],
     norm: Spec | None,
     dim: int,
-    context: int,
+    context: int | None,
     *,
     embedding: Spec = Spec(TokenEmbedding),  # noqa: B008  # frozen
     stem: Spec | None = None,
@@ -255,7 +255,7 @@ def decoder(
         embedding=embedding,
         stem=stem,
         head=head,
-        context=reach(layers, context),
+        context=None if context is None else reach(layers, context),
     )
 
 

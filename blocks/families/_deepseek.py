@@ -108,8 +108,6 @@ def spec(
         bias: biases of the dense and the shared MLPs.
     """
     c.only("moe_layer_freq", 1)
-    for name, kind in _UNUSED.items():
-        c.take(name, kind, None, low=0)
     dim = c.take("hidden_size", int)
     context = c.take("max_position_embeddings", int, sizes.context)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
@@ -131,6 +129,8 @@ def spec(
         common.pre_norm(norm, attention, dense if i < first else experts)
         for i in range(count(c, "num_hidden_layers"))
     )
+    for name, kind in _UNUSED.items():
+        c.take(name, kind, None, low=0)
     return common.decoder(c, layers, norm, dim, context)
 
 

@@ -18,16 +18,19 @@ def read_granite(c: Config, mlp: Spec) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     bias = c.take("attention_bias", bool, False)
-    scale = c.take("attention_multiplier", float, 1.0)
+    scale, branch, table = (_read(c, f"{n}_multiplier") for n in ("attention", "residual", "embedding"))
     attention = common.attention(c, dim, read_rope(c, context), bias=bias, scale=scale)
-    branch = c.take("residual_multiplier", float, 1.0)
     layer = common.pre_norm(norm, attention, mlp, scale=branch)
-    embedding = Spec(TokenEmbedding, scale=c.take("embedding_multiplier", float, 1.0))
-    divisor = c.take("logits_scaling", float, 1.0)
-    if not divisor:
-        raise c.error("logits_scaling", "logits can't be divided by zero")
-    head = Spec(LMHead, scale=1 / divisor)
+    embedding = Spec(TokenEmbedding, scale=table)
+    head = Spec(LMHead, scale=1 / _read(c, "logits_scaling"))
     return common.decoder(c, layer, norm, dim, context, embedding=embedding, head=head)
+
+
+def _read(c: Config, name: str) -> float:
+    factor = c.take(name, float, 1.0)
+    if factor <= 0:
+        raise c.error(name, f"must be above zero, not {factor}")
+    return factor
 
 
 def write_granite(s: Spec) -> dict[str, Any]:

@@ -22,9 +22,14 @@ def spec(c: Config) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5))
     window = read_or_null(c, "sliding_window", 4096)
-    pattern = c.take("sliding_window_pattern", int | str, 4) or "G"  # a period, or LLLG
-    letters = pattern if isinstance(pattern, str) else "L" * (pattern - 1) + "G"
-    slides = read_slides(c, lambda i: window is not None and letters[i % len(letters)] == "L")
+    pattern = c.take("sliding_window_pattern", int | str, 4, low=0) or 1  # a period, or LLLG
+
+    def rule(i: int) -> bool:
+        if isinstance(pattern, int):
+            return window is not None and (i + 1) % pattern != 0
+        return pattern[i % len(pattern)] == "L"
+
+    slides = read_slides(c, rule)
     norms, rope, mlp = Spec(QKNorm, norm=norm), read_rope(c, context), common.gated_mlp(c)
     layers = []
     for mask, slide in zip(masks(c, slides, window), slides, strict=True):

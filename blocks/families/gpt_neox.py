@@ -44,18 +44,14 @@ def config(s: Spec) -> dict[str, Any]:
 
 
 def keys(s: Spec) -> Keys:
-    layer, unread = "gpt_neox.layers.{i}", ("bias", "masked_bias", "rotary_emb.inv_freq")
+    layer, unread = "gpt_neox.layers.{i}.", ("bias", "masked_bias", "rotary_emb.inv_freq")
     return Keys(
         ("gpt_neox.embed_in.weight", "embedding.weight"),
         ("embed_out.weight", "head.weight"),
         ("lm_head.weight", "head.weight"),
-        (layer + ".input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
-        classic.fused(layer + ".attention.query_key_value.{w}", s),
-        (layer + ".attention.dense.{w}", "layers.{i}.attention.out.{w}"),
-        (layer + ".post_attention_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
-        *classic.dense_mlp(layer),
+        *classic.megatron(layer, s, "attention"),
         ("gpt_neox.final_layer_norm.{w}", "norm.{w}"),
-        ignore=[f"{layer}.attention.{name}" for name in unread],
+        ignore=[f"{layer}attention.{name}" for name in unread],
         optional="gpt_neox.",
     )
 

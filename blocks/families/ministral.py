@@ -30,7 +30,8 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    return common.write_decoder(s) | common.write_mlp(at(s, "layers.0.mlp")) | write_slides(s)
+    mlp = common.write_mlp(at(s, "layers.0.mlp"))
+    return common.write_decoder(s, head_dim=True) | mlp | write_slides(s)
 
 
 KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)

@@ -19,7 +19,7 @@ VARIANTS = {
     "halves": Variant({"rope_interleave": False}),
     "experts in every layer": Variant({"first_k_dense_replace": 0, "n_shared_experts": 2}),
     "two dense layers": Variant({"first_k_dense_replace": 2}),
-    "tied": Variant({"tie_word_embeddings": True}),
+    "tied": Variant({"tie_word_embeddings": True, "num_hidden_layers": 2}),
     "linear": Variant(llama.rope("linear", factor=4.0)),
     "yarn": Variant({"rope_parameters": deepseek_v2.YARN}),
     "yarn mscale": deepseek_v2.VARIANTS["yarn mscale"],
