@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     __all__: list[str]
     from blocks import testing as testing
     from blocks.attention.clip import Clip as Clip
+    from blocks.attention.gist import Gist as Gist
     from blocks.attention.gq import GQAttention as GQAttention
+    from blocks.attention.infini import InfiniAttention as InfiniAttention
     from blocks.attention.latent import LatentAttention as LatentAttention
     from blocks.attention.mask import Both as Both
     from blocks.attention.mask import Causal as Causal
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from blocks.generation.loop import stream as stream
     from blocks.generation.sampling import Sampler as Sampler
     from blocks.heads.language import LMHead as LMHead
+    from blocks.hub.defaults import GenerationDefaults as GenerationDefaults
     from blocks.hub.family import Family as Family
     from blocks.hub.inspection import inspect as inspect
     from blocks.hub.keys import Join as Join
@@ -65,6 +68,8 @@ if TYPE_CHECKING:
     from blocks.mlp.gated import GatedMLP as GatedMLP
     from blocks.mlp.plain import MLP as MLP
     from blocks.models.causal import CausalLM as CausalLM
+    from blocks.models.gpt3_shapes import gpt3 as gpt3
+    from blocks.models.palm_shapes import palm as palm
     from blocks.models.places import addresses as addresses
     from blocks.models.places import find as find
     from blocks.moe.moe import MoE as MoE
@@ -75,6 +80,7 @@ if TYPE_CHECKING:
     from blocks.norm.layer import LayerNorm as LayerNorm
     from blocks.norm.qk import QKNorm as QKNorm
     from blocks.norm.rms import RMSNorm as RMSNorm
+    from blocks.ops.flash import flash_attend as flash_attend
     from blocks.positions.alibi import ALiBi as ALiBi
     from blocks.positions.learned import LearnedPositions as LearnedPositions
     from blocks.positions.llama3 import Llama3Scaling as Llama3Scaling
@@ -93,7 +99,13 @@ if TYPE_CHECKING:
     from blocks.step import Step as Step
     from blocks.surgery.tree import Explanation as Explanation
     from blocks.surgery.tree import explain as explain
+    from blocks.text.bytes import byte_tokenizer as byte_tokenizer
     from blocks.text.detokenize import Detokenizer as Detokenizer
+    from blocks.text.infill import INFILL as INFILL
+    from blocks.text.infill import Sentinels as Sentinels
+    from blocks.text.infill import from_infill as from_infill
+    from blocks.text.infill import infill_prompt as infill_prompt
+    from blocks.text.infill import to_infill as to_infill
     from blocks.text.tokenizer import Tokenizer as Tokenizer
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.normed import Normed as Normed
@@ -125,8 +137,12 @@ else:
         "Full": "blocks.attention.mask",
         "GQAttention": "blocks.attention.gq",
         "GatedMLP": "blocks.mlp.gated",
+        "GenerationDefaults": "blocks.hub.defaults",
         "GenerationError": "blocks.errors",
+        "Gist": "blocks.attention.gist",
         "HubError": "blocks.errors",
+        "INFILL": "blocks.text.infill",
+        "InfiniAttention": "blocks.attention.infini",
         "Inspection": "blocks.hub.report",
         "Join": "blocks.hub.keys",
         "KVRing": "blocks.attention.ring",
@@ -155,6 +171,7 @@ else:
         "Sampler": "blocks.generation.sampling",
         "Scaling": "blocks.positions.scaling",
         "Seen": "blocks.attention.seen",
+        "Sentinels": "blocks.text.infill",
         "SigmoidRouter": "blocks.moe.sigmoid_router",
         "SinusoidalPositions": "blocks.positions.sinusoidal",
         "Slot": "blocks.spec",
@@ -176,19 +193,26 @@ else:
         "activation": "blocks.mlp.activations",
         "addresses": "blocks.models.places",
         "at": "blocks.edit",
+        "byte_tokenizer": "blocks.text.bytes",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
         "find": "blocks.models.places",
+        "flash_attend": "blocks.ops.flash",
+        "from_infill": "blocks.text.infill",
         "from_json": "blocks.written",
         "from_pretrained": "blocks.hub.load",
         "generate": "blocks.generation.loop",
+        "gpt3": "blocks.models.gpt3_shapes",
+        "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
         "packaged": "blocks.hub.package",
+        "palm": "blocks.models.palm_shapes",
         "push_to_hub": "blocks.hub.publish",
         "replace": "blocks.edit",
         "rewrite": "blocks.edit",
         "save_pretrained": "blocks.hub.save",
         "stream": "blocks.generation.loop",
+        "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",
         "walk": "blocks.edit",
     }

@@ -23,7 +23,6 @@ from tqdm import trange
 
 import blocks
 from blocks import CausalLM, Chain, GatedMLP, GQAttention, Residual, RMSNorm, RoPE, Spec
-from blocks.hub.defaults import GenerationDefaults
 
 VOCAB, CONTEXT = 1024, 256
 START = "<|endoftext|>"
@@ -55,9 +54,7 @@ def make_tokenizer(text: str) -> Backend:
 def make_model(dropout: float = 0.0) -> CausalLM:
     """A LLaMA of 1.8 million parameters."""
     norm = Spec(RMSNorm, eps=1e-5)
-    attention = Spec(
-        GQAttention, heads=6, kv_heads=2, head_dim=32, qk=(Spec(RoPE, theta=10_000.0),)
-    )
+    attention = Spec(GQAttention, heads=6, kv_heads=2, qk=(Spec(RoPE, theta=10_000.0),))
     mlp = Spec(GatedMLP, hidden=512, act="silu")
     steps = {
         "attention": Spec(Residual, inner=attention, norm_in=norm, dropout=dropout),
@@ -182,7 +179,7 @@ def main(data: Path, out: Path, steps: int, threads: int, seed: int, bf16: bool)
     model = make_model()
     model.load_state_dict(weights)
     model.bfloat16()
-    model.generation = GenerationDefaults(eos=(start,), bos=start)
+    model.generation = blocks.GenerationDefaults(eos=(start,), bos=start)
     blocks.export(model, out)
     tokenizer.save_pretrained(out)
     nats = measure(model.float(), held_out, stride=32) / len(texts[2])

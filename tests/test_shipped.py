@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -121,7 +122,11 @@ def test_anyone_can_make_it_again(tmp_path: Path) -> None:
     script = ROOT / "examples" / "train_shakespeare.py"
     options = ["--data", tmp_path / "text.txt", "--out", tmp_path / "model", "--steps", "2"]
     done = subprocess.run(
-        [sys.executable, script, *options], cwd=ROOT, capture_output=True, text=True, timeout=300
+        [sys.executable, script, *options],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "nats per character" in done.stdout

@@ -1,4 +1,5 @@
-"""Writes the pages that follow from the code: one a block, one a family, the reference, the nav.
+"""Writes the pages that follow from the code: one a block, one a family, what is supported, the
+reference, the nav.
 
 They are files on disk because not every builder of the site keeps pages that a plugin makes.
 `--check` writes nothing and fails where a page is stale.
@@ -93,6 +94,24 @@ def parity_page(measured: Path) -> str:
     return text
 
 
+def causal_types_page(listed: Path, known: Iterable[str]) -> str:
+    """Each type of causal language model that the reference has: a family, or why it is none."""
+    data, known = json.loads(listed.read_text(encoding="utf-8")), set(known)
+    rows = data["unless_supported"]
+    pages_of = {name: name.replace("-", "_") for name in rows}
+    supported = [name for name in rows if pages_of[name] in known]
+    text = (
+        "# Causal language models\n\nEvery `model_type` that the reference, transformers "
+        f"{data['transformers']}, has as a causal language model: {len(supported)} of {len(rows)} "
+        "are supported. Encoders, state-space models and the like are not decoders, and would be "
+        "families of another kind.\n\n| model_type | supported |\n|---|---|\n"
+    )
+    for name, why in rows.items():
+        link = f"[yes](families/{pages_of[name]}.md)"
+        text += f"| `{name}` | {link if name in supported else f'no: {why}'} |\n"
+    return text
+
+
 def nav(items: list[Public], names: Iterable[str]) -> str:
     lines = ["  - Blocks:\n"]
     for folder in BLOCK_FOLDERS:
@@ -120,6 +139,9 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     measured = docs / "parity.json"
     if measured.exists():
         out[docs / "parity.md"] = parity_page(measured)
+    listed = docs / "causal_types.json"
+    if listed.exists():
+        out[docs / "causal-types.md"] = causal_types_page(listed, uses)
     config = (root / "mkdocs.yml").read_text(encoding="utf-8")
     before, _, rest = config.partition(BEGIN)
     after = rest.partition(END)[2]

@@ -20,7 +20,7 @@ from blocks import (
     walk,
 )
 from blocks.families._dialects import read_activation, write_activation
-from blocks.hub.config import Config
+from blocks.hub.config import REQUIRED, Config
 from blocks.hub.keys import Join, Keys, Rule
 
 QKV = tuple(f"layers.{{i}}.attention.{part}.{{w}}" for part in "qkv")
@@ -86,8 +86,8 @@ def apart_qkv(attention: str) -> list[tuple[str, str]]:
     return [(f"{attention}{p}_proj.{{w}}", f"layers.{{i}}.attention.{p}.{{w}}") for p in "qkv"]
 
 
-def fairseq(prefix: str, last: str) -> tuple[tuple[str, str], ...]:
-    """The names that fairseq gave a decoder; `last` is that of its last norm."""
+def fairseq(prefix: str, last: str, head: str = "lm_head") -> tuple[tuple[str, str], ...]:
+    """The names that fairseq gave a decoder; `last` is the last norm's, `head` the head's."""
     layer, ours = prefix + "layers.{i}.", "layers.{i}."
     norms = [
         (layer + "self_attn_layer_norm.{w}", "attention"),
@@ -95,7 +95,7 @@ def fairseq(prefix: str, last: str) -> tuple[tuple[str, str], ...]:
     ]
     return (
         (prefix + "embed_tokens.weight", "embedding.weight"),
-        ("lm_head.weight", "head.weight"),
+        (head + ".weight", "head.weight"),
         *apart_qkv(layer + "self_attn."),
         (layer + "self_attn.out_proj.{w}", ours + "attention.out.{w}"),
         (layer + "fc1.{w}", ours + "mlp.up.{w}"),
@@ -161,11 +161,9 @@ def mlp(
     dropout: float = 0.0,
 ) -> Spec:
     """The plain MLP; `hidden` is its width where a config may leave it out."""
-    hidden = (
-        c.take(names["hidden"], int) if hidden is None else c.take(names["hidden"], int, hidden)
-    )
-    act = read_activation(c, names["activation"], act)
-    return Spec(MLP, hidden=hidden, act=act, bias=bias, dropout=dropout)
+    size: int = c.take(names["hidden"], int, REQUIRED if hidden is None else hidden)
+    kind = read_activation(c, names["activation"], act)
+    return Spec(MLP, hidden=size, act=kind, bias=bias, dropout=dropout)
 
 
 def learned(rows: int, *, offset: int = 0, dropout: float = 0.0) -> Spec:

@@ -11,7 +11,7 @@ from blocks import GatedMLP, LatentAttention, MoE, RMSNorm, Spec, YarnScaling, a
 from blocks.families import _decoder as common
 from blocks.families._dialects import count, read_activation, read_or_null, write_activation
 from blocks.families._rope import read_rope, write_rope
-from blocks.hub.config import Config
+from blocks.hub.config import REQUIRED, Config
 from blocks.hub.keys import Rule, Stack
 from blocks.positions.yarn import yarn_magnitude
 
@@ -86,7 +86,7 @@ class Sizes:
     experts: int
     shared: int
     first: int
-    top_k: int | None = None
+    top_k: Any = REQUIRED
     kv_heads: int | None = None
 
 
@@ -114,11 +114,10 @@ def spec(
     attention, act = _attention(c, context, sizes, adjacent), read_activation(c)
     hidden = c.take("moe_intermediate_size", int, sizes.expert)
     together = hidden * c.take("n_shared_experts", int, sizes.shared)
-    top_k = {} if sizes.top_k is None else {"default": sizes.top_k}
     experts = Spec(
         MoE,
         experts=count(c, "n_routed_experts", sizes.experts),
-        top_k=c.take("num_experts_per_tok", int, **top_k),
+        top_k=c.take("num_experts_per_tok", int, sizes.top_k),
         expert=Spec(GatedMLP, hidden=hidden, act=act),
         router=router(c),
         shared=Spec(GatedMLP, hidden=together, act=act, bias=bias),

@@ -18,10 +18,10 @@ def read_granite(c: Config, mlp: Spec) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     bias = c.take("attention_bias", bool, False)
-    scale, branch, table = (_read(c, f"{n}_multiplier") for n in ("attention", "residual", "embedding"))
+    scale = _read(c, "attention_multiplier")
     attention = common.attention(c, dim, read_rope(c, context), bias=bias, scale=scale)
-    layer = common.pre_norm(norm, attention, mlp, scale=branch)
-    embedding = Spec(TokenEmbedding, scale=table)
+    layer = common.pre_norm(norm, attention, mlp, scale=_read(c, "residual_multiplier"))
+    embedding = Spec(TokenEmbedding, scale=_read(c, "embedding_multiplier"))
     head = Spec(LMHead, scale=1 / _read(c, "logits_scaling"))
     return common.decoder(c, layer, norm, dim, context, embedding=embedding, head=head)
 

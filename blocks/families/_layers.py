@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from blocks import Causal, Mask, MoE, Spec, Window, at
-from blocks.families._dialects import count, read_or_null
+from blocks.families._dialects import count
 from blocks.hub.config import Config
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -36,9 +36,11 @@ def check_depth(c: Config, name: str, listed: Sequence[Any], depth: int) -> None
         raise c.error("num_hidden_layers", f"{depth} layers, but {name} lists {len(listed)}")
 
 
-def every(c: Config, name: str, absent: int) -> Callable[[int], bool]:
+def every(
+    c: Config, name: str, absent: int, *, aliases: Sequence[str] = ()
+) -> Callable[[int], bool]:
     """The rule of a pattern: all layers slide but each nth, n being the field `name`."""
-    period = c.take(name, int, absent)
+    period = c.take(name, int, absent, aliases=aliases)
     return lambda i: (i + 1) % period != 0
 
 
@@ -94,14 +96,14 @@ def read_dense(c: Config) -> tuple[bool, ...]:
 
 
 def moe_of(s: Spec) -> Spec:
-    """The first mixture of experts among a model's layers."""
-    found = (at(layer, "mlp") for layer in s.keywords["layers"])
-    return next(mlp for mlp in found if mlp.func is MoE)
+    """The first mixture of experts among a model's layers; a KeyError where there is none."""
+    found = [at(layer, "mlp") for layer in s.keywords["layers"]]
+    return {mlp.func: mlp for mlp in reversed(found)}[MoE]
 
 
 def write_dense(s: Spec) -> dict[str, Any]:
     """The fields that `read_dense` is read from, and the size of the dense MLPs."""
     found = [at(layer, "mlp") for layer in s.keywords["layers"]]
     dense = [i for i, mlp in enumerate(found) if mlp.func is not MoE]
-    sizes = [{"intermediate_size": found[i].keywords["hidden"]} for i in dense[:1]]
-    return {"decoder_sparse_step": 1, "mlp_only_layers": dense, **(sizes[0] if sizes else {})}
+    size = {"intermediate_size": found[dense[0]].keywords["hidden"]} if dense else {}
+    return {"decoder_sparse_step": 1, "mlp_only_layers": dense, **size}

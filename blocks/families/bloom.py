@@ -34,8 +34,8 @@ def spec(c: Config) -> Spec:
     c.only("apply_residual_connection_post_layernorm", False)
     dim = c.take("hidden_size", int, aliases=("n_embed",))
     norm = Spec(LayerNorm, eps=c.take("layer_norm_epsilon", float, 1e-5))
-    heads = {"aliases": ("num_attention_heads",)}
-    attention = classic.attention(c, dim, names=NAMES, **heads, scores=(Spec(ALiBi),))
+    alibi, other = (Spec(ALiBi),), ("num_attention_heads",)
+    attention = classic.attention(c, dim, names=NAMES, aliases=other, scores=alibi)
     mlp, dropout = Spec(MLP, hidden=4 * dim, act="gelu_tanh"), c.take("hidden_dropout", float, 0.0)
     layer = pre_norm(norm, attention, mlp, dropout=dropout)
     layers = (layer,) * count(c, "n_layer", aliases=("num_hidden_layers",))

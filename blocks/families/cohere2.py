@@ -10,7 +10,7 @@ from typing import Any
 from blocks import LayerNorm, LMHead, Spec, at
 from blocks.families import _decoder as common
 from blocks.families._dialects import read_or_null
-from blocks.families._layers import masks, read_slides, write_slides
+from blocks.families._layers import every, masks, read_slides, write_slides
 from blocks.families._rope import read_rope
 from blocks.families.cohere import beside
 from blocks.hub.config import Config
@@ -36,13 +36,12 @@ def spec(c: Config) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5), bias=False)
     rope, bias = read_rope(c, context, pairing="adjacent"), c.take("attention_bias", bool, False)
-    period = c.take("sliding_window_pattern", int, 4, aliases=("layer_switch",))
-    slides = read_slides(c, lambda i: (i + 1) % period != 0)
+    slides = read_slides(c, every(c, "sliding_window_pattern", 4, aliases=("layer_switch",)))
     window, mlp = read_or_null(c, "sliding_window", 4096), common.gated_mlp(c)
     layers = []
     for mask, slide in zip(masks(c, slides, window), slides, strict=True):
-        qk = (rope,) if slide else ()
-        layers.append(beside(norm, common.attention(c, dim, *qk, bias=bias, mask=mask), mlp))
+        attention = common.attention(c, dim, *([rope] if slide else []), bias=bias, mask=mask)
+        layers.append(beside(norm, attention, mlp))
     head = Spec(LMHead, scale=c.take("logit_scale", float, 0.0625))
     return common.decoder(c, tuple(layers), norm, dim, context, head=head)
 
@@ -58,5 +57,4 @@ def config(s: Spec) -> dict[str, Any]:
 
 _PARTS = (*common.QKV_KEYS, *common.PARALLEL_KEYS, *common.GATED_MLP_KEYS)
 KEYS = Keys(*common.END_KEYS, *_PARTS, ignore=common.ROTARY_TABLES)
-
 FAMILY = Family("cohere2", ("Cohere2ForCausalLM",), spec, config, KEYS)

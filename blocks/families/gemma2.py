@@ -1,4 +1,4 @@
-"""Gemma 2: Gemma with norms on both sides of each branch, soft caps, and a window every other layer.
+"""Gemma 2: norms on both sides of each branch, soft caps, and a window in every other layer.
 
 Gemma Team, "Gemma 2", 2024, arXiv:2408.00118.
 """

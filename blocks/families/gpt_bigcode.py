@@ -28,7 +28,9 @@ def spec(c: Config) -> Spec:
     kv_heads = 1 if c.take("multi_query", bool, True) else None
     scale = None if c.take("scale_attn_weights", bool, True) else 1.0
     attention = classic.attention(c, dim, rate=0.1, kv_heads=kv_heads, scale=scale)
-    c.only("num_key_value_heads", attention.keywords["kv_heads"])
+    kv_heads = attention.keywords["kv_heads"]
+    if c.take("num_key_value_heads", int, kv_heads) != kv_heads:
+        raise c.error("num_key_value_heads", f"multi_query makes it {kv_heads} heads")
     mlp = classic.mlp(c, 4 * dim, act="gelu_pytorch_tanh")
     layer = pre_norm(norm, attention, mlp, dropout=c.take("resid_pdrop", float, 0.1))
     stem = classic.learned(context, dropout=c.take("embd_pdrop", float, 0.1))

@@ -30,10 +30,10 @@ def spec(c: Config) -> Spec:
         kind: pre_norm(norm, replace(attention, mask=mask), mlp, dropout=dropout)
         for kind, mask in masks.items()
     }
-    depth, usual = count(c, "num_layers"), [(["global", "local"], 12)]
-    types = c.take("attention_types", list[tuple[list[str], int]], usual)
-    kinds = [kind for period, times in types for kind in period * min(times, depth)]
-    if len(kinds) != depth or c.take("attention_layers", list[str], kinds) != kinds:
+    depth, usual = count(c, "num_layers"), ((("global", "local"), 12),)
+    types = c.take("attention_types", tuple[tuple[tuple[str, ...], int], ...], usual)
+    kinds = tuple(kind for period, times in types for kind in period * min(times, depth))
+    if len(kinds) != depth or c.take("attention_layers", tuple[str, ...], kinds) != kinds:
         raise c.error("num_layers", f"{depth} layers, but attention_types lists {len(kinds)}")
     if not each.keys() >= set(kinds):
         raise c.error("attention_types", "knows global and local layers alone")

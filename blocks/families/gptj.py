@@ -33,18 +33,21 @@ def config(s: Spec) -> dict[str, Any]:
     return classic.write(s, classic.GPT) | classic.write_turned(s)
 
 
-KEYS = Keys(
+_ATTENTION = "transformer.h.{i}.attn."
+
+REST = (
     ("transformer.wte.weight", "embedding.weight"),
     ("lm_head.{w}", "head.{w}"),
     ("transformer.h.{i}.ln_1.{w}", "layers.{i}.norm_in.{w}"),
-    ("transformer.h.{i}.attn.q_proj.weight", "layers.{i}.attention.q.weight"),
-    ("transformer.h.{i}.attn.k_proj.weight", "layers.{i}.attention.k.weight"),
-    ("transformer.h.{i}.attn.v_proj.weight", "layers.{i}.attention.v.weight"),
-    ("transformer.h.{i}.attn.out_proj.weight", "layers.{i}.attention.out.weight"),
+    (_ATTENTION + "out_proj.{w}", "layers.{i}.attention.out.{w}"),
     ("transformer.h.{i}.mlp.fc_in.{w}", "layers.{i}.mlp.up.{w}"),
     ("transformer.h.{i}.mlp.fc_out.{w}", "layers.{i}.mlp.down.{w}"),
     ("transformer.ln_f.{w}", "norm.{w}"),
-    ignore=("transformer.h.{i}.attn.bias", "transformer.h.{i}.attn.masked_bias"),
+)
+KEYS = Keys(
+    *classic.apart_qkv(_ATTENTION),
+    *REST,
+    ignore=(_ATTENTION + "bias", _ATTENTION + "masked_bias"),
     optional="transformer.",
 )
 

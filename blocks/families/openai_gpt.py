@@ -16,23 +16,22 @@ from blocks.hub.family import Family
 from blocks.hub.keys import Join, Keys, Transpose
 
 NAMES = {what: name for what, name in classic.GPT.items() if what not in ("activation", "hidden")}
-_ACTIVATIONS = {"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
+_KINDS: dict[str, Any] = {"gelu": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu"}
 _WRITTEN = {"gelu_tanh": "gelu", "relu": "relu", "silu": "silu"}
 
 
 def spec(c: Config) -> Spec:
-    c.only("n_special", 0)
-    c.take("predict_special_tokens", bool, True)
+    c.take("predict_special_tokens", bool, True)  # in training
+    if c.take("n_special", int, 0, low=0):
+        raise c.error("n_special", "must be 0")
     dim, context = c.take("n_embd", int), c.take("n_positions", int, 512, aliases=("n_ctx",))
     norm = Spec(LayerNorm, eps=c.take("layer_norm_epsilon", float, 1e-5))
     act = c.take("afn", str, "gelu")  # which is the tanh form here
-    if act not in _ACTIVATIONS:
-        raise c.error("afn", f"{act!r} is not known", f"known: {', '.join(_ACTIVATIONS)}")
+    if act not in _KINDS:
+        raise c.error("afn", f"{act!r} is not known", f"known: {', '.join(_KINDS)}")
     attention = classic.attention(c, dim, rate=0.1)
-    mlp, dropout = (
-        Spec(MLP, hidden=4 * dim, act=_ACTIVATIONS[act]),
-        c.take("resid_pdrop", float, 0.1),
-    )
+    mlp = Spec(MLP, hidden=4 * dim, act=_KINDS[act])
+    dropout = c.take("resid_pdrop", float, 0.1)
     each = layer(attention, mlp, norm_after=norm, dropout=dropout)
     stem = classic.learned(context, dropout=c.take("embd_pdrop", float, 0.1))
     return decoder(c, (each,) * count(c, "n_layer"), None, dim, context, stem=stem)

@@ -38,8 +38,8 @@ def config(s: Spec) -> dict[str, Any]:
         "lm_head_bias": at(s, "head").keywords["bias"],
         "router_jitter_noise": at(s, "layers.0.mlp.router").keywords["jitter"],
     }
-    shared = common.write_decoder(s, mscales=True) | common.write_moe(at(s, "layers.0.mlp")) | common.write_mask(s)
-    return shared | own
+    moe = common.write_moe(at(s, "layers.0.mlp"))
+    return common.write_decoder(s, mscales=True) | moe | common.write_mask(s) | own
 
 
 KEYS = Keys(*common.DECODER_KEYS, *common.EXPERT_KEYS, ignore=common.ROTARY_TABLES)

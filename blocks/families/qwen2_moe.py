@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import GatedMLP, RMSNorm, SoftmaxRouter, Spec, at
+from blocks import RMSNorm, SoftmaxRouter, Spec, at
 from blocks.families import _decoder as common
 from blocks.families import _layers as kinds
 from blocks.families._rope import read_rope
@@ -28,9 +28,8 @@ def spec(c: Config) -> Spec:
     moe = common.moe(c, router, 60, top_k=4, size=_SIZE, hidden=1408, **shared)
     mlps = (moe, common.gated_mlp(c, hidden=5632))
     bias = {"bias": c.take("qkv_bias", bool, True), "out_bias": False}
-    rope, each = read_rope(c, context), zip(kinds.masks(c, slides, window), kinds.read_dense(c), strict=True)
-    layers = []
-    for mask, dense in each:
+    rope, masks, layers = read_rope(c, context), kinds.masks(c, slides, window), []
+    for mask, dense in zip(masks, kinds.read_dense(c), strict=True):
         attention = common.attention(c, dim, rope, mask=mask, kv_heads=16, **bias)
         layers.append(common.pre_norm(norm, attention, mlps[dense]))
     return common.decoder(c, tuple(layers), norm, dim, context)

@@ -10,15 +10,8 @@ from typing import Any
 
 from blocks import RMSNorm, Spec, at
 from blocks.families import _decoder as common
+from blocks.families import _layers as kinds
 from blocks.families._dialects import count
-from blocks.families._layers import (
-    attentions,
-    check_depth,
-    masks,
-    read_slides,
-    read_switched_window,
-    write_slides,
-)
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -33,26 +26,24 @@ def spec(c: Config) -> Spec:
     period = c.take("no_rope_layer_interval", int, 4)
     turns = c.take("no_rope_layers", tuple[int, ...], None)  # 1 where there is a RoPE
     turns = tuple((i + 1) % period for i in range(depth)) if turns is None else turns
-    check_depth(c, "no_rope_layers", turns, depth)
-    window = read_switched_window(c, None)
-    slides = read_slides(c, lambda i: window is not None and not turns[i])
+    kinds.check_depth(c, "no_rope_layers", turns, depth)
+    window = kinds.read_switched_window(c, None)
+    slides = kinds.read_slides(c, lambda i: window is not None and not turns[i])
     options = {"kv_heads": 4, "bias": c.take("attention_bias", bool, False)}
     mlp = common.gated_mlp(c, bias=c.take("mlp_bias", bool, False))
     layers = []
-    for mask, turn in zip(masks(c, slides, window), turns, strict=True):
-        qk = (rope,) if turn else ()
-        layers.append(
-            common.pre_norm(norm, common.attention(c, dim, *qk, mask=mask, **options), mlp)
-        )
+    for mask, turn in zip(kinds.masks(c, slides, window), turns, strict=True):
+        attention = common.attention(c, dim, *([rope] if turn else []), mask=mask, **options)
+        layers.append(common.pre_norm(norm, attention, mlp))
     return common.decoder(c, tuple(layers), norm, dim, context)
 
 
 def config(s: Spec) -> dict[str, Any]:
-    mlp, slides = at(s, "layers.0.mlp"), write_slides(s)
+    mlp, slides = at(s, "layers.0.mlp"), kinds.write_slides(s)
     own = {
         "attention_bias": at(s, "layers.0.attention").keywords["bias"],
         "mlp_bias": mlp.keywords["bias"],
-        "no_rope_layers": [int(bool(one.keywords["qk"])) for one in attentions(s)],
+        "no_rope_layers": [int(bool(one.keywords["qk"])) for one in kinds.attentions(s)],
         "use_sliding_window": "sliding_attention" in slides["layer_types"],
     }
     return common.write_decoder(s) | common.write_mlp(mlp) | slides | own

@@ -8,6 +8,8 @@ from blocks.errors import ConfigError
 from blocks.hub.config import read_json
 from blocks.hub.source import Source
 
+__all__ = ["GenerationDefaults"]
+
 
 @dataclass(frozen=True)
 class GenerationDefaults:

@@ -27,7 +27,7 @@ def suggestion(family: Family, config: Config, found: Match, depth: int) -> str 
             (
                 name
                 for name, value in config.read.items()
-                if value == depth and re.search("layers?$", name)
+                if value == depth and re.search("(?<!window_)layers?$", name)
             ),
             "the depth",
         )

@@ -132,9 +132,19 @@ def write_tensors(
     ):
         tensors = {name: parts[name][1]().detach().cpu().contiguous() for name in members}
         save_file(tensors, folder / file, metadata={"format": "pt"})
+        (folder / file).chmod(_usual_mode(folder))
     if count > 1:
         index = {
             "metadata": {"total_size": sum(nbytes for nbytes, _ in parts.values())},
             "weight_map": {n: f for f, ms in zip(names, shards, strict=True) for n in ms},
         }
         write_json(folder / "model.safetensors.index.json", index)
+
+
+def _usual_mode(folder: Path) -> int:
+    """The permissions of new files here: safetensors writes its own for the owner alone."""
+    probe = folder / ".probe"
+    probe.touch()
+    mode = probe.stat().st_mode & 0o777
+    probe.unlink()
+    return mode

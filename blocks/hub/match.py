@@ -130,7 +130,7 @@ def _folded(form: str, numbers: list[tuple[int, ...]]) -> str:
         values = sorted(set(column))
         span = str(values[0])
         if len(values) > 1:
-            whole = values == list(range(values[0], values[-1] + 1))
+            whole = len(values) == values[-1] - values[0] + 1
             span = f"{{{values[0]}-{values[-1]}}}" if whole else f"{{{','.join(map(str, values))}}}"
         form = form.replace("{}", span, 1)
     return form

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blocks.edit import replace
+from blocks.attention.gq import GQAttention
+from blocks.edit import replace, rewrite, walk
 from blocks.errors import BlocksError, CheckpointError
 from blocks.hub.checksums import NAME as CHECKSUMS
 from blocks.hub.checksums import folder_checksums
@@ -64,7 +65,7 @@ def export(
         >>> blocks.from_pretrained(folder).provenance.family
         'llama'
     """
-    spec = spec_of(model)
+    spec = _explicit(spec_of(model))
     chosen, fields = _expressed(model, spec, family)
     tensors = unique_tensors(model)
     parts = {}
@@ -151,6 +152,21 @@ def _said(family: Family, spec: Spec, source: dict[str, Any]) -> dict[str, Any]:
         reason = f"{family.model_type} can't express this model: {listed(different)}"
         raise CheckpointError(reason)
     return fields
+
+
+def _explicit(spec: Spec) -> Spec:
+    """The same model with the sizes written out that a GQAttention takes from its parent."""
+    dim = spec.keywords.get("dim")
+    if dim is None or all(part.func is not GQAttention for _, part in walk(spec)):
+        return spec
+
+    def filled(attention: Spec) -> Spec:
+        said = attention.keywords
+        head_dim, kv_heads = said["head_dim"], said["kv_heads"]
+        heads = said["heads"]
+        return replace(attention, head_dim=head_dim or dim // heads, kv_heads=kv_heads or heads)
+
+    return rewrite(spec, GQAttention, filled)
 
 
 def _unsaid(error: Exception, family: Family, spec: Spec, source: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from blocks.ops.check import check_number, check_positive, check_rate
+from blocks.ops.check import check_positive, check_rate
 
 __all__ = ["ClampedGLU"]
 
@@ -45,8 +45,7 @@ class ClampedGLU(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_positive("ClampedGLU", dim=dim, hidden=hidden, limit=limit)
-        check_number("ClampedGLU", alpha=alpha)
+        check_positive("ClampedGLU", dim=dim, hidden=hidden, alpha=alpha, limit=limit)
         check_rate("ClampedGLU", dropout=dropout)
         self.alpha, self.limit = alpha, limit
         self.gate = nn.Linear(dim, hidden, bias=bias)

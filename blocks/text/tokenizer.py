@@ -125,7 +125,8 @@ class Tokenizer:
             TokenizerError: a token named is not in the vocabulary, or the backend can't be written.
         """
         named = {"bos": bos, "eos": eos, "pad": pad, "unk": unk}
-        config = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        config["clean_up_tokenization_spaces"] = False  # decode is what the backend says
         config |= {f"{role}_token": token for role, token in named.items() if token is not None}
         with guarded("copying the tokenizer"):
             for role, token in named.items():

@@ -19,6 +19,10 @@ from tests.families.reference import TOLERANCE, case_of, families, first
 
 BAD = (0, -1, 2**46, 2**80, -0.5, 1e300, math.nan, math.inf, True, "x", "", [], [1], {}, {"a": 1})
 NORM = re.compile(r"norm_(in|out|after)\.weight$")
+# Their files differ in nothing but the model_type, which alone says how channels are paired, or
+# that scores are not divided.
+TWINS = {("llama", "granite"), ("llama", "helium")}
+TWINS |= {("helium", other) for other in ("granite", "llama", "seed_oss", "smollm3")}
 each = pytest.mark.parametrize("family", families())
 
 
@@ -196,9 +200,11 @@ def test_the_field_that_disagrees_is_named(loaded, tmp_path, family, name, value
     wrong = {name: value}
     lean = ageing.without_lists  # a list would disagree first
     folder = ageing.aged(it.folder, tmp_path / "aged", config=lambda data: lean(data) | wrong)
-    with pytest.raises(CheckpointError) as caught:
+    with pytest.raises((CheckpointError, ConfigError)) as caught:
         blocks.from_pretrained(folder)
-    assert name in caught.value.hint and str(true) in caught.value.hint
+    # A family that can't do without a list of its layers says so before the file is opened.
+    said = caught.value.hint or str(caught.value)
+    assert name in said and str(true) in said
 
 
 @each
@@ -224,6 +230,8 @@ def test_the_kv_heads_of_the_file_are_told(loaded, tmp_path, family):
     ("family", "other"), [(a, b) for a in families() for b in model_types() if a != b]
 )
 def test_one_family_under_the_name_of_another(loaded, tmp_path, family, other):
+    if (family, other) in TWINS:
+        pytest.skip("nothing but the model_type tells them apart")
     it = loaded(family, first(family))
     told = {"model_type": other, "architectures": list(family_of(other).architectures)}
     folder = ageing.aged(it.folder, tmp_path / "named", config=lambda data: data | told)

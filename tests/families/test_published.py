@@ -27,7 +27,14 @@ def built(data):
         return outline, outline.build()
 
 
-@pytest.mark.parametrize(("family", "repo"), named("published"))
+def weighed():
+    """The published models; those of many thousand experts take seconds to build."""
+    slow = {"marks": pytest.mark.slow}
+    large = {name: case_of(name[0]).published[name[1]][1] > 5e11 for name in named("published")}
+    return [pytest.param(*name, **(slow if large[name] else {})) for name in large]
+
+
+@pytest.mark.parametrize(("family", "repo"), weighed())
 def test_parameters(family, repo):
     data, parameters = case_of(family).published[repo]
     tied = data.get("tie_word_embeddings", case_of(family).tied)
@@ -56,7 +63,8 @@ def test_a_published_index(family, folder):
     outline, model = built(json.loads((HUB / folder / "config.json").read_text()))
     shapes = {address: tuple(t.shape) for address, t in blocks.addresses(model).items()}
     found = match(outline.keys, shapes, dict.fromkeys(index.weight_map), outline.ties)
-    assert (found.missing, found.extra, found.unmapped, found.ties) == ([], [], [], ())
+    assert (found.missing, found.extra, found.unmapped) == ([], [], [])
+    assert found.ties in ((), outline.ties)
     held = sum(
         torch.Size(one.rule.shape([shapes[address] for address in one.ours])).numel()
         for one in found.found

@@ -70,6 +70,34 @@ def test_stack(experts: int, heights: list[int], width: int) -> None:
     assert torch.equal(theirs[experts - 1, : heights[0]], ours[-len(heights)])
 
 
+@given(SIZE, SIZE, SIZE, st.integers(1, 3), st.booleans(), st.booleans())
+def test_stack_in_turns(
+    experts: int, height: int, width: int, parts: int, transposed: bool, flat: bool
+) -> None:
+    shape = (height,) if flat else (height, width)
+    ours = [numbered(*shape, start=1000 * i) for i in range(experts * parts)]
+    names = tuple(f"e.{{e}}.o{i}" for i in range(parts))
+    rule = Stack("a", names, interleaved=True, transposed=transposed)
+    theirs = round_trip(rule, ours)
+    last = theirs[experts - 1].t() if transposed and not flat else theirs[experts - 1]
+    assert torch.equal(last[parts - 1 :: parts], ours[-1])
+    assert all(part.is_contiguous() for part in rule.load(theirs, [shape] * len(ours)))
+
+
+@given(SIZE, SIZE, SIZE)
+def test_stack_transposed(experts: int, height: int, width: int) -> None:
+    ours = [numbered(height, width, start=1000 * i) for i in range(experts)]
+    theirs = round_trip(Stack("a", ("e.{e}.o",), transposed=True), ours)
+    assert theirs.shape == (experts, width, height)
+
+
+def test_layers_of_another_model_are_ignored_where_they_are_marked() -> None:
+    keys = Keys(("h.{i}.w", "layers.{i}.w"), appended=("h.{i}.mark", 2))
+    file = {"h.0.w", "h.0.mark", "h.2.w", "h.2.mark", "h.3.w", "x.2.w", "h.two.w"}
+    assert {name for name in file if keys.ignored(name, file)} == {"h.2.w", "h.2.mark"}
+    assert not keys.ignored("h.2.w")
+
+
 def test_loading_takes_views() -> None:
     x = numbered(6, 4)
     where = x.untyped_storage().data_ptr()

@@ -23,8 +23,9 @@ VARIANTS = {
     "linear": Variant(llama.rope("linear", factor=4.0)),
 }
 
+ROPE = Spec(RoPE, theta=500.0, pairing="adjacent")
 MUTATIONS = decoder_mutations(LayerNorm, GatedMLP) | {
-    "rope in both": ("plain", change(GQAttention, qk=(Spec(RoPE, theta=500.0, pairing="adjacent"),))),
+    "rope in both": ("plain", change(GQAttention, qk=(ROPE,))),
     "window + 1": ("plain", change("layers.0.attention", mask=Window(8))),
     "window - 1": ("plain", change("layers.0.attention", mask=Window(6))),
     "no windows": ("plain", change(GQAttention, mask=Causal())),

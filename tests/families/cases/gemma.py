@@ -68,4 +68,5 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
+    real={"gemma-2b": 2_506_172_416},
 )

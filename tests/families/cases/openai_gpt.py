@@ -21,7 +21,6 @@ MUTATIONS = (
     stack_mutations(LayerNorm, MLP)
     | gpt2.BIASES
     | {
-        "exact gelu": ("plain", change(MLP, act="gelu")),
         "activation": ("plain", change(MLP, act="relu")),
         "place of the first token": ("plain", change(LearnedPositions, offset=1)),
     }

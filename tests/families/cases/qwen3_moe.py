@@ -42,7 +42,13 @@ MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {
 }
 
 SIZES = frozenset(
-    "num_experts moe_intermediate_size intermediate_size decoder_sparse_step mlp_only_layers".split()
+    {
+        "decoder_sparse_step",
+        "intermediate_size",
+        "mlp_only_layers",
+        "moe_intermediate_size",
+        "num_experts",
+    }
 )
 
 CASE = Case(

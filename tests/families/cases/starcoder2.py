@@ -6,7 +6,7 @@ from transformers import Starcoder2Config, Starcoder2ForCausalLM
 
 from blocks import MLP, GQAttention, LayerNorm, Window
 from tests.families.cases import gpt2, llama
-from tests.families.reference import Case, Variant, change, decoder_mutations
+from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
 BASE = {name: value for name, value in llama.BASE.items() if name != "rms_norm_eps"} | {
     "norm_epsilon": 0.05,
@@ -27,6 +27,7 @@ MUTATIONS = (
     decoder_mutations(LayerNorm, MLP)
     | gpt2.BIASES
     | {
+        "factor of yarn": ("yarn", rescale(factor=3.0)),
         "window + 1": ("window", change(GQAttention, mask=Window(8))),
         "window - 1": ("window", change(GQAttention, mask=Window(6))),
     }

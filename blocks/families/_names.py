@@ -1,0 +1,99 @@
+"""Names that the tensors of most decoders have, in tables for a family's Keys."""
+
+from __future__ import annotations
+
+from blocks.hub.keys import Join, Rule, Stack
+
+END_KEYS = (("model.embed_tokens.weight", "embedding.weight"), ("lm_head.{w}", "head.{w}"))
+
+QKV_KEYS = (
+    ("model.layers.{i}.self_attn.q_proj.{w}", "layers.{i}.attention.q.{w}"),
+    ("model.layers.{i}.self_attn.k_proj.{w}", "layers.{i}.attention.k.{w}"),
+    ("model.layers.{i}.self_attn.v_proj.{w}", "layers.{i}.attention.v.{w}"),
+)
+
+PRE_NORM_KEYS = (
+    ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
+QK_NORM_KEYS = (
+    ("model.layers.{i}.self_attn.q_norm.{w}", "layers.{i}.attention.qk.0.q.{w}"),
+    ("model.layers.{i}.self_attn.k_norm.{w}", "layers.{i}.attention.qk.0.k.{w}"),
+)
+
+# Norms after both branches alone.
+OUT_NORM_KEYS = (
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
+    ("model.layers.{i}.post_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
+# Norms before and after both branches.
+SANDWICH_KEYS = (
+    ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
+    ("model.layers.{i}.pre_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
+    ("model.layers.{i}.post_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
+# The commonest names; what lies in the MLP differs.
+DECODER_KEYS = (*END_KEYS, *QKV_KEYS, *PRE_NORM_KEYS)
+
+GATED_MLP_KEYS = (
+    ("model.layers.{i}.mlp.gate_proj.{w}", "layers.{i}.mlp.gate.{w}"),
+    ("model.layers.{i}.mlp.up_proj.{w}", "layers.{i}.mlp.up.{w}"),
+    ("model.layers.{i}.mlp.down_proj.{w}", "layers.{i}.mlp.down.{w}"),
+)
+
+_EXPERT = "layers.{i}.mlp.experts.{e}"
+
+# All experts in one tensor, as transformers 5 may write them.
+_STACKED: tuple[Rule, ...] = (
+    Stack(
+        "model.layers.{i}.mlp.experts.gate_up_proj",
+        (_EXPERT + ".gate.weight", _EXPERT + ".up.weight"),
+    ),
+    Stack("model.layers.{i}.mlp.experts.down_proj", (_EXPERT + ".down.weight",)),
+)
+
+# One by one, as published files have them, by Mixtral's names and by Qwen's.
+EXPERT_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    ("model.layers.{i}.block_sparse_moe.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.router.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w1.weight", _EXPERT + ".gate.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w3.weight", _EXPERT + ".up.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w2.weight", _EXPERT + ".down.weight"),
+    *_STACKED,
+)
+MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.experts.{e}.gate_proj.weight", _EXPERT + ".gate.weight"),
+    ("model.layers.{i}.mlp.experts.{e}.up_proj.weight", _EXPERT + ".up.weight"),
+    ("model.layers.{i}.mlp.experts.{e}.down_proj.weight", _EXPERT + ".down.weight"),
+    *_STACKED,
+)
+
+# Attention and MLP side by side under one norm.
+PARALLEL_KEYS = (
+    ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.norm_in.{w}"),
+    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    ("model.norm.{w}", "norm.{w}"),
+)
+
+FUSED_MLP_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    Join(
+        "model.layers.{i}.mlp.gate_up_proj.weight",
+        ("layers.{i}.mlp.gate.weight", "layers.{i}.mlp.up.weight"),
+    ),
+    ("model.layers.{i}.mlp.down_proj.weight", "layers.{i}.mlp.down.weight"),
+)
+
+# Computed, but older files hold them.
+ROTARY_TABLES = ("model.layers.{i}.self_attn.rotary_emb.inv_freq", "model.rotary_emb.inv_freq")
