@@ -26,8 +26,9 @@ class QKNorm(nn.Module):
         kv_heads: key heads K.
         norm: slot of the width that is normed: `RMSNorm` (Qwen3), `LayerNorm` (Persimmon).
         gain: a learnt gain for every channel of every head besides (Cohere).
-        over: `head` norms each head by itself with one weight of width E for all; `all` norms the
-            heads together, as one vector of width H·E and one of width K·E (OLMo 2).
+        over: `head` norms each head by itself with one weight of width E for all, `each` with a
+            weight for each (StableLM); `all` norms the heads together, as one vector of width
+            H·E and one of width K·E (OLMo 2).
 
     Shapes: q [B H T E], k [B K T E] -> the same.
 
@@ -51,13 +52,17 @@ class QKNorm(nn.Module):
         *,
         norm: Slot,
         gain: bool = False,
-        over: Literal["head", "all"] = "head",
+        over: Literal["head", "each", "all"] = "head",
     ):
         super().__init__()
         check_positive("QKNorm", head_dim=head_dim, heads=heads, kv_heads=kv_heads)
         self.over = over
-        self.q = norm(head_dim if over == "head" else heads * head_dim)
-        self.k = norm(head_dim if over == "head" else kv_heads * head_dim)
+        if over == "each":
+            self.q = nn.ModuleList([norm(head_dim) for _ in range(heads)])
+            self.k = nn.ModuleList([norm(head_dim) for _ in range(kv_heads)])
+        else:
+            self.q = norm(head_dim if over == "head" else heads * head_dim)
+            self.k = norm(head_dim if over == "head" else kv_heads * head_dim)
         self.q_gain = nn.Parameter(torch.ones(heads, head_dim)) if gain else None
         self.k_gain = nn.Parameter(torch.ones(kv_heads, head_dim)) if gain else None
 
@@ -67,6 +72,8 @@ class QKNorm(nn.Module):
     def _normed(self, x: Tensor, norm: nn.Module, gain: Tensor | None) -> Tensor:
         if self.over == "head":
             y = norm(x)  # B H T E
+        elif isinstance(norm, nn.ModuleList):
+            y = torch.stack([own(x[:, i]) for i, own in enumerate(norm)], 1)  # B H T E
         else:
             together = norm(x.transpose(1, 2).flatten(2))  # B T H·E
             y = together.unflatten(2, (x.shape[1], -1)).transpose(1, 2)  # B H T E

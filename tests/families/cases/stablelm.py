@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transformers import StableLmConfig, StableLmForCausalLM
 
-from blocks import GatedMLP, GQAttention, LayerNorm, RoPE
+from blocks import GatedMLP, GQAttention, LayerNorm, QKNorm, RoPE
 from tests.families.cases import phi
 from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
@@ -14,6 +14,7 @@ VARIANTS = {
     "plain": Variant(),
     "biases": Variant({"use_qkv_bias": True}),
     "side by side": Variant({"use_parallel_residual": True, "use_qkv_bias": True}),
+    "norms of each head": Variant({"qk_layernorm": True}),
     "tied": Variant({"tie_word_embeddings": True}),
     "as many kv heads": Variant({"num_key_value_heads": 4}),
     "a quarter turns": Variant(phi.rope("default", 0.25)),
@@ -24,6 +25,8 @@ VARIANTS = {
 
 MUTATIONS = decoder_mutations(LayerNorm, GatedMLP) | {
     "all channels turn": ("plain", change(RoPE, rotated=1.0)),
+    "no qk norm": ("norms of each head", change(GQAttention, qk=(RoPE,))),
+    "one norm for all heads": ("norms of each head", change(QKNorm, over="head")),
     "biases of q, k and v": ("biases", change(GQAttention, bias=False)),
     "biases of norms": ("plain", change(LayerNorm, bias=False)),
     "factor of linear": ("linear", rescale(factor=3.0)),
