@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     __all__: list[str]
     from blocks import testing as testing
     from blocks.attention.clip import Clip as Clip
+    from blocks.attention.compressive import InfiniState as InfiniState
     from blocks.attention.gist import Gist as Gist
     from blocks.attention.gq import GQAttention as GQAttention
     from blocks.attention.infini import InfiniAttention as InfiniAttention
@@ -143,6 +144,7 @@ else:
         "HubError": "blocks.errors",
         "INFILL": "blocks.text.infill",
         "InfiniAttention": "blocks.attention.infini",
+        "InfiniState": "blocks.attention.compressive",
         "Inspection": "blocks.hub.report",
         "Join": "blocks.hub.keys",
         "KVRing": "blocks.attention.ring",

@@ -7,8 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from blocks.attention.compressive import InfiniState
-from blocks.attention.portions import portions
+from blocks.attention.compressive import InfiniState, portions
 from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive
@@ -89,7 +88,8 @@ class InfiniAttention(nn.Module):
         check_input(x, self.dim, "InfiniAttention")
         step = Step.plain(x) if step is None else step
         if step.segments is not None:
-            raise SpecError("one memory can't keep several packed documents apart", field="segments")
+            reason = "one memory can't keep several packed documents apart"
+            raise SpecError(reason, field="segments")
         state = self.init_state(len(x), None, x.dtype, x.device) if state is None else state
         plain_q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         plain_k = self.k(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
@@ -98,17 +98,18 @@ class InfiniAttention(nn.Module):
         for part in self.qk:
             q, k = part(q, k, step)
         gate = torch.sigmoid(self.gate)[:, None, None]  # H 1 1
-        parts, y = [], torch.zeros_like(q[:, :, :0])
-        for now in portions(x, step, self.segment):
-            cols = now.columns
-            keys, values = state.write(k[:, :, cols], v[:, :, cols], now)  # B K S E
-            how = {"seen": now.seen, "causal": now.causal, "scale": self.scale}
-            local = attend(q[:, :, cols], keys, values, **how)  # B H t E
-            recalled = state.read(plain_q[:, :, cols])  # B H t E
-            mixed = torch.where(now.older, gate * recalled + (1 - gate) * local, local)
-            state.keep(plain_k[:, :, cols], v[:, :, cols], now, self.update == "delta")
-            parts = now.joined(parts, mixed.to(y.dtype))
-        y = torch.cat([y, *parts], 2)
+        y = torch.zeros_like(q)
+        for now in portions(x, step, self.segment, state.room):
+            at = now.columns
+            keys, values = state.write(k[:, :, at], v[:, :, at], now)  # B K S E
+            how: dict[str, Any] = {"seen": now.seen, "causal": now.causal, "scale": self.scale}
+            local = attend(q[:, :, at], keys, values, **how)  # B H n E
+            share = gate * now.older  # H n 1
+            mixed = (share * state.read(plain_q[:, :, at]) + (1 - share) * local).to(y.dtype)
+            state.keep(plain_k[:, :, at], v[:, :, at], now, self.update == "delta")
+            if now.real is not None:
+                mixed = torch.where(now.real[:, None, :, None], mixed, y[:, :, at])
+            y[:, :, at] = mixed  # B H n E
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def init_state(

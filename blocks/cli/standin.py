@@ -122,7 +122,7 @@ LAYERS: dict[str, Any] = {  # the shapes of weight and bias
     "Embedding": lambda rows, dim: [(rows, dim)],
     "LayerNorm": lambda dim, eps=1e-5: [(dim,), (dim,)],
     "Dropout": lambda rate=0.5: [],
-    "Identity": lambda: [],
+    "Identity": list,
 }
 NN = {name: type(name, (Module,), {"shapes": staticmethod(f)}) for name, f in LAYERS.items()}
 NN |= {"Module": Module, "ModuleList": ModuleList, "Parameter": Parameter}

@@ -26,8 +26,8 @@ HARMLESS = frozenset(
     _name_or_path _sliding_window_pattern architectures attn_implementation auto_map bad_words_ids
     begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward
     classifier_dropout cls_token_id decoder_start_token_id diversity_penalty do_sample dtype
-    early_stopping encoder_no_repeat_ngram_size eos_token_id exponential_decay_length_penalty
-    finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label init_std
+    early_stopping encoder_no_repeat_ngram_size eod_token_id eos_token_id
+    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label init_std
     initializer_range label2id length_penalty max_length min_length model_max_length model_type
     name_or_path no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
     output_attentions output_hidden_states output_router_logits output_scores pad_token_id prefix

@@ -93,8 +93,8 @@ def to_infill(
     Example:
         >>> from random import Random
         >>> from blocks import to_infill
-        >>> to_infill("return x + y", Random(5))
-        '<fim_prefix>RUN'
+        >>> to_infill("return x + y", Random(1))
+        '<fim_prefix>re<fim_suffix>+ y<fim_middle>turn x '
     """
     if not 0 <= rate <= 1:
         raise TokenizerError(f"must be in 0 to 1, not {rate}", field="rate")

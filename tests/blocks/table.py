@@ -104,6 +104,9 @@ TABLE: dict[str, Small] = {
     "ClampedGLU": Small((16,), {"hidden": 24, "limit": 0.2}),
     "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
     "GatedMLP": Small((16,), {"hidden": 24}),
+    "InfiniAttention": Small(
+        (16,), {"heads": 4, "kv_heads": 2, "segment": 3, "qk": (Spec(RoPE, theta=100.0),)}
+    ),
     "LMHead": Small((16, 50), shape=(3, 7, 50)),
     "LatentAttention": Small((16,), LATENT),
     "LayerNorm": Small((16,)),

@@ -64,6 +64,14 @@ VALUES: dict[str, dict[str, Any]] = {
         "dropout": 0.5,
     },
     "GatedMLP": {"hidden": 20, "dropout": 0.5},
+    "InfiniAttention": {
+        "heads": 2,
+        "segment": 2,
+        "kv_heads": 4,
+        "head_dim": 8,
+        "qk": (Spec(RoPE, theta=10.0),),
+        "scale": 0.1,
+    },
     "LMHead": {"scale": 0.5, "width": 8, "cap": 0.5},
     "LatentAttention": {
         "heads": 2,

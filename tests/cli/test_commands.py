@@ -92,7 +92,8 @@ def test_families_are_listed() -> None:
     assert [row["model_type"] for row in rows] == list(model_types())
     llama = next(row for row in rows if row["model_type"] == "llama")
     assert "LlamaForCausalLM" in llama["architectures"]
-    assert ["llama", "LlamaForCausalLM"] in [line.split() for line in run("list").stdout.splitlines()]
+    lines = run("list").stdout.splitlines()
+    assert ["llama", "LlamaForCausalLM"] in [line.split() for line in lines]
 
 
 def test_blocks_are_listed_with_a_line_each() -> None:

@@ -23,6 +23,8 @@ NORM = re.compile(r"norm_(in|out|after)\.weight$")
 # that scores are not divided.
 TWINS = {("llama", "granite"), ("llama", "helium")}
 TWINS |= {("helium", other) for other in ("granite", "llama", "seed_oss", "smollm3")}
+TWINS |= {(a, b) for a in ("internlm3", "iquestcoder") for b in ("granite", "helium")}
+TWINS |= {("helium", "internlm3"), ("helium", "iquestcoder")}
 each = pytest.mark.parametrize("family", families())
 
 
