@@ -57,7 +57,7 @@ def close_memory(model: CausalLM) -> None:
 
 
 @click.command()
-@click.option("--steps", default=1500, show_default=True, help="updates of the weights")
+@click.option("--steps", default=600, show_default=True, help="updates of the weights")
 @click.option("--seed", default=0, show_default=True, help="of all that is random")
 def main(steps: int, seed: int) -> None:
     """Train a small model and count the keys it finds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -105,9 +106,12 @@ class InfiniState(Content):
     next_norm: Tensor
 
     @classmethod
-    def empty(cls, batch: int, kv_heads: int, size: int, dim: int, like: dict) -> InfiniState:
+    def empty(
+        cls, batch: int, kv_heads: int, size: int, dim: int, like: dict[str, Any]
+    ) -> InfiniState:
         k, v = (torch.zeros(batch, kv_heads, size + 1, dim, **like) for _ in range(2))
-        sums = like | {"dtype": torch.promote_types(like["dtype"], torch.float32)}
+        sums: dict[str, Any] = {"device": like["device"]}
+        sums["dtype"] = torch.promote_types(like["dtype"], torch.float32)
         memory, growing = (torch.zeros(batch, kv_heads, dim, dim, **sums) for _ in range(2))
         return cls(k, v, memory, memory[..., 0].clone(), growing, growing[..., 0].clone())
 

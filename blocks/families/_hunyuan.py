@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
-from blocks import Spec, replace
+from blocks import DynamicScaling, Spec, replace
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 
@@ -13,6 +11,8 @@ QK_KEYS = (
     ("model.layers.{i}.self_attn.key_layernorm.{w}", "layers.{i}.attention.qk.1.k.{w}"),
 )
 
+_UNREAD = ("beta_fast", "beta_slow", "mscale", "mscale_all_dim")  # beside alpha in published files
+
 
 def read_stretched(c: Config, attention: Spec, context: int) -> Spec:
     """The attention with RoPE before all else that happens to queries and keys.
@@ -20,14 +20,13 @@ def read_stretched(c: Config, attention: Spec, context: int) -> Spec:
     Files call it dynamic, but `alpha` stretches θ once and for all, whatever the length.
     """
     width, norms = attention.keywords["head_dim"], attention.keywords["qk"]
-    name = "rope_parameters" if c.data.get("rope_parameters") else "rope_scaling"
-    said = c.data.get(name)
-    alpha = said.get("alpha") if isinstance(said, Mapping) else None
-    kind = said.get("rope_type", said.get("type")) if isinstance(said, Mapping) else None
-    if not alpha or kind != "dynamic":
-        return replace(attention, qk=(read_rope(c, context), *norms))
-    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or alpha <= 0:
-        raise c.error(f"{name}.alpha", f"must be a number above zero, not {alpha!r}")
-    rope = read_rope(c, context)
-    theta = rope.keywords["theta"] * float(alpha) ** (width / (width - 2))
-    return replace(attention, qk=(replace(rope, theta=theta, scaling=None), *norms))
+    inner = c.inner("rope_parameters") or c.inner("rope_scaling") or Config({}, c.file)
+    rope, alpha = read_rope(c, context), inner.take("alpha", float, None)
+    if alpha and isinstance(rope.keywords["scaling"], DynamicScaling):
+        if alpha < 0:
+            raise inner.error("alpha", f"must be above zero, not {alpha}")
+        for name in _UNREAD:
+            inner.take(name, float, None)
+        theta = rope.keywords["theta"] * alpha ** (width / (width - 2))
+        rope = replace(rope, theta=theta, scaling=None)
+    return replace(attention, qk=(rope, *norms))

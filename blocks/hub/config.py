@@ -27,16 +27,16 @@ HARMLESS = frozenset(
     begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward
     classifier_dropout cls_token_id decoder_start_token_id diversity_penalty do_sample dtype
     early_stopping encoder_no_repeat_ngram_size eod_token_id eos_token_id
-    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id gradient_checkpointing id2label init_std
-    initializer_range label2id length_penalty max_length min_length model_max_length model_type
-    name_or_path no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_router_logits output_scores pad_token_id prefix
-    pretraining_tp problem_type remove_invalid_values repetition_penalty return_dict
-    return_dict_in_generate router_aux_loss_coef sep_token_id summary_activation
-    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj suppress_tokens
-    task_specific_params temperature tf_legacy_loss tie_word_embeddings tokenizer_class top_k top_p
-    torch_dtype torchscript transformers.js_config transformers_version typical_p unk_token_id
-    use_bfloat16 use_cache
+    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id
+    gradient_checkpointing id2label init_std initializer_range label2id length_penalty max_length
+    min_length model_max_length model_type name_or_path no_repeat_ngram_size num_beam_groups
+    num_beams num_return_sequences output_attentions output_hidden_states output_router_logits
+    output_scores pad_token_id prefix pretraining_tp problem_type remove_invalid_values
+    repetition_penalty return_dict return_dict_in_generate router_aux_loss_coef sep_token_id
+    summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
+    suppress_tokens task_specific_params temperature tf_legacy_loss tie_word_embeddings
+    tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config transformers_version
+    typical_p unk_token_id use_bfloat16 use_cache
     """.split()
 )
 
@@ -78,7 +78,7 @@ Hint: did you mean 'hidden_act'?
         self.within = within
         self.read: dict[str, Any] = {}
         self.assumed: dict[str, Any] = {}
-        self._inner: list[Config] = []
+        self._inner: dict[str, Config] = {}
 
     def error(self, name: str, reason: str, hint: str | None = None) -> ConfigError:
         """An error about the field `name`, to be raised by the caller."""
@@ -139,13 +139,14 @@ Hint: did you mean 'hidden_act'?
             return None
         if not isinstance(value, Mapping):
             raise self.error(name, f"{value!r} is not an object")
-        inner = Config(value, self.file, f"{self.within}.{name}" if self.within else name)
-        self._inner.append(inner)
-        return inner
+        if name not in self._inner:  # one reader for all who ask, that knows what each has read
+            within = f"{self.within}.{name}" if self.within else name
+            self._inner[name] = Config(value, self.file, within)
+        return self._inner[name]
 
     def finish(self) -> None:
         """Refuses fields that nobody read and that are not known to be harmless."""
-        for inner in self._inner:
+        for inner in self._inner.values():
             inner.finish()
         for name, value in self.data.items():
             if name in self.read or (not self.within and self._harmless(name, value)):
