@@ -87,7 +87,8 @@ def parity_page(measured: Path) -> str:
     rows = {f: list(g) for f, g in groupby(data["rows"], lambda row: row["family"])}
     for family, group in rows.items():
         largest = max(row["difference"] for row in group)
-        text += f"| [{family}](families/{family}.md) | {len(group)} | {largest:.1e} |\n"
+        page = family.replace("-", "_")  # as the family's file is named
+        text += f"| [{family}](families/{page}.md) | {len(group)} | {largest:.1e} |\n"
     text += "\n## By variant\n\n| family | variant | difference |\n|---|---|---|\n"
     for row in data["rows"]:
         text += f"| {row['family']} | {row['variant']} | {row['difference']:.1e} |\n"

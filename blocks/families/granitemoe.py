@@ -28,7 +28,7 @@ _MOE = "model.layers.{i}.block_sparse_moe"
 _OURS = "layers.{i}.mlp.experts.{e}"
 _IN, _OUT = (_OURS + ".gate.weight", _OURS + ".up.weight"), (_OURS + ".down.weight",)
 
-KEYS = Keys(
+RULES = (
     *common.DECODER_KEYS,
     (_MOE + ".router.layer.weight", "layers.{i}.mlp.router.weight"),
     (_MOE + ".router.weight", "layers.{i}.mlp.router.weight"),
@@ -36,7 +36,7 @@ KEYS = Keys(
     Stack(_MOE + ".output_linear.weight", _OUT),
     Stack(_MOE + ".experts.gate_up_proj", _IN),
     Stack(_MOE + ".experts.down_proj", _OUT),
-    ignore=common.ROTARY_TABLES,
 )
+KEYS = Keys(*RULES, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("granitemoe", ("GraniteMoeForCausalLM",), spec, config, KEYS)

@@ -111,7 +111,7 @@ def test_padding_is_the_identity(update: str, segment: int) -> None:
     state = State.of(infini, B)
     state.run(infini, litter, real)
     sums = [tensor for _, tensor in state.content.tensors()][2:]
-    assert not litter.isfinite().all() and len(sums) == 4
+    assert not litter.isfinite().all() and all(bool(s.isfinite().all()) for s in sums)
 
 
 @torch.no_grad()
