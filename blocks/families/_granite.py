@@ -18,15 +18,16 @@ def read_granite(c: Config, mlp: Spec) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     bias = c.take("attention_bias", bool, False)
-    scale = _read(c, "attention_multiplier")
+    scale = read_factor(c, "attention_multiplier")
     attention = common.attention(c, dim, read_rope(c, context), bias=bias, scale=scale)
-    layer = common.pre_norm(norm, attention, mlp, scale=_read(c, "residual_multiplier"))
-    embedding = Spec(TokenEmbedding, scale=_read(c, "embedding_multiplier"))
-    head = Spec(LMHead, scale=1 / _read(c, "logits_scaling"))
+    layer = common.pre_norm(norm, attention, mlp, scale=read_factor(c, "residual_multiplier"))
+    embedding = Spec(TokenEmbedding, scale=read_factor(c, "embedding_multiplier"))
+    head = Spec(LMHead, scale=1 / read_factor(c, "logits_scaling"))
     return common.decoder(c, layer, norm, dim, context, embedding=embedding, head=head)
 
 
-def _read(c: Config, name: str) -> float:
+def read_factor(c: Config, name: str) -> float:
+    """One of the numbers; 1 where a config doesn't say it."""
     factor = c.take(name, float, 1.0)
     if factor <= 0:
         raise c.error(name, f"must be above zero, not {factor}")
