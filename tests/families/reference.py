@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from tests.families.ageing import ROTARY_TABLES, old_config
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
+LARGE = 5e11  # parameters of a model that takes seconds to build
 TOLERANCE = 1e-5  # of the logits' standard deviation
 TOKENS = 40
 CASES = Path(__file__).parent / "cases"
@@ -140,6 +142,13 @@ def pairs() -> list[tuple[str, str]]:
 def named(what: str) -> list[tuple[str, str]]:
     """Every family with each name in its `mutations`, `published` or `real`."""
     return [(family, name) for family in families() for name in getattr(case_of(family), what)]
+
+
+def weighed() -> list[Any]:
+    """The published models; those of many thousand experts take seconds to build."""
+    large = {name: case_of(name[0]).published[name[1]][1] > LARGE for name in named("published")}
+    marks = {name: [pytest.mark.slow] if large[name] else [] for name in large}
+    return [pytest.param(*name, marks=marks[name]) for name in large]
 
 
 def first(family: str) -> str:

@@ -15,7 +15,7 @@ from blocks.hub.config import Config
 from blocks.hub.index import read_index
 from blocks.hub.match import match
 from blocks.hub.outline import outline_of
-from tests.families.reference import case_of, named
+from tests.families.reference import case_of, named, weighed
 
 HUB = Path(__file__).parents[2].parent / "shared" / "data" / "hub"
 
@@ -27,13 +27,6 @@ def built(data):
         return outline, outline.build()
 
 
-def weighed():
-    """The published models; those of many thousand experts take seconds to build."""
-    slow = {"marks": pytest.mark.slow}
-    large = {name: case_of(name[0]).published[name[1]][1] > 5e11 for name in named("published")}
-    return [pytest.param(*name, **(slow if large[name] else {})) for name in large]
-
-
 @pytest.mark.parametrize(("family", "repo"), weighed())
 def test_parameters(family, repo):
     data, parameters = case_of(family).published[repo]
@@ -43,7 +36,8 @@ def test_parameters(family, repo):
     if tied:
         for place, _ in outline.ties:
             del tensors[place]
-    assert sum(tensor.numel() for tensor in tensors.values()) == parameters
+    learnt = (tensor for tensor in tensors.values() if isinstance(tensor, torch.nn.Parameter))
+    assert sum(tensor.numel() for tensor in learnt) == parameters
     assert not match(outline.keys, {a: t.shape for a, t in tensors.items()}, {}).unmapped
 
 

@@ -71,7 +71,7 @@ PUBLISHED = {
             transformers_version="4.33.1",
             vocab_size=129280,
         ),
-        671_026_404_352 + 58 * 256,  # the parameters, and the corrections of 58 routers
+        671_026_404_352,  # without the corrections of its routers, which are buffers
     ),
 }
 
