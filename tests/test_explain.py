@@ -228,4 +228,4 @@ def test_published_indexes(family: str, folder: str) -> None:
     report = blocks.inspect(HUB / folder)
     found = explain(report)
     assert (found.parameters, found.nbytes) == (report.parameters, report.nbytes)
-    assert any(part.times > 30 for part in found.root.parts)
+    assert any(part.times > 15 for part in found.root.parts)  # equal layers are folded
