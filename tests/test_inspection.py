@@ -243,17 +243,20 @@ def test_published_indexes(folder: str, parameters: int) -> None:
         "import sys, time; from blocks.cli.standin import light\n"
         "with light():\n"
         "    from blocks.hub.inspection import inspect\n"
-        "    start = time.process_time(); report = inspect(sys.argv[1]); text = str(report)\n"
-        "    print(report.parameters, report.fits, time.process_time() - start)"
+        "    start = time.perf_counter(); report = inspect(sys.argv[1]); text = str(report)\n"
+        "    print(report.parameters, report.fits, time.perf_counter() - start)"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(HUB / folder)]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
-    found, fits, seconds = result.stdout.split()
-    assert (int(found), fits) == (parameters, "True")
-    assert float(seconds) < 1
-    blocks.inspect(HUB / folder)  # the first tensor on meta costs torch a second of imports
-    start = time.process_time()
-    report = blocks.inspect(HUB / folder)
-    assert time.process_time() - start < 1
-    assert (report.parameters, report.fits) == (parameters, True)
+    light, full = [], []
+    for _ in range(3):  # the best of three: a neighbour's load is not the library's
+        result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+        assert result.returncode == 0, result.stderr
+        found, fits, seconds = result.stdout.split()
+        assert (int(found), fits) == (parameters, "True")
+        light.append(float(seconds))
+    for _ in range(4):  # the first tensor on meta costs torch a second of imports
+        start = time.perf_counter()
+        report = blocks.inspect(HUB / folder)
+        full.append(time.perf_counter() - start)
+        assert (report.parameters, report.fits) == (parameters, True)
+    assert min(light) < 1 and min(full) < 1

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer as Backend
 
 from blocks.errors import TokenizerError
 from blocks.text.tokenizer import Tokenizer
-from blocks.text.tokenjson import _BYTES as BYTES
+from blocks.text.tokenjson import BYTES
 
 __all__ = ["byte_tokenizer"]
 

@@ -111,8 +111,8 @@ class TokenJson:
 
     def _piece(self, id: int) -> bytes:
         token = self.token(id) or ""
-        if all(c in _BYTES for c in token):
-            return bytes(_BYTES[c] for c in token)
+        if all(c in BYTES for c in token):
+            return bytes(BYTES[c] for c in token)
         return token.encode()  # an added token, kept as plain text
 
 
@@ -185,4 +185,4 @@ def _byte_alphabet() -> dict[str, int]:
     return {chr(b): b for b in plain} | {chr(256 + n): b for n, b in enumerate(others)}
 
 
-_BYTES = _byte_alphabet()
+BYTES = _byte_alphabet()

@@ -160,14 +160,14 @@ def test_two_dialects_at_once_are_an_error(loaded, family):
 @each
 def test_a_million_layers_are_refused_quickly(loaded, tmp_path, family):
     it = loaded(family, first(family))
-    start = time.process_time()
+    start = time.perf_counter()
     for layers in (10_000, 1_000_000, 2**46):
         more = {named(family, "num_hidden_layers"): layers}
         folder = ageing.aged(it.folder, tmp_path / str(layers), config=lambda d, m=more: d | m)
         with pytest.raises(ConfigError, match=str(layers)) as caught:
             blocks.from_pretrained(folder)
         assert caught.value.field == named(family, "num_hidden_layers")
-    assert time.process_time() - start < 2
+    assert time.perf_counter() - start < 2
 
 
 @each
