@@ -1,13 +1,14 @@
 # make demo   a packaged model writes a text, offline       make check  lint, format, types
 # make test   the fast tests                                make docs   the documentation, in both builders
 # make wheel  the wheel, tried in a fresh environment       make index  what is written from the modules
+# make transfo-xl  parity of Transformer-XL, whose reference wants older packages (not part of CI)
 PYTHON ?= python3
 BIN := .venv/bin
 BASE := .venv/.base
 FULL := .venv/.full
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test slow check docs index wheel clean
+.PHONY: demo test slow check docs index wheel transfo-xl clean
 
 demo: $(BASE)
 	$(BIN)/blocks generate
@@ -34,6 +35,13 @@ index:
 
 wheel: $(FULL)
 	$(BIN)/python tools/wheel_check.py
+
+OLD := .venv/transfo-xl
+transfo-xl: $(FULL)
+	test -x $(OLD)/bin/python || $(PYTHON) -m venv $(OLD)
+	$(OLD)/bin/python -m pip install -q torch==2.13.0 numpy requests
+	$(OLD)/bin/python -m pip install -q transformers==4.35.2 'tokenizers<0.16' 'huggingface_hub<0.24'
+	BLOCKS_TRANSFO_XL=$(OLD)/bin/python $(BIN)/python -m pytest -q -m slow tests/families/test_transfo_xl.py
 
 # torch comes first, pinned and alone: a range could bring another build of several gigabytes.
 $(BASE): pyproject.toml constraints.txt

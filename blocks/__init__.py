@@ -14,28 +14,50 @@ from blocks._version import __version__ as __version__
 if TYPE_CHECKING:
     __all__: list[str]
     from blocks import testing as testing
+    from blocks.attention.chunked import ChunkAttention as ChunkAttention
     from blocks.attention.clip import Clip as Clip
     from blocks.attention.compressive import InfiniState as InfiniState
+    from blocks.attention.cross import CrossAttention as CrossAttention
+    from blocks.attention.crossmemory import CrossState as CrossState
     from blocks.attention.gist import Gist as Gist
     from blocks.attention.gq import GQAttention as GQAttention
     from blocks.attention.infini import InfiniAttention as InfiniAttention
     from blocks.attention.latent import LatentAttention as LatentAttention
+    from blocks.attention.lsh import LSHAttention as LSHAttention
+    from blocks.attention.lshmemory import LSHState as LSHState
     from blocks.attention.mask import Both as Both
     from blocks.attention.mask import Causal as Causal
     from blocks.attention.mask import Chunk as Chunk
     from blocks.attention.mask import Full as Full
     from blocks.attention.mask import Mask as Mask
     from blocks.attention.mask import Prefix as Prefix
+    from blocks.attention.mask import SymmetricWindow as SymmetricWindow
     from blocks.attention.mask import Window as Window
     from blocks.attention.memory import KVState as KVState
+    from blocks.attention.near import NearChunks as NearChunks
+    from blocks.attention.past import Past as Past
+    from blocks.attention.relative import RelativeAttention as RelativeAttention
     from blocks.attention.ring import KVRing as KVRing
     from blocks.attention.seen import Seen as Seen
     from blocks.attention.softcap import SoftCap as SoftCap
+    from blocks.audio.files import read_audio as read_audio
+    from blocks.audio.logmel import LogMel as LogMel
+    from blocks.audio.normed import NormedLogMel as NormedLogMel
+    from blocks.audio.preprocessor import FrontEnd as FrontEnd
+    from blocks.audio.preprocessor import read_features as read_features
+    from blocks.audio.waveform import NormedWaveform as NormedWaveform
+    from blocks.conv.stem import ConvStem as ConvStem
     from blocks.edit import at as at
     from blocks.edit import replace as replace
     from blocks.edit import rewrite as rewrite
     from blocks.edit import walk as walk
+    from blocks.embedding.adaptive import AdaptiveEmbedding as AdaptiveEmbedding
+    from blocks.embedding.media import MediaTokens as MediaTokens
+    from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
+    from blocks.embedding.repeated import RepeatedEmbedding as RepeatedEmbedding
     from blocks.embedding.token import TokenEmbedding as TokenEmbedding
+    from blocks.embedding.types import TypeEmbedding as TypeEmbedding
+    from blocks.errors import AudioError as AudioError
     from blocks.errors import BlocksError as BlocksError
     from blocks.errors import CheckpointError as CheckpointError
     from blocks.errors import ConfigError as ConfigError
@@ -43,10 +65,35 @@ if TYPE_CHECKING:
     from blocks.errors import HubError as HubError
     from blocks.errors import SpecError as SpecError
     from blocks.errors import TokenizerError as TokenizerError
+    from blocks.generation.beams import beam_search as beam_search
+    from blocks.generation.draft import Draft as Draft
     from blocks.generation.loop import generate as generate
     from blocks.generation.loop import stream as stream
+    from blocks.generation.rules import BadWords as BadWords
+    from blocks.generation.rules import ForcedFirst as ForcedFirst
+    from blocks.generation.rules import ForcedLast as ForcedLast
+    from blocks.generation.rules import MinLength as MinLength
+    from blocks.generation.rules import MinNewTokens as MinNewTokens
+    from blocks.generation.rules import NoRepeatNGram as NoRepeatNGram
+    from blocks.generation.rules import NoSourceNGram as NoSourceNGram
+    from blocks.generation.rules import Renormalize as Renormalize
+    from blocks.generation.rules import RepetitionPenalty as RepetitionPenalty
+    from blocks.generation.rules import Suppressed as Suppressed
+    from blocks.generation.rules import SuppressedFirst as SuppressedFirst
     from blocks.generation.sampling import Sampler as Sampler
+    from blocks.generation.speech import transcribe as transcribe
+    from blocks.generation.timestamps import Timestamps as Timestamps
+    from blocks.generation.transcript import Segment as Segment
+    from blocks.generation.transcript import Transcript as Transcript
+    from blocks.heads.adaptive import AdaptiveHead as AdaptiveHead
     from blocks.heads.language import LMHead as LMHead
+    from blocks.heads.masked import MaskedHead as MaskedHead
+    from blocks.heads.pooler import Pooler as Pooler
+    from blocks.heads.pretraining import Pretraining as Pretraining
+    from blocks.heads.pretraining import PretrainingHead as PretrainingHead
+    from blocks.heads.sequence import SequenceHead as SequenceHead
+    from blocks.heads.span import SpanHead as SpanHead
+    from blocks.heads.token import TokenHead as TokenHead
     from blocks.hub.defaults import GenerationDefaults as GenerationDefaults
     from blocks.hub.family import Family as Family
     from blocks.hub.inspection import inspect as inspect
@@ -69,10 +116,15 @@ if TYPE_CHECKING:
     from blocks.mlp.gated import GatedMLP as GatedMLP
     from blocks.mlp.plain import MLP as MLP
     from blocks.models.causal import CausalLM as CausalLM
+    from blocks.models.conditioned import Conditioned as Conditioned
+    from blocks.models.encoder import Encoder as Encoder
+    from blocks.models.encoder_decoder import EncoderDecoder as EncoderDecoder
     from blocks.models.gpt3_shapes import gpt3 as gpt3
+    from blocks.models.masked import MaskedLM as MaskedLM
     from blocks.models.palm_shapes import palm as palm
     from blocks.models.places import addresses as addresses
     from blocks.models.places import find as find
+    from blocks.models.stack import LayerStack as LayerStack
     from blocks.moe.moe import MoE as MoE
     from blocks.moe.sigmoid_router import SigmoidRouter as SigmoidRouter
     from blocks.moe.softmax_router import SoftmaxRouter as SoftmaxRouter
@@ -83,9 +135,11 @@ if TYPE_CHECKING:
     from blocks.norm.rms import RMSNorm as RMSNorm
     from blocks.ops.flash import flash_attend as flash_attend
     from blocks.positions.alibi import ALiBi as ALiBi
+    from blocks.positions.axial import AxialPositions as AxialPositions
     from blocks.positions.learned import LearnedPositions as LearnedPositions
     from blocks.positions.llama3 import Llama3Scaling as Llama3Scaling
     from blocks.positions.longrope import LongRoPEScaling as LongRoPEScaling
+    from blocks.positions.relative import RelativeBias as RelativeBias
     from blocks.positions.rope import RoPE as RoPE
     from blocks.positions.scaling import DynamicScaling as DynamicScaling
     from blocks.positions.scaling import LinearScaling as LinearScaling
@@ -109,9 +163,11 @@ if TYPE_CHECKING:
     from blocks.text.infill import to_infill as to_infill
     from blocks.text.tokenizer import Tokenizer as Tokenizer
     from blocks.wiring.chain import Chain as Chain
+    from blocks.wiring.dropout import Dropout as Dropout
     from blocks.wiring.normed import Normed as Normed
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
+    from blocks.wiring.reversible import Reversible as Reversible
     from blocks.written import from_json as from_json
     from blocks.written import to_json as to_json
 else:
@@ -119,6 +175,11 @@ else:
     _HOME = {
         "ALiBi": "blocks.positions.alibi",
         "Activation": "blocks.mlp.activations",
+        "AdaptiveEmbedding": "blocks.embedding.adaptive",
+        "AdaptiveHead": "blocks.heads.adaptive",
+        "AudioError": "blocks.errors",
+        "AxialPositions": "blocks.positions.axial",
+        "BadWords": "blocks.generation.rules",
         "BlocksError": "blocks.errors",
         "Both": "blocks.attention.mask",
         "Causal": "blocks.attention.mask",
@@ -126,15 +187,27 @@ else:
         "Chain": "blocks.wiring.chain",
         "CheckpointError": "blocks.errors",
         "Chunk": "blocks.attention.mask",
+        "ChunkAttention": "blocks.attention.chunked",
         "ClampedGLU": "blocks.mlp.clamped",
         "Clip": "blocks.attention.clip",
         "Clock": "blocks.state",
+        "Conditioned": "blocks.models.conditioned",
         "ConfigError": "blocks.errors",
         "Content": "blocks.state",
+        "ConvStem": "blocks.conv.stem",
+        "CrossAttention": "blocks.attention.cross",
+        "CrossState": "blocks.attention.crossmemory",
         "Detokenizer": "blocks.text.detokenize",
+        "Draft": "blocks.generation.draft",
+        "Dropout": "blocks.wiring.dropout",
         "DynamicScaling": "blocks.positions.scaling",
+        "Encoder": "blocks.models.encoder",
+        "EncoderDecoder": "blocks.models.encoder_decoder",
         "Explanation": "blocks.surgery.tree",
         "Family": "blocks.hub.family",
+        "ForcedFirst": "blocks.generation.rules",
+        "ForcedLast": "blocks.generation.rules",
+        "FrontEnd": "blocks.audio.preprocessor",
         "Full": "blocks.attention.mask",
         "GQAttention": "blocks.attention.gq",
         "GatedMLP": "blocks.mlp.gated",
@@ -151,50 +224,86 @@ else:
         "KVState": "blocks.attention.memory",
         "Keys": "blocks.hub.keys",
         "LMHead": "blocks.heads.language",
+        "LSHAttention": "blocks.attention.lsh",
+        "LSHState": "blocks.attention.lshmemory",
         "LatentAttention": "blocks.attention.latent",
         "LayerNorm": "blocks.norm.layer",
+        "LayerStack": "blocks.models.stack",
         "LearnedPositions": "blocks.positions.learned",
         "LinearScaling": "blocks.positions.scaling",
         "Llama3Scaling": "blocks.positions.llama3",
+        "LogMel": "blocks.audio.logmel",
         "LongRoPEScaling": "blocks.positions.longrope",
         "MLP": "blocks.mlp.plain",
         "Mask": "blocks.attention.mask",
+        "MaskedHead": "blocks.heads.masked",
+        "MaskedLM": "blocks.models.masked",
+        "MediaTokens": "blocks.embedding.media",
+        "MinLength": "blocks.generation.rules",
+        "MinNewTokens": "blocks.generation.rules",
         "MoE": "blocks.moe.moe",
+        "NearChunks": "blocks.attention.near",
+        "NoRepeatNGram": "blocks.generation.rules",
+        "NoSourceNGram": "blocks.generation.rules",
         "Normed": "blocks.wiring.normed",
+        "NormedLogMel": "blocks.audio.normed",
+        "NormedWaveform": "blocks.audio.waveform",
         "Parallel": "blocks.wiring.parallel",
+        "Past": "blocks.attention.past",
+        "PatchEmbedding": "blocks.embedding.patch",
+        "Pooler": "blocks.heads.pooler",
         "Prefix": "blocks.attention.mask",
+        "Pretraining": "blocks.heads.pretraining",
+        "PretrainingHead": "blocks.heads.pretraining",
         "Provenance": "blocks.hub.provenance",
         "QKNorm": "blocks.norm.qk",
         "RMSNorm": "blocks.norm.rms",
+        "RelativeAttention": "blocks.attention.relative",
+        "RelativeBias": "blocks.positions.relative",
         "Rename": "blocks.hub.keys",
+        "Renormalize": "blocks.generation.rules",
+        "RepeatedEmbedding": "blocks.embedding.repeated",
+        "RepetitionPenalty": "blocks.generation.rules",
         "Residual": "blocks.wiring.residual",
+        "Reversible": "blocks.wiring.reversible",
         "RoPE": "blocks.positions.rope",
         "Rule": "blocks.hub.keys",
         "Sampler": "blocks.generation.sampling",
         "Scaling": "blocks.positions.scaling",
         "Seen": "blocks.attention.seen",
+        "Segment": "blocks.generation.transcript",
         "Sentinels": "blocks.text.infill",
+        "SequenceHead": "blocks.heads.sequence",
         "SigmoidRouter": "blocks.moe.sigmoid_router",
         "SinusoidalPositions": "blocks.positions.sinusoidal",
         "Slot": "blocks.spec",
         "SoftCap": "blocks.attention.softcap",
         "SoftmaxRouter": "blocks.moe.softmax_router",
+        "SpanHead": "blocks.heads.span",
         "SparseMixerRouter": "blocks.moe.sparse_mixer_router",
         "Spec": "blocks.spec",
         "SpecError": "blocks.errors",
         "Stack": "blocks.hub.keys",
         "State": "blocks.state",
         "Step": "blocks.step",
+        "Suppressed": "blocks.generation.rules",
+        "SuppressedFirst": "blocks.generation.rules",
+        "SymmetricWindow": "blocks.attention.mask",
+        "Timestamps": "blocks.generation.timestamps",
         "TokenEmbedding": "blocks.embedding.token",
+        "TokenHead": "blocks.heads.token",
         "Tokenizer": "blocks.text.tokenizer",
         "TokenizerError": "blocks.errors",
         "TopKRouter": "blocks.moe.topk_router",
+        "Transcript": "blocks.generation.transcript",
         "Transpose": "blocks.hub.keys",
+        "TypeEmbedding": "blocks.embedding.types",
         "Window": "blocks.attention.mask",
         "YarnScaling": "blocks.positions.yarn",
         "activation": "blocks.mlp.activations",
         "addresses": "blocks.models.places",
         "at": "blocks.edit",
+        "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
@@ -210,12 +319,15 @@ else:
         "packaged": "blocks.hub.package",
         "palm": "blocks.models.palm_shapes",
         "push_to_hub": "blocks.hub.publish",
+        "read_audio": "blocks.audio.files",
+        "read_features": "blocks.audio.preprocessor",
         "replace": "blocks.edit",
         "rewrite": "blocks.edit",
         "save_pretrained": "blocks.hub.save",
         "stream": "blocks.generation.loop",
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",
+        "transcribe": "blocks.generation.speech",
         "walk": "blocks.edit",
     }
     __all__ = sorted([*_HOME, *_SUBMODULES, "__version__"])

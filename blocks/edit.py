@@ -9,7 +9,7 @@ from typing import Any
 
 from blocks.conform import FrozenMap
 from blocks.errors import SpecError
-from blocks.spec import Spec, bare, children
+from blocks.spec import Spec, bare, children, is_spec
 
 __all__ = ["at", "replace", "rewrite", "walk"]
 
@@ -33,6 +33,13 @@ def walk(spec: Spec[Any], address: str = "") -> Iterator[tuple[str, Spec[Any]]]:
     yield address, spec
     for name, _, _, part in children(spec):
         yield from walk(part, _join(address, name))
+
+
+def layers_of(spec: Spec[Any]) -> tuple[Spec[Any], ...]:
+    """The layers of a model: its own, or those of its halves, the encoder's first."""
+    own = spec.keywords.get("layers", ())
+    halves = (spec.keywords.get(half) for half in ("encoder", "decoder"))
+    return sum((half.keywords.get("layers", ()) for half in halves if is_spec(half)), own)
 
 
 def _nearest(spec: Spec[Any], where: str) -> str:

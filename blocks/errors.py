@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 __all__ = [
+    "AudioError",
     "BlocksError",
     "CheckpointError",
     "ConfigError",
@@ -87,3 +88,7 @@ class TokenizerError(BlocksError):
 
 class GenerationError(BlocksError):
     """A prompt, sampling option or model output from which no text can be made."""
+
+
+class AudioError(BlocksError):
+    """A sound file, waveform or front end from which nothing can be heard."""

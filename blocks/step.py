@@ -23,7 +23,10 @@ class Step:
         positions: [B T] or [1 T], the place of each token in its own sequence.
         real: [B T], True where a token is not padding; None where all are real.
         segments: [B T], which document a token belongs to, where several are packed into a row.
-        memory: [B M D], the other sequence that cross-attention reads.
+        memory: [B M D], the other sequence that cross-attention reads; None where every layer
+            has read it into its state.
+        memory_real: [B M], True where a place of the memory is not padding; None where all are.
+        types: [B T], which text of a pair a token belongs to, 0 or 1, as BERT's types tell.
         condition: what else steers every layer, a time embedding for instance.
         clock: the clock of the State in use; None without a state.
 
@@ -38,6 +41,8 @@ class Step:
     real: Tensor | None = None
     segments: Tensor | None = None
     memory: Tensor | None = None
+    memory_real: Tensor | None = None
+    types: Tensor | None = None
     condition: Tensor | None = None
     clock: Clock | None = None
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)

@@ -63,11 +63,9 @@ class KVState(Content):
         return Seen(self.k[:, :, :end], self.v[:, :, :end], slots, real, ("slots", end), even)
 
     def _grow(self, needed: int) -> None:
+        if needed <= self.k.shape[2]:
+            return
         more = max(needed, 2 * self.k.shape[2], 64) - self.k.shape[2]
-        if needed > self.k.shape[2]:
-            self.k = torch.cat(
-                [self.k, self.k.new_zeros(*self.k.shape[:2], more, self.k.shape[3])], 2
-            )
-            self.v = torch.cat(
-                [self.v, self.v.new_zeros(*self.v.shape[:2], more, self.v.shape[3])], 2
-            )
+        for name, held in self.tensors():
+            empty = held.new_zeros(*held.shape[:2], more, held.shape[3])
+            setattr(self, name, torch.cat([held, empty], 2))

@@ -101,6 +101,12 @@ class ModuleList(Module):
         return iter(self._modules.values())
 
 
+class ParameterList(Module):
+    def __init__(self, values: Any = ()):
+        super().__init__()
+        self._parameters.update((str(i), Parameter(value)) for i, value in enumerate(values))
+
+
 def new(*sizes: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """empty, zeros, ones: the sizes one by one, or as one tuple."""
     return Tensor(sizes[0] if isinstance(sizes[0], tuple) else sizes, dtype)
@@ -125,7 +131,7 @@ LAYERS: dict[str, Any] = {  # the shapes of weight and bias
     "Identity": list,
 }
 NN = {name: type(name, (Module,), {"shapes": staticmethod(f)}) for name, f in LAYERS.items()}
-NN |= {"Module": Module, "ModuleList": ModuleList, "Parameter": Parameter}
+NN |= {kind.__name__: kind for kind in (Module, ModuleList, Parameter, ParameterList)}
 WIDTHS = {8: "float64 int64", 4: "float32 int32", 2: "float16 bfloat16", 1: "uint8 bool"}
 DTYPES = {n: SimpleNamespace(name=n, itemsize=w) for w, ns in WIDTHS.items() for n in ns.split()}
 TORCH = DTYPES | {"Tensor": Tensor, "device": Inert(), "empty": new, "zeros": new, "ones": new}

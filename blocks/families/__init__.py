@@ -12,6 +12,8 @@ from blocks.hub.family import Family
 
 # A module's name has no dash; these are the few types that do.
 _DASHED = {"openai_gpt": "openai-gpt", "transfo_xl": "transfo-xl"}
+# What files say that are older than the name.
+_OLDER = {"RefinedWeb": "falcon", "RefinedWebModel": "falcon"}
 
 
 @lru_cache(maxsize=1)
@@ -22,12 +24,14 @@ def model_types() -> tuple[str, ...]:
 
 
 def family_of(model_type: object, file: str = "config.json") -> Family:
-    """The family of a `model_type`.
+    """The family of a `model_type`, or of the name that it had before.
 
     Errors:
         ConfigError: no such family; the nearest and all known ones are listed.
     """
     known = model_types()
+    if isinstance(model_type, str):
+        model_type = _OLDER.get(model_type, model_type)
     if not isinstance(model_type, str) or model_type not in known:
         near = get_close_matches(str(model_type), known, n=3)
         hint = f"near: {', '.join(near)}; " if near else ""

@@ -184,6 +184,22 @@ def apart(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Sp
     return Spec(Residual, inner=Spec(Parallel, branches=each), dropout=dropout)
 
 
+def after_norms(norm: Spec, attention: Spec, mlp: Spec, *, dropout: float = 0.0) -> Spec:
+    """y = norm_1 x; z = norm_2 (y + attention y); z + mlp z: what is skipped is normed as well."""
+    steps: dict[str, Spec] = {}
+    for name, inner in (("attention", attention), ("mlp", mlp)):
+        steps |= {f"{name}_norm": norm, name: Spec(Residual, inner=inner, dropout=dropout)}
+    return Spec(Chain, steps=steps)
+
+
+def after_norm_keys(layer: str) -> tuple[tuple[str, str], ...]:
+    """What Megatron calls those norms."""
+    return (
+        (layer + "input_layernorm.{w}", "layers.{i}.attention_norm.{w}"),
+        (layer + "post_attention_layernorm.{w}", "layers.{i}.mlp_norm.{w}"),
+    )
+
+
 def turned(c: Config, attention: Spec) -> Spec:
     """With RoPE on `rotary_dim` channels, neighbours turning together; its base is fixed."""
     width, dims = attention.keywords["head_dim"], c.take("rotary_dim", int, 64)

@@ -32,6 +32,9 @@ from blocks.families._names import *  # noqa: F403  # families read the tables f
 from blocks.families._rope import reach, write_rope
 from blocks.hub.config import REQUIRED, Config
 
+# Other names of `num_local_experts` and `num_experts_per_tok`.
+_EXPERTS, _TOP_K = ("num_experts", "n_routed_experts", "moe_num_experts"), ("moe_k", "moe_topk")
+
 
 def attention(
     c: Config,
@@ -118,8 +121,8 @@ def moe(
     """
     return Spec(
         MoE,
-        experts=count(c, "num_local_experts", experts, aliases=("num_experts",)),
-        top_k=c.take("num_experts_per_tok", int, top_k),
+        experts=count(c, "num_local_experts", experts, aliases=_EXPERTS),
+        top_k=c.take("num_experts_per_tok", int, top_k, aliases=_TOP_K),
         expert=gated_mlp(c, size=size, hidden=hidden),
         router=router,
         **options,
@@ -225,15 +228,16 @@ def write_mlp(
 
 
 def write_moe(
-    moe: Spec, *, experts: str = "num_local_experts", size: str = "intermediate_size"
+    moe: Spec,
+    *,
+    experts: str = "num_local_experts",
+    top_k: str = "num_experts_per_tok",
+    size: str = "intermediate_size",
 ) -> dict[str, Any]:
-    """The fields that `moe` is read from; `experts` and `size` are two of their names."""
+    """The fields that `moe` is read from; `experts`, `top_k` and `size` are their names."""
     options = moe.keywords
-    return {
-        experts: options["experts"],
-        "num_experts_per_tok": options["top_k"],
-        **write_mlp(options["expert"], size=size),
-    }
+    counts = {experts: options["experts"], top_k: options["top_k"]}
+    return counts | write_mlp(options["expert"], size=size)
 
 
 def write_mask(s: Spec) -> dict[str, Any]:

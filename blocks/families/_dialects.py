@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from blocks import Causal, Mask, Window
@@ -83,3 +84,9 @@ def read_window(c: Config, absent: int | None = None) -> Mask:
 def write_window(mask: Mask) -> int | None:
     """The `sliding_window` of a mask."""
     return mask.size if isinstance(mask, Window) else None
+
+
+def roundest(near: float, exact: Callable[[float], bool]) -> float:
+    """A number beside `near` that gives just what was read, a round one if there is one."""
+    tried = (round(near, 9), near, math.nextafter(near, math.inf), math.nextafter(near, 0))
+    return next((number for number in tried if exact(number)), near)

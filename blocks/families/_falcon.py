@@ -13,7 +13,9 @@ from blocks.hub.config import Config
 
 def read_arrangement(c: Config) -> tuple[Callable[..., Spec], int | None]:
     """The wiring of a layer, and its key heads: None for as many as heads."""
-    given, new = c.take("num_kv_heads", int, None), c.take("new_decoder_architecture", bool, False)
+    given = c.take("num_kv_heads", int, None, aliases=("n_head_kv",))
+    # Configs from before transformers had Falcon have the other name, and in the new one alone.
+    new = c.take("new_decoder_architecture", bool, c.data.get("n_head_kv") is not None)
     one, beside = c.take("multi_query", bool, True), c.take("parallel_attn", bool, True)
     norms = c.take("num_ln_in_parallel_attn", int, 2 if new else 1)
     if new and not beside:

@@ -10,6 +10,7 @@ from blocks.families._dialects import count
 from blocks.hub.config import Config
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
+_SPARSE, _DENSE = "sparse", "dense"
 
 
 def read_slides(c: Config, rule: Callable[[int], bool]) -> tuple[bool, ...]:
@@ -19,15 +20,22 @@ def read_slides(c: Config, rule: Callable[[int], bool]) -> tuple[bool, ...]:
         c: the reader.
         rule: what a config means that doesn't list its layers, by their index.
     """
+    return _read_kinds(c, "layer_types", (_FULL, _SLIDING), rule)
+
+
+def _read_kinds(
+    c: Config, name: str, kinds: tuple[str, str], rule: Callable[[int], bool]
+) -> tuple[bool, ...]:
+    """For each layer whether the list `name` says the second kind, else by a rule."""
     depth = count(c, "num_hidden_layers")
-    listed = c.take("layer_types", tuple[str, ...], None)
+    listed = c.take(name, tuple[str, ...], None)
     if listed is None:
         return tuple(rule(i) for i in range(depth))
-    check_depth(c, "layer_types", listed, depth)
+    check_depth(c, name, listed, depth)
     for kind in listed:
-        if kind not in (_FULL, _SLIDING):
-            raise c.error("layer_types", f"{kind!r} is not known", f"known: {_FULL}, {_SLIDING}")
-    return tuple(kind == _SLIDING for kind in listed)
+        if kind not in kinds:
+            raise c.error(name, f"{kind!r} is not known", f"known: {', '.join(kinds)}")
+    return tuple(kind == kinds[1] for kind in listed)
 
 
 def check_depth(c: Config, name: str, listed: Sequence[Any], depth: int) -> None:
@@ -95,15 +103,79 @@ def read_dense(c: Config) -> tuple[bool, ...]:
     return tuple(i in dense or (i + 1) % period != 0 for i in range(depth))
 
 
+def read_first_dense(c: Config, first: int, *, older: str | None = None) -> tuple[bool, ...]:
+    """The same as `mlp_layer_types` says, else the first layers: as many as DeepSeek's field says.
+
+    Args:
+        c: the reader.
+        first: what a config means that says neither.
+        older: the field that listed, before there was the first, which layers have experts.
+    """
+    flags = read_flags(c, older) if older else None
+    first = c.take("first_k_dense_replace", int, first, low=0)
+    rule = (lambda i: i < first) if flags is None else (lambda i: not flags[i])
+    return _read_kinds(c, "mlp_layer_types", (_SPARSE, _DENSE), rule)
+
+
+def read_flags(c: Config, name: str) -> tuple[bool, ...] | None:
+    """A list of yes or no for each layer; None where there is none."""
+    listed = c.take(name, tuple[int | bool, ...], None)
+    if listed is None:
+        return None
+    check_depth(c, name, listed, count(c, "num_hidden_layers"))
+    if any(flag not in (0, 1) for flag in listed):
+        raise c.error(name, "is not a list of 0 and 1")
+    return tuple(map(bool, listed))
+
+
+def read_between(c: Config) -> tuple[bool, ...]:
+    """The same as ERNIE's three fields say: a first and a last layer with experts, and a period."""
+    depth, first = count(c, "num_hidden_layers"), c.take("moe_layer_start_index", int, 1, low=0)
+    last = c.take("moe_layer_end_index", int, -1, low=-1)
+    period = c.take("moe_layer_interval", int, 1)
+    between = range(first, depth if last == -1 else last + 1)
+    return tuple(i not in between or (i + 1) % period != 0 for i in range(depth))
+
+
 def moe_of(s: Spec) -> Spec:
     """The first mixture of experts among a model's layers; a KeyError where there is none."""
-    found = [at(layer, "mlp") for layer in s.keywords["layers"]]
-    return {mlp.func: mlp for mlp in reversed(found)}[MoE]
+    return {mlp.func: mlp for mlp in reversed(_mlps(s))}[MoE]
+
+
+def _mlps(s: Spec) -> list[Spec]:
+    return [at(layer, "mlp") for layer in s.keywords["layers"]]
 
 
 def write_dense(s: Spec) -> dict[str, Any]:
     """The fields that `read_dense` is read from, and the size of the dense MLPs."""
-    found = [at(layer, "mlp") for layer in s.keywords["layers"]]
-    dense = [i for i, mlp in enumerate(found) if mlp.func is not MoE]
-    size = {"intermediate_size": found[dense[0]].keywords["hidden"]} if dense else {}
-    return {"decoder_sparse_step": 1, "mlp_only_layers": dense, **size}
+    dense = [i for i, mlp in enumerate(_mlps(s)) if mlp.func is not MoE]
+    return {"decoder_sparse_step": 1, "mlp_only_layers": dense, **_write_size(s)}
+
+
+def write_first_dense(s: Spec, *, listed: bool = False) -> dict[str, Any]:
+    """The fields that `read_first_dense` is read from, and the size of the dense MLPs.
+
+    Args:
+        s: the model.
+        listed: whether the family lists its layers.
+    """
+    kinds = [_SPARSE if mlp.func is MoE else _DENSE for mlp in _mlps(s)]
+    if listed:
+        return {"mlp_layer_types": kinds, **_write_size(s)}
+    return {"first_k_dense_replace": kinds.count(_DENSE), **_write_size(s)}
+
+
+def write_between(s: Spec) -> dict[str, Any]:
+    """The fields that `read_between` is read from, and the size of the dense MLPs."""
+    sparse = [i for i, mlp in enumerate(_mlps(s)) if mlp.func is MoE]
+    return {
+        "moe_layer_start_index": sparse[0],
+        "moe_layer_end_index": sparse[-1],
+        "moe_layer_interval": sparse[1] - sparse[0] if len(sparse) > 1 else 1,
+        **_write_size(s),
+    }
+
+
+def _write_size(s: Spec) -> dict[str, Any]:
+    sizes = [mlp.keywords["hidden"] for mlp in _mlps(s) if mlp.func is not MoE]
+    return {"intermediate_size": sizes[0]} if sizes else {}

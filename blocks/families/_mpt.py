@@ -42,11 +42,18 @@ def check_fixed(c: Config) -> None:
     c.take("init_config", dict[str, Any], None)
 
 
+def nested(c: Config, name: str) -> Config:
+    """An object of fields, inside which transformers 5 repeats its bookkeeping."""
+    inner = c.inner(name) or Config({}, c.file)
+    for known in HARMLESS & set(inner.data):
+        inner.take(known, Any, None, low=0)
+    return inner
+
+
 def read_attention(c: Config, dim: int) -> Spec:
     """The attention that `attn_config` says."""
-    inner = c.inner("attn_config") or Config({}, c.file)
-    for name in (HARMLESS | {"attn_impl"}) & set(inner.data):
-        inner.take(name, Any, None, low=0)  # transformers 5 repeats its bookkeeping inside
+    inner = nested(c, "attn_config")
+    inner.take("attn_impl", str, None)
     for name, value in _INNER.items():
         inner.only(name, value)
     heads, cap = c.take("n_heads", int), inner.take("clip_qkv", float, None)

@@ -12,9 +12,11 @@ QKV_KEYS = (
     ("model.layers.{i}.self_attn.v_proj.{w}", "layers.{i}.attention.v.{w}"),
 )
 
+OUT_KEY = ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}")
+
 PRE_NORM_KEYS = (
     ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
-    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    OUT_KEY,
     ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
     ("model.norm.{w}", "norm.{w}"),
 )
@@ -26,7 +28,7 @@ QK_NORM_KEYS = (
 
 # Norms after both branches alone.
 OUT_NORM_KEYS = (
-    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    OUT_KEY,
     ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
     ("model.layers.{i}.post_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
     ("model.norm.{w}", "norm.{w}"),
@@ -35,7 +37,7 @@ OUT_NORM_KEYS = (
 # Norms before and after both branches.
 SANDWICH_KEYS = (
     ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.attention.norm_in.{w}"),
-    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    OUT_KEY,
     ("model.layers.{i}.post_attention_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
     ("model.layers.{i}.pre_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
     ("model.layers.{i}.post_feedforward_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
@@ -45,11 +47,19 @@ SANDWICH_KEYS = (
 # The commonest names; what lies in the MLP differs.
 DECODER_KEYS = (*END_KEYS, *QKV_KEYS, *PRE_NORM_KEYS)
 
-GATED_MLP_KEYS = (
-    ("model.layers.{i}.mlp.gate_proj.{w}", "layers.{i}.mlp.gate.{w}"),
-    ("model.layers.{i}.mlp.up_proj.{w}", "layers.{i}.mlp.up.{w}"),
-    ("model.layers.{i}.mlp.down_proj.{w}", "layers.{i}.mlp.down.{w}"),
-)
+
+def gated_keys(theirs: str = "", ours: str = "") -> tuple[tuple[str, str], ...]:
+    """The names of a gated MLP, or of one that stands at these places inside `mlp`."""
+    return tuple(
+        (
+            f"model.layers.{{i}}.mlp.{theirs}{part}_proj.{{w}}",
+            f"layers.{{i}}.mlp.{ours}{part}.{{w}}",
+        )
+        for part in ("gate", "up", "down")
+    )
+
+
+GATED_MLP_KEYS = gated_keys()
 
 _EXPERT = "layers.{i}.mlp.experts.{e}"
 
@@ -63,27 +73,33 @@ _STACKED: tuple[Rule, ...] = (
 )
 
 # One by one, as published files have them, by Mixtral's names and by Qwen's.
+W123_KEYS = (
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w1.weight", _EXPERT + ".gate.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w3.weight", _EXPERT + ".up.weight"),
+    ("model.layers.{i}.block_sparse_moe.experts.{e}.w2.weight", _EXPERT + ".down.weight"),
+)
 EXPERT_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     ("model.layers.{i}.block_sparse_moe.gate.weight", "layers.{i}.mlp.router.weight"),
     ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
     ("model.layers.{i}.mlp.router.weight", "layers.{i}.mlp.router.weight"),
-    ("model.layers.{i}.block_sparse_moe.experts.{e}.w1.weight", _EXPERT + ".gate.weight"),
-    ("model.layers.{i}.block_sparse_moe.experts.{e}.w3.weight", _EXPERT + ".up.weight"),
-    ("model.layers.{i}.block_sparse_moe.experts.{e}.w2.weight", _EXPERT + ".down.weight"),
+    *W123_KEYS,
     *_STACKED,
 )
-MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
-    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
+ONE_BY_ONE_KEYS = (
     ("model.layers.{i}.mlp.experts.{e}.gate_proj.weight", _EXPERT + ".gate.weight"),
     ("model.layers.{i}.mlp.experts.{e}.up_proj.weight", _EXPERT + ".up.weight"),
     ("model.layers.{i}.mlp.experts.{e}.down_proj.weight", _EXPERT + ".down.weight"),
+)
+MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
+    ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
+    *ONE_BY_ONE_KEYS,
     *_STACKED,
 )
 
 # Attention and MLP side by side under one norm.
 PARALLEL_KEYS = (
     ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.norm_in.{w}"),
-    ("model.layers.{i}.self_attn.o_proj.{w}", "layers.{i}.attention.out.{w}"),
+    OUT_KEY,
     ("model.norm.{w}", "norm.{w}"),
 )
 

@@ -29,6 +29,7 @@ def read_rope(
     rotated: float | None = None,
     trained: int | None = None,
     pairing: Literal["half", "adjacent"] = "half",
+    scaling: Scaling | None = None,
 ) -> Spec:
     """RoPE from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling` (before).
 
@@ -41,10 +42,15 @@ def read_rope(
         rotated: the family's default share of turned channels; None where all must turn.
         trained: the family's default of the length before stretching; None is the context.
         pairing: which channels turn together.
+        scaling: the family's default, of its default theta alone.
     """
     new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
     if new is not None and old is not None:
         raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
+    if scaling is not None and new is None and old is None:
+        c.only("rope_theta", theta)
+    else:
+        scaling = None
     inner = new or old or Config({}, c.file)
     outer_theta = c.take("rope_theta", float, theta)
     if rotated is None:
@@ -58,7 +64,7 @@ def read_rope(
         theta=inner.take("rope_theta", float, outer_theta),
         rotated=1.0 if rotated is None else rotated,
         pairing=pairing,
-        scaling=read_scaling(c, inner, context, trained or context),
+        scaling=scaling or read_scaling(c, inner, context, trained or context),
     )
 
 
@@ -122,7 +128,7 @@ def _longrope_magnitude(factor: float, trained: int) -> float:
 
 def ropes(layers: Iterable[Spec]) -> list[Spec]:
     """The RoPE of every layer that has one."""
-    parts = (part for layer in layers for part in at(layer, "attention").keywords["qk"])
+    parts = (part for layer in layers for part in at(layer, "attention").keywords.get("qk", ()))
     return [part for part in parts if part.func is RoPE]
 
 

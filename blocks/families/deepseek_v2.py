@@ -10,6 +10,7 @@ from typing import Any
 from blocks import SoftmaxRouter, Spec
 from blocks.families import _decoder as common
 from blocks.families import _deepseek as deepseek
+from blocks.families._layers import moe_of
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
@@ -38,15 +39,10 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    moe = deepseek.experts(s)
-    router = moe["router"].keywords
+    moe = moe_of(s).keywords
     return deepseek.write(s) | {
         "mlp_bias": moe["shared"].keywords["bias"],
-        "n_group": router["groups"],
-        "norm_topk_prob": router["renormalize"],
-        "routed_scaling_factor": router["scale"],
-        "topk_group": router["kept_groups"],
-        "topk_method": "greedy" if router["groups"] == 1 else _LIMITED,
+        "topk_method": "greedy" if moe["router"].keywords["groups"] == 1 else _LIMITED,
     }
 
 

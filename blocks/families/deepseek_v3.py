@@ -7,53 +7,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import SigmoidRouter, Spec, at
+from blocks import Spec
 from blocks.families import _decoder as common
 from blocks.families import _deepseek as deepseek
+from blocks.families._experts import next_model, read_router
 from blocks.hub.config import Config
 from blocks.hub.dequantise import fp8, read_fp8
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 _SIZES = deepseek.Sizes(
-    context=4096, dense=18_432, expert=2048, experts=256, shared=1, first=3, top_k=8, kv_heads=128
+    context=4096,
+    dense=18_432,
+    expert=2048,
+    experts=256,
+    shared=1,
+    first=3,
+    top_k=8,
+    latent={"kv_heads": 128},
 )
-
-
-def _router(c: Config) -> Spec:
-    c.only("scoring_func", "sigmoid")
-    c.only("topk_method", "noaux_tc")
-    return Spec(
-        SigmoidRouter,
-        renormalize=c.take("norm_topk_prob", bool, True),
-        groups=c.take("n_group", int, 8),
-        kept_groups=c.take("topk_group", int, 4),
-        scale=c.take("routed_scaling_factor", float, 2.5),
-    )
 
 
 def spec(c: Config) -> Spec:
     read_fp8(c)
-    return deepseek.spec(c, _SIZES, _router, adjacent=c.take("rope_interleave", bool, True))
+    adjacent = c.take("rope_interleave", bool, True)
+    return deepseek.spec(c, _SIZES, _router, adjacent=adjacent)
+
+
+def _router(c: Config) -> Spec:
+    return read_router(c, groups=8, kept_groups=4, scale=2.5)
 
 
 def config(s: Spec) -> dict[str, Any]:
-    router = deepseek.experts(s)["router"].keywords
-    rope = at(s, "layers.0.attention").keywords["qk"][-1]
-    return deepseek.write(s) | {
-        "n_group": router["groups"],
-        "norm_topk_prob": router["renormalize"],
-        "rope_interleave": rope.keywords["pairing"] == "adjacent",
-        "routed_scaling_factor": router["scale"],
-        "topk_group": router["kept_groups"],
-    }
+    return deepseek.write(s) | deepseek.write_pairing(s)
 
 
 def keys(s: Spec) -> Keys:
-    """Layers beyond the depth belong to the model that predicts one token further."""
-    after = ("model.layers.{i}.eh_proj.weight", len(s.keywords["layers"]))
     both = (*deepseek.KEYS, *fp8(deepseek.MATRIX_KEYS))
-    return Keys(*both, ignore=common.ROTARY_TABLES, appended=after)
+    return Keys(*both, ignore=common.ROTARY_TABLES, appended=next_model(s))
 
 
 FAMILY = Family("deepseek_v3", ("DeepseekV3ForCausalLM",), spec, config, keys)

@@ -56,4 +56,4 @@ def keys(s: Spec) -> Keys:
     )
 
 
-FAMILY = Family("falcon", ("FalconForCausalLM",), spec, config, keys)
+FAMILY = Family("falcon", ("FalconForCausalLM", "RWForCausalLM"), spec, config, keys)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import RMSNorm, Spec, YarnScaling, at, replace
+from blocks import RMSNorm, Spec, YarnScaling, at
 from blocks.families import _decoder as common
 from blocks.families._clamped import EXPERT_KEYS, read_experts, write_experts
 from blocks.families._dialects import read_or_null
@@ -25,9 +25,8 @@ def spec(c: Config) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 131_072)
     c.take("initial_context_length", int, None)  # rope_scaling says it as well
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5), cast="after")
-    rope = read_rope(c, context, theta=150_000.0)
-    if not (c.data.get("rope_parameters") or c.data.get("rope_scaling")):
-        rope = replace(rope, scaling=YarnScaling(32.0, 4096, truncate=False))
+    stretched = YarnScaling(32.0, 4096, truncate=False)
+    rope = read_rope(c, context, theta=150_000.0, scaling=stretched)
     slides = read_slides(c, lambda i: i % 2 == 0)
     own = {"bias": c.take("attention_bias", bool, True), "kv_heads": 8, "head_dim": 64}
     mlp = read_experts(c)

@@ -28,14 +28,17 @@ _MOE = "model.layers.{i}.block_sparse_moe"
 _OURS = "layers.{i}.mlp.experts.{e}"
 _IN, _OUT = (_OURS + ".gate.weight", _OURS + ".up.weight"), (_OURS + ".down.weight",)
 
+NEWER = (
+    (_MOE + ".router.weight", "layers.{i}.mlp.router.weight"),
+    Stack(_MOE + ".experts.gate_up_proj", _IN),
+    Stack(_MOE + ".experts.down_proj", _OUT),
+)
 RULES = (
     *common.DECODER_KEYS,
     (_MOE + ".router.layer.weight", "layers.{i}.mlp.router.weight"),
-    (_MOE + ".router.weight", "layers.{i}.mlp.router.weight"),
     Stack(_MOE + ".input_linear.weight", _IN),
     Stack(_MOE + ".output_linear.weight", _OUT),
-    Stack(_MOE + ".experts.gate_up_proj", _IN),
-    Stack(_MOE + ".experts.down_proj", _OUT),
+    *NEWER,
 )
 KEYS = Keys(*RULES, ignore=common.ROTARY_TABLES)
 

@@ -30,14 +30,13 @@ def config(s: Spec) -> dict[str, Any]:
     return granitemoe.config(s) | {_SIZE: shared.keywords["hidden"] if shared else 0}
 
 
-KEYS = Keys(
-    *granitemoe.RULES,
+SHARED = (
     Join(
         "model.layers.{i}.shared_mlp.input_linear.weight",
         (f"{_SHARED}.gate.weight", f"{_SHARED}.up.weight"),
     ),
     ("model.layers.{i}.shared_mlp.output_linear.weight", f"{_SHARED}.down.weight"),
-    ignore=common.ROTARY_TABLES,
 )
+KEYS = Keys(*granitemoe.RULES, *SHARED, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("granitemoeshared", ("GraniteMoeSharedForCausalLM",), spec, config, KEYS)

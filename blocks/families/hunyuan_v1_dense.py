@@ -7,28 +7,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import QKNorm, RMSNorm, Spec, at
+from blocks import Spec, at
 from blocks.families import _decoder as common
-from blocks.families._hunyuan import QK_KEYS, read_stretched
+from blocks.families._dialects import count
+from blocks.families._hunyuan import QK_KEYS, read_hunyuan, write_hunyuan
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
-    norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5))
-    bias = c.take("attention_bias", bool, False)
-    attention = common.attention(c, dim, Spec(QKNorm, norm=norm), bias=bias)
-    attention = read_stretched(c, attention, context)
-    mlp = common.gated_mlp(c)
-    return common.decoder(c, common.pre_norm(norm, attention, mlp), norm, dim, context)
+    return read_hunyuan(c, [common.gated_mlp(c)] * count(c, "num_hidden_layers"))
 
 
 def config(s: Spec) -> dict[str, Any]:
-    bias = {"attention_bias": at(s, "layers.0.attention").keywords["bias"]}
-    mlp = common.write_mlp(at(s, "layers.0.mlp"))
-    return common.write_decoder(s, head_dim=True) | mlp | bias
+    return write_hunyuan(s) | common.write_mlp(at(s, "layers.0.mlp"))
 
 
 KEYS = Keys(*common.DECODER_KEYS, *QK_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)

@@ -36,7 +36,8 @@ def spec(c: Config) -> Spec:
     mlp = classic.mlp(c, names=NAMES, act="gelu", dropout=inner)
     layer = pre_norm(norm, attention, mlp, dropout=dropout)
     scale = dim**0.5 if c.take("scale_embedding", bool, True) else 1.0
-    stem = Spec(SinusoidalPositions, layout="halves", endpoint=True, offset=2)
+    waves = {"layout": "halves", "endpoint": True, "offset": 2}
+    stem = Spec(SinusoidalPositions, **waves, dropout=dropout)
     layers, table = (layer,) * count(c, "num_layers"), Spec(TokenEmbedding, scale=scale)
     return decoder(c, layers, norm, dim, context, embedding=table, stem=stem)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -11,8 +12,14 @@ from blocks.errors import GenerationError
 from blocks.models.places import addresses, modules
 
 
-def check_finite(model: nn.Module, logits: Tensor, tokens: Tensor) -> None:
-    """Refuses logits with NaN or infinity and names the first bad tensor."""
+def check_finite(model: nn.Module, logits: Tensor, again: Callable[[], Any]) -> None:
+    """Refuses logits with NaN or infinity and names the first bad tensor.
+
+    Args:
+        model: whose tensors are looked at.
+        logits: what it gave.
+        again: runs it once more, to watch its parts.
+    """
     if bool(torch.isfinite(logits.sum())) or bool(torch.isfinite(logits).all()):
         return
     for address, tensor in addresses(model).items():
@@ -24,12 +31,12 @@ def check_finite(model: nn.Module, logits: Tensor, tokens: Tensor) -> None:
             )
     raise GenerationError(
         "the logits are not finite although all weights are; the first bad output is that of "
-        + _first_bad_output(model, tokens),
+        + _first_bad_output(model, again),
         hint="load with a wider dtype, torch.float32 for instance",
     )
 
 
-def _first_bad_output(model: nn.Module, tokens: Tensor) -> str:
+def _first_bad_output(model: nn.Module, again: Callable[[], Any]) -> str:
     found: list[str] = []
 
     def watch(address: str) -> Any:
@@ -41,7 +48,7 @@ def _first_bad_output(model: nn.Module, tokens: Tensor) -> str:
 
     hooks = [m.register_forward_hook(watch(a)) for a, m in modules(model) if not list(m.children())]
     try:
-        model(tokens)
+        again()
     finally:
         for hook in hooks:
             hook.remove()

@@ -9,51 +9,82 @@ import torch
 from torch import Tensor, nn
 
 from blocks.errors import GenerationError
-from blocks.generation.finite import check_finite
-from blocks.generation.prompt import Prompt, read_prompt
+from blocks.generation.alike import alike
+from blocks.generation.request import Request
+from blocks.generation.rulebook import Rulebook
+from blocks.generation.rules import Rule
 from blocks.generation.sampling import Sampler
-from blocks.generation.stopping import Stopping
 
 __all__ = ["generate", "stream"]
 
 
-@torch.no_grad()
-def generate(
+def _asked(
     model: nn.Module,
     tokens: Any,
     *,
     max_new_tokens: int = 128,
+    min_new_tokens: int | None = None,
     temperature: float = 0.0,
     top_k: int | None = None,
     top_p: float | None = None,
     min_p: float | None = None,
-    repetition_penalty: float = 1.0,
+    repetition_penalty: float | None = None,
+    no_repeat_ngram: int | None = None,
+    rules: Sequence[Rule] = (),
     stop: int | str | Sequence[int | str] | None = None,
+    start: int | Sequence[int] | Sequence[Sequence[int]] | None = None,
     seed: int | None = None,
     mask: Tensor | None = None,
+    media: Tensor | None = None,
     tokenizer: Any = None,
-) -> Tensor:
-    """Continues one prompt or a batch of them.
+) -> tuple[Request, Sampler]:
+    """The arguments of `generate` and `stream`, checked."""
+    sampler = Sampler(temperature, top_k, top_p, min_p, seed)
+    book = Rulebook(model, rules, repetition_penalty, no_repeat_ngram, min_new_tokens)
+    asked = {"max_new_tokens": max_new_tokens, "stop": stop, "start": start}
+    asked |= {"media": media, "tokenizer": tokenizer}
+    return Request(model, tokens, mask, rules=book, **asked), sampler
+
+
+@alike(_asked)
+def generate(*given: Any, **options: Any) -> Tensor:
+    """Continues one prompt or a batch of them, or answers sources.
+
+    What the checkpoint says of the tokens that a text may hold is obeyed: `model.generation` lists
+    it, and an argument given here takes its place. How the next token is found is said here alone:
+    the likeliest one, or a draw where there is a temperature. For a checkpoint that was made for
+    beams (`model.generation.beams`), `beam_search` finds better texts.
 
     Args:
         model: anything that speaks the State protocol: `model(tokens, mask, state) -> logits`,
-            `model.init_state(batch, room)` and `model.vocab`.
-        tokens: ids: a tensor [B T] or [T], or lists, ragged ones too.
+            `model.init_state(batch, room)` and `model.vocab`; or an encoder–decoder, which makes
+            such a model of its sources: `model.given(tokens, mask)`.
+        tokens: ids: a tensor [B T] or [T], or lists, ragged ones too. An encoder–decoder's source;
+            frames [B T C] where it reads those.
         max_new_tokens: how many tokens to add at most.
-        temperature, top_k, top_p, min_p, repetition_penalty, seed: as in `Sampler`.
+        min_new_tokens: how many to add at least: until then no id of `stop` comes.
+        temperature, top_k, top_p, min_p, seed: as in `Sampler`.
+        repetition_penalty: as in `RepetitionPenalty`; 1 for none.
+        no_repeat_ngram: no run of so many tokens comes twice; 0 for no such rule.
+        rules: further rules such as `ForcedFirst(5)`, in the place of the checkpoint's of the same
+            kind; or callables of your own, `(scores, draft) -> scores`.
         stop: token ids and strings that end a row. None: what the checkpoint says ends a text.
             Strings need the `tokenizer`.
+        start: what an encoder–decoder's answers begin with: an id, ids, or ids row by row. None:
+            the token that the checkpoint names.
         mask: [B T], True where a token of the prompts is real; padding may lie on either side.
+        media: what stands in the places of the prompts' placeholders, as the model takes it.
         tokenizer: decodes while strings are looked for.
 
     Returns:
-        [B T + new] int64: the prompts as they were given, then what was added. Rows that ended
-        early are filled with the padding token after the one that ended them.
+        [B T + new] int64: the prompts as they were given (an encoder–decoder's start), then what
+        was added. Rows that ended early are filled with the padding token after the one that ended
+        them.
 
     Errors:
         GenerationError: an empty prompt, an unknown id, a sampling option out of range, more
-            tokens than the model's context, or logits that are not finite (the first bad tensor
-            of the model is named).
+            tokens than the model's context, an encoder–decoder without a start, rules that leave
+            no token, or logits that are not finite (the first bad tensor of the model is named).
 
     Example:
         >>> import blocks
@@ -61,29 +92,14 @@ def generate(
         >>> blocks.generate(model, [1, 2, 3], max_new_tokens=5, stop=()).shape
         torch.Size([1, 8])
     """
-    sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty, seed)
-    stopping = Stopping(model, stop, tokenizer)
-    prompt = read_prompt(tokens, mask, _vocab(model), stopping.pad)
-    added = list(_steps(model, prompt, max_new_tokens, sampler, stopping))
-    return torch.cat([prompt.given, *(column[:, None] for column in added)], 1)
+    request, sampler = _asked(*given, **options)
+    columns = list(_columns(request, sampler))
+    return torch.cat([request.prompt.given, *(column[:, None] for column in columns)], 1)
 
 
-@torch.no_grad()
-def stream(
-    model: nn.Module,
-    tokens: Any,
-    *,
-    max_new_tokens: int = 128,
-    temperature: float = 0.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float = 1.0,
-    stop: int | str | Sequence[int | str] | None = None,
-    seed: int | None = None,
-    tokenizer: Any = None,
-) -> Iterator[int]:
-    """Continues one prompt, giving each new id as soon as it is there; options as in `generate`.
+@alike(_asked)
+def stream(*given: Any, **options: Any) -> Iterator[int]:
+    """Continues one prompt, giving each new id as soon as it is there; arguments as of `generate`.
 
     The token that ends the text is given as well.
 
@@ -93,100 +109,26 @@ def stream(
         >>> len(list(blocks.stream(model, [1, 2, 3], max_new_tokens=5, stop=())))
         5
     """
-    sampler = Sampler(temperature, top_k, top_p, min_p, repetition_penalty, seed)
-    stopping = Stopping(model, stop, tokenizer)
-    prompt = read_prompt(tokens, None, _vocab(model), stopping.pad)
-    if len(prompt.lengths) != 1:
-        raise GenerationError(f"stream takes one prompt, not {len(prompt.lengths)}", field="tokens")
-    for column in _steps(model, prompt, max_new_tokens, sampler, stopping):
-        yield int(column[0])
+    request, sampler = _asked(*given, **options)
+    if (rows := len(request.prompt.lengths)) != 1:
+        raise GenerationError(f"stream takes one prompt, not {rows}", field="tokens")
+    return (int(column[0]) for column in _columns(request, sampler))
 
 
-def _steps(
-    model: Any, prompt: Prompt, new: int, sampler: Sampler, stopping: Stopping
-) -> Iterator[Tensor]:
+@torch.no_grad()
+def _columns(request: Request, sampler: Sampler) -> Iterator[Tensor]:
     """The added tokens, a column [B] at a time."""
-    _check_room(model, prompt, new)
-    batch, longest = prompt.tokens.shape
-    device = prompt.tokens.device
-    room = longest + new
-    switches = _switches(model)
-    was_training = model.training
-    model.eval()
-    try:
-        state = model.init_state(batch, room)
-        logits = model(prompt.tokens, prompt.mask, state, last=True)[:, -1]  # B V
-        seen = _seen(prompt, logits.shape[-1]) if sampler.repetition_penalty != 1.0 else None
-        columns: list[Tensor] = []
-        for count in range(new):
-            check_finite(model, logits, prompt.tokens)
-            column = stopping.fill(sampler(logits, seen).to(prompt.tokens.dtype))  # B
+    stopping, draft = request.stopping, request.draft()
+    with request.reading() as reading:
+        logits = reading.begin().float()  # B V
+        while True:
+            scores = request.rules(logits, draft)
+            if stopping.done is not None:  # whatever a row says that has ended is filled
+                scores = torch.where(stopping.done[:, None], logits, scores)
+            request.rules.check_left(scores)
+            column = stopping.fill(sampler(scores).to(request.prompt.given.dtype))  # B
             yield column
-            columns.append(column)
-            if seen is not None:
-                seen[torch.arange(batch, device=device), column] = True
-            if stopping.after(column) or count == new - 1:
+            draft.append(column)
+            if stopping.after(column) or draft.new == draft.most:
                 return
-            if any(length + count + 1 in switches for length in prompt.lengths):
-                # Angles are others from here on: what was remembered is computed anew.
-                whole, mask = _whole(prompt, columns)
-                state = model.init_state(batch, room)
-                logits = model(whole, mask, state, last=True)[:, -1]
-            else:
-                logits = model(column[:, None], None, state)[:, -1]  # B V
-    finally:
-        model.train(was_training)
-
-
-def _whole(prompt: Prompt, columns: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-    """Prompt and continuation of every row, left-aligned."""
-    rows = [
-        torch.cat([prompt.tokens[row, :length], torch.stack(columns)[:, row]])
-        for row, length in enumerate(prompt.lengths)
-    ]
-    ids = nn.utils.rnn.pad_sequence(rows, batch_first=True)
-    lengths = torch.tensor([len(row) for row in rows], device=ids.device)
-    return ids, torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]
-
-
-def _switches(model: nn.Module) -> set[int]:
-    """Lengths that can't be reached by adding to what is remembered."""
-    scalings = (getattr(module, "scaling", None) for module in model.modules())
-    found = (getattr(scaling, "switch", None) for scaling in scalings)
-    return {length + 1 for length in found if length is not None}
-
-
-def _seen(prompt: Prompt, vocab: int) -> Tensor:
-    seen = torch.zeros(len(prompt.tokens), vocab, dtype=torch.bool, device=prompt.tokens.device)
-    for row, length in enumerate(prompt.lengths):
-        seen[row, prompt.tokens[row, :length]] = True
-    return seen
-
-
-def _vocab(model: Any) -> int:
-    for name in ("vocab", "init_state"):
-        if not hasattr(model, name):
-            raise GenerationError(
-                f"{type(model).__name__} has no {name}, which generation needs", field="model"
-            )
-    return model.vocab
-
-
-def _check_room(model: Any, prompt: Prompt, new: int) -> None:
-    if isinstance(new, bool) or not isinstance(new, int) or new < 1:
-        raise GenerationError(f"{new!r} is not a whole number above zero", field="max_new_tokens")
-    context = getattr(model, "context", None)
-    longest = max(prompt.lengths)
-    if context is None or longest + new <= context:
-        return
-    if longest >= context:
-        raise GenerationError(
-            f"a prompt of {longest} tokens leaves no room in the model's context of {context}",
-            field="tokens",
-            hint="shorten the prompt",
-        )
-    raise GenerationError(
-        f"{longest} tokens of prompt and {new} new ones exceed the model's context of {context}",
-        field="max_new_tokens",
-        hint=f"at most {context - longest} fit",
-    )
+            logits = reading.next(draft, column).float()

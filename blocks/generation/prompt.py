@@ -29,18 +29,30 @@ class Prompt:
     mask: Tensor | None
     lengths: list[int]
 
+    @property
+    def real(self) -> Tensor:
+        """[B L], True where a token is real, as `mask` says."""
+        return torch.ones_like(self.tokens, dtype=torch.bool) if self.mask is None else self.mask
 
-def read_prompt(tokens: Any, mask: Tensor | None, vocab: int, pad: int) -> Prompt:
+
+def read_prompt(
+    tokens: Any,
+    mask: Tensor | None,
+    vocab: int,
+    pad: int,
+    device: torch.device | None = None,
+) -> Prompt:
     """Makes a batch of token ids: a tensor [B T] or [T], or a list of ids or of such lists.
 
-    Lists of different lengths are padded on the left, so that what is generated follows at once.
+    Lists of different lengths are padded on the left, so that what is generated follows at once;
+    `device` is where they go.
 
     Errors:
         GenerationError: no token at all in a row, ids that aren't in the vocabulary, a mask of
             another shape.
     """
     if not isinstance(tokens, Tensor):
-        tokens, mask = _from_lists(tokens, mask, pad)
+        tokens, mask = (part.to(device) for part in _from_lists(tokens, mask, pad))
     if tokens.dim() == 1:
         tokens = tokens[None]
         mask = mask[None] if mask is not None and mask.dim() == 1 else mask
@@ -48,18 +60,26 @@ def read_prompt(tokens: Any, mask: Tensor | None, vocab: int, pad: int) -> Promp
     mask = check_mask(mask, tokens)
     if mask is None:
         return Prompt(tokens, tokens, None, [tokens.shape[1]] * len(tokens))
-    lengths = [int(n) for n in mask.sum(1)]
+    left, real, lengths = left_aligned(tokens, mask, pad)
     if 0 in lengths:
         raise GenerationError(f"row {lengths.index(0)} is empty", field="tokens")
+    return Prompt(tokens, left, real, lengths)
+
+
+def left_aligned(
+    tokens: Tensor, real: Tensor, pad: int = 0
+) -> tuple[Tensor, Tensor | None, list[int]]:
+    """Real tokens of each row [B L] from column 0 on, where they are (None: all), how many."""
+    lengths = [int(n) for n in real.sum(1)]
     left = torch.full((len(tokens), max(lengths)), pad, dtype=tokens.dtype, device=tokens.device)
     for row, length in enumerate(lengths):
-        left[row, :length] = tokens[row][mask[row]]
+        left[row, :length] = tokens[row][real[row]]
     column = torch.arange(max(lengths), device=tokens.device)
-    real = column < torch.tensor(lengths, device=tokens.device)[:, None]
-    return Prompt(tokens, left, None if bool(real.all()) else real, lengths)
+    there = column < torch.tensor(lengths, device=tokens.device)[:, None]
+    return left, None if bool(there.all()) else there, lengths
 
 
-def _from_lists(tokens: Any, mask: Tensor | None, pad: int) -> tuple[Tensor, Tensor | None]:
+def _from_lists(tokens: Any, mask: Tensor | None, pad: int) -> tuple[Tensor, Tensor]:
     if not isinstance(tokens, Sequence) or isinstance(tokens, str) or len(tokens) == 0:
         raise GenerationError(
             f"prompts are token ids, not {type(tokens).__name__} {tokens!r}",

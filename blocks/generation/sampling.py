@@ -19,7 +19,7 @@ _SPREAD = 0x9E3779B97F4A7C15  # 2^64 over the golden ratio: seeds of neighbourin
 class Sampler:
     """Turns logits [B V] into tokens [B].
 
-    In this order: the repetition penalty, the temperature, top-k, top-p, min-p, the draw.
+    In this order: the temperature, top-k, top-p, min-p, the draw.
 
     Args:
         temperature: what logits are divided by; 0 takes the likeliest token (greedy).
@@ -28,8 +28,6 @@ class Sampler:
             al., 2019, arXiv:1904.09751).
         min_p: only tokens at least min_p times as probable as the likeliest (Nguyen et al., 2024,
             arXiv:2407.01082).
-        repetition_penalty: positive logits of tokens that were seen are divided by it, negative
-            ones multiplied (Keskar et al., "CTRL", 2019, arXiv:1909.05858).
         seed: each row draws from a generator of its own, seeded by it and the row's number, so
             that what a row says doesn't depend on its neighbours. None: not repeatable.
 
@@ -47,7 +45,6 @@ class Sampler:
     top_k: int | None = None
     top_p: float | None = None
     min_p: float | None = None
-    repetition_penalty: float = 1.0
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -55,7 +52,6 @@ class Sampler:
             ("temperature", 0.0, math.inf),
             ("top_p", 0.0, 1.0),
             ("min_p", 0.0, 1.0),
-            ("repetition_penalty", 0.0, math.inf),
             ("top_k", 1, math.inf),
         ):
             value = getattr(self, name)
@@ -63,7 +59,7 @@ class Sampler:
                 continue
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise GenerationError(f"{value!r} is not a number", field=name)
-            open_below = name in ("top_p", "repetition_penalty")
+            open_below = name == "top_p"
             if not low <= value <= high or math.isinf(value) or (open_below and value == low):
                 span = f"{'(' if open_below else '['}{low}, {high}]"
                 raise GenerationError(f"{value} is not in {span}", field=name)
@@ -80,14 +76,9 @@ class Sampler:
             )
         self._generators: list[torch.Generator] = []
 
-    def __call__(self, logits: Tensor, seen: Tensor | None = None) -> Tensor:
-        """Draws a token a row; seen [B V] bool marks tokens for the repetition penalty."""
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Draws a token a row."""
         logits = logits.float()
-        if seen is not None and self.repetition_penalty != 1.0:
-            less = torch.where(
-                logits > 0, logits / self.repetition_penalty, logits * self.repetition_penalty
-            )
-            logits = torch.where(seen, less, logits)
         if self.temperature == 0:
             return logits.argmax(-1)
         probabilities = self.distribution(logits)
@@ -119,8 +110,6 @@ class Sampler:
             if self.seed is None:
                 generator.seed()
             else:
-                generator.manual_seed(
-                    (self.seed + 0x9E3779B97F4A7C15 * len(self._generators)) % 2**63
-                )
+                generator.manual_seed((self.seed + _SPREAD * len(self._generators)) % 2**63)
             self._generators.append(generator)
         return torch.multinomial(probabilities, 1, generator=self._generators[row])

@@ -39,24 +39,35 @@ class Stopping:
         pad = getattr(defaults, "pad", None)
         self.pad = pad if pad is not None else min(self.ids, default=0)
         self._tokenizer = tokenizer
-        self._done: Tensor | None = None
+        self.done: Tensor | None = None  # [B], once there is something to tell
         self._texts: list[Any] = []
 
     def fill(self, column: Tensor) -> Tensor:
         """New tokens [B], the padding token where a row had ended."""
-        return column if self._done is None else torch.where(self._done, self.pad, column)
+        return column if self.done is None else torch.where(self.done, self.pad, column)
 
     def after(self, column: Tensor) -> bool:
         """Notes what the tokens [B] end; whether every row has ended."""
         if not self.ids and not self.strings:
             return False
-        if self._done is None:
-            self._done = torch.zeros_like(column, dtype=torch.bool)
+        if self.done is None:
+            self.done = torch.zeros_like(column, dtype=torch.bool)
         ended = [i in self.ids for i in column.tolist()]
         if self.strings:
             ended = [a or b for a, b in zip(ended, self._ended_by_text(column), strict=True)]
-        self._done = self._done | torch.tensor(ended, device=column.device)
-        return bool(self._done.all())
+        self.done = self.done | torch.tensor(ended, device=column.device)
+        return bool(self.done.all())
+
+    def ends(self, added: Tensor) -> Tensor:
+        """Whether each of the texts [N T], which had not ended before, ends with its last token."""
+        ended = torch.zeros(len(added), dtype=torch.bool, device=added.device)
+        for end in self.ids:
+            ended |= added[:, -1] == end
+        if self.strings:
+            texts = [self._tokenizer.decode(row) for row in added.tolist()]
+            found = [any(string in text for string in self.strings) for text in texts]
+            ended |= torch.tensor(found, device=added.device)
+        return ended
 
     def _ended_by_text(self, column: Tensor) -> Sequence[bool]:
         from blocks.text.detokenize import Detokenizer

@@ -26,11 +26,12 @@ HARMLESS = frozenset(
     _name_or_path _sliding_window_pattern architectures attn_implementation auto_map bad_words_ids
     begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward
     classifier_dropout cls_token_id decoder_start_token_id diversity_penalty do_sample dtype
-    early_stopping encoder_no_repeat_ngram_size eod_token_id eos_token_id
-    exponential_decay_length_penalty finetuning_task forced_bos_token_id forced_eos_token_id
-    gradient_checkpointing id2label init_std initializer_range label2id length_penalty max_length
-    min_length model_max_length model_type name_or_path no_repeat_ngram_size num_beam_groups
-    num_beams num_return_sequences output_attentions output_hidden_states output_router_logits
+    early_stopping embedding_initializer_range encoder_no_repeat_ngram_size eod_token_id
+    eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id
+    forced_decoder_ids forced_eos_token_id gradient_checkpointing id2label init_std
+    initializer_factor initializer_range label2id length_penalty max_length min_length
+    model_max_length model_type name_or_path no_repeat_ngram_size num_beam_groups num_beams
+    num_return_sequences output_attentions output_hidden_states output_past output_router_logits
     output_scores pad_token_id prefix pretraining_tp problem_type remove_invalid_values
     repetition_penalty return_dict return_dict_in_generate router_aux_loss_coef sep_token_id
     summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
@@ -76,14 +77,20 @@ Hint: did you mean 'hidden_act'?
         self.data = data
         self.file = file
         self.within = within
+        self.body = self  # where the sizes of the layers stand
         self.read: dict[str, Any] = {}
         self.assumed: dict[str, Any] = {}
         self._inner: dict[str, Config] = {}
+        self._defaults: Mapping[str, Any] = {}
+        self._of_a_model = not within
+
+    def path(self, name: str) -> str:
+        """The field `name` as seen from the outermost config."""
+        return f"{self.within}.{name}" if self.within else name
 
     def error(self, name: str, reason: str, hint: str | None = None) -> ConfigError:
         """An error about the field `name`, to be raised by the caller."""
-        field = f"{self.within}.{name}" if self.within else name
-        return ConfigError(reason, file=self.file, field=field, hint=hint)
+        return ConfigError(reason, file=self.file, field=self.path(name), hint=hint)
 
     def take(
         self,
@@ -106,6 +113,7 @@ Hint: did you mean 'hidden_act'?
         found = {n: self.data[n] for n in (name, *aliases) if self.data.get(n) is not None}
         self.read.update(dict.fromkeys((name, *aliases)))
         if not found:
+            default = self._defaults.get(name, default)
             if default is REQUIRED:
                 near = get_close_matches(name, [str(k) for k in self.data], n=1)
                 hint = f"it has {near[0]!r}" if near else None
@@ -140,18 +148,47 @@ Hint: did you mean 'hidden_act'?
         if not isinstance(value, Mapping):
             raise self.error(name, f"{value!r} is not an object")
         if name not in self._inner:  # one reader for all who ask, that knows what each has read
-            within = f"{self.within}.{name}" if self.within else name
-            self._inner[name] = Config(value, self.file, within)
+            self._inner[name] = Config(value, self.file, self.path(name))
         return self._inner[name]
+
+    def inside(self, name: str, model_type: str, **defaults: Any) -> Config:
+        """The config of a model inside this one; where it is absent, its fields stand here.
+
+        What any model's config may hold is harmless there too. Beside it, its fields may stand
+        again if they say the same.
+
+        Args:
+            name: the field.
+            model_type: what it says of itself, if it does.
+            **defaults: what absent fields mean there, whatever the model's own family says.
+        """
+        self.body = self.inner(name) or self
+        self.body._defaults = defaults
+        if self.body is not self:
+            self.body._of_a_model = True
+            self.body.only("model_type", model_type)
+        return self.body
+
+    def changed(self, name: str, value: Any) -> Config:
+        """A new reader of the same config, with another value of a field of its body."""
+        body = {**self.body.data, name: value}
+        whole = body if self.body is self else {**self.data, self.body.within: body}
+        return Config(whole, self.file)
 
     def finish(self) -> None:
         """Refuses fields that nobody read and that are not known to be harmless."""
         for inner in self._inner.values():
             inner.finish()
         for name, value in self.data.items():
-            if name in self.read or (not self.within and self._harmless(name, value)):
+            if name in self.read or (self._of_a_model and self._harmless(name, value)):
                 continue
-            near = get_close_matches(name, self.read, n=1)
+            if self.body is not self and name in self.body.read:
+                given = self.body.data.get(name)
+                said = self.body.assumed.get(name) if given is None else given
+                if value not in (None, said):
+                    raise self.error(name, f"is {value!r} here, {said!r} in {self.body.within}")
+                continue
+            near = get_close_matches(name, (*self.read, *self.body.read), n=1)
             hint = f"did you mean {near[0]!r}?" if near else None
             if name == "quantization_config":
                 raise self.error(name, "these weights are quantised, in a form that can't be read")

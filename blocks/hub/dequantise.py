@@ -103,11 +103,12 @@ def read_fp8(c: Config) -> None:
     inner = c.inner("quantization_config")
     if inner is not None:
         _check_method(inner, "fp8")
-        inner.only("fmt", "e4m3")
+        inner.only("fmt", "e4m3", "float8_e4m3fn")
         inner.only("weight_block_size", [_BLOCK, _BLOCK])
         # How activations are rounded where a chip multiplies fp8, and what was left as it was.
-        for name in ("activation_scheme", "modules_to_not_convert", "scale_fmt"):
-            inner.take(name, str if name != "modules_to_not_convert" else tuple[str, ...], None)
+        for name in ("activation_scheme", "scale_fmt"):
+            inner.take(name, str, None)
+        inner.take("modules_to_not_convert", tuple[str, ...], None, aliases=("ignored_layers",))
 
 
 def read_mxfp4(c: Config) -> None:

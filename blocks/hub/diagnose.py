@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 
-from blocks.edit import replace
+from blocks.edit import layers_of, replace
 from blocks.errors import BlocksError
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.match import Match, Misfit
 from blocks.models.places import addresses
+from blocks.spec import Spec
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 _MOST = 80  # configs that are tried
 
+# Neither those that see a window, nor those of a model that predicts further.
+_DEPTH = re.compile(r"(?<!window_)(?<!predict_)(?<!mtp_)layers?$")
 
-def suggestion(family: Family, config: Config, found: Match, depth: int) -> str | None:
+
+def suggestion(family: Family, config: Config, found: Match, spec: Spec) -> str | None:
     """What to change, such as "the file fits num_key_value_heads = 4, config.json says 8"."""
-    counted = _layer_count(found, depth)
-    if counted is not None:
-        field = next(
-            (
-                name
-                for name, value in config.read.items()
-                if value == depth and re.search("(?<!window_)layers?$", name)
-            ),
-            "the depth",
-        )
-        return f"the file holds {counted} layers, {field} says {depth}"
+    for half, depth in depths(spec).items():
+        counted = _layer_count(found, half, depth)
+        if counted is not None:
+            field = depth_field(config, depth, half) or "the depth"
+            return f"the file holds {counted} layers, {field} says {depth}"
     shapes = [misfit for misfit in found.misfits if misfit.held != misfit.wanted]
     if not shapes:
         return None
@@ -39,19 +36,37 @@ def suggestion(family: Family, config: Config, found: Match, depth: int) -> str 
     for field, value in _candidates(config, shapes)[:_MOST]:
         fixed = _fixed(family, config, field, value, shapes)
         if fixed:
-            text = f"the file fits {field} = {value}, {config.file} says {config.read[field]}"
+            said = config.body.read[field]
+            text = f"the file fits {config.body.path(field)} = {value}, {config.file} says {said}"
             best.append((fixed, text))
     best.sort(key=lambda item: -item[0])
     return best[0][1] if best else None
 
 
-def _layer_count(found: Match, depth: int) -> int | None:
+def depths(spec: Spec) -> dict[str, int]:
+    """How many layers a model has: one number, or one for each half of an encoder–decoder."""
+    if "layers" in spec.keywords:
+        return {"": len(spec.keywords["layers"])}
+    return {half: len(layers_of(spec.keywords[half])) for half in ("encoder", "decoder")}
+
+
+def depth_field(config: Config, depth: int, half: str = "") -> str | None:
+    """The field that says how many layers there are, in a half of the model."""
+    read = config.body.read.items()
+    named = sorted(
+        (n for n, value in read if value == depth and _DEPTH.search(n)),
+        key=lambda name: half not in name,
+    )
+    return config.body.path(named[0]) if named else None
+
+
+def _layer_count(found: Match, half: str, depth: int) -> int | None:
     """How many layers the file has, where that is what differs."""
     numbers: set[int] = set()
     if not (found.extra or found.missing) or not found.found:
         return None
     for name in (*(m.theirs for m in found.found), *found.extra):
-        if hit := _LAYER.search(name):
+        if (hit := _LAYER.search(name)) and (not half or half in name.split(".")):
             numbers.add(int(hit[0]))
     count = max(numbers, default=-1) + 1
     return count if count and count != depth and numbers == set(range(count)) else None
@@ -64,12 +79,12 @@ def _candidates(config: Config, misfits: Sequence[Misfit]) -> list[tuple[str, in
         for wanted, held in zip(misfit.wanted, misfit.held, strict=False):
             if wanted == held or not wanted:
                 continue
-            for field, value in config.read.items():
+            for field, value in config.body.read.items():
                 if isinstance(value, int) and not isinstance(value, bool):
                     scaled, rest = divmod(value * held, wanted)
                     if not rest and scaled > 0:
                         tried[field, scaled] = None
-    for field, value in config.read.items():  # a fused tensor scales with none of its parts
+    for field, value in config.body.read.items():  # a fused tensor scales with none of its parts
         if isinstance(value, int) and not isinstance(value, bool):
             for power in (2, 4, 8):
                 tried[field, value * power] = None
@@ -78,18 +93,24 @@ def _candidates(config: Config, misfits: Sequence[Misfit]) -> list[tuple[str, in
     return list(tried)
 
 
+def _cut(spec: Spec, depth: int) -> Spec:
+    """A model of the first layers of each of its stacks."""
+    own = spec.keywords.get("layers")
+    if own is not None:
+        return replace(spec, layers=own[:depth])
+    halves = {name: _cut(spec.keywords[name], depth) for name in ("encoder", "decoder")}
+    return replace(spec, **halves)
+
+
 def _fixed(
     family: Family, config: Config, field: str, value: int, misfits: Sequence[Misfit]
 ) -> int:
     """How many misfits go away with another value of a field."""
-    data: Mapping[str, Any] = {**config.data, field: value}
     try:
-        spec = family.spec(Config(data, config.file))
-        layers = spec.keywords["layers"]
+        spec = family.spec(config.changed(field, value))
         numbers = [int(hit[0]) for m in misfits if (hit := _LAYER.search(m.mapped.ours[0]))]
-        deepest = min(max(numbers, default=0) + 1, len(layers), 8)
         with torch.device("meta"):
-            model = replace(spec, layers=layers[:deepest])()
+            model = _cut(spec, min(max(numbers, default=0) + 1, 8))()
     except BlocksError:
         return 0
     shapes = {address: tuple(t.shape) for address, t in addresses(model).items()}

@@ -12,6 +12,7 @@ import torch
 
 from blocks.errors import ConfigError
 from blocks.hub.checkpoint import Peek, peek_checkpoint
+from blocks.hub.diagnose import depths
 from blocks.hub.keys import Mapped
 from blocks.hub.match import match
 from blocks.hub.outline import Outline, read_outline
@@ -67,8 +68,8 @@ def inspect(
         cache_dir=cache_dir,
         local_files_only=local_files_only,
     )
-    outline = read_outline(source, blocks)
     peek = peek_checkpoint(source)
+    outline = read_outline(source, blocks).fitted(peek.entries)
     _check_depth(outline, peek)
     with building() as made, torch.device("meta"):
         model = outline.build()
@@ -79,7 +80,7 @@ def inspect(
     in_order = sorted(found.found, key=lambda mapped: order[mapped.ours[0]])
     tensors = tuple(_landing(mapped, shapes, peek, owners) for mapped in in_order)
     known = [entry for entry in peek.entries.values() if entry]
-    data = outline.config.data
+    data, body = outline.config.data, outline.config.body
     return Inspection(
         source=source.name,
         commit=source.commit,
@@ -97,7 +98,7 @@ def inspect(
         misshapen=tuple(str(misfit) for misfit in found.misfits),
         ignored=tuple(n for n in peek.entries if outline.keys.ignored(n, peek.entries)),
         tied=found.ties,
-        assumed=dict(outline.config.assumed),
+        assumed=outline.config.assumed | {body.path(n): v for n, v in body.assumed.items()},
         files=peek.files,
         model=model,
     )
@@ -105,7 +106,7 @@ def inspect(
 
 def _check_depth(outline: Outline, peek: Peek) -> None:
     """Layers are built before they are matched: a config may not order any number of them."""
-    depth = len(outline.spec.keywords.get("layers", ()))
+    depth = max(depths(outline.spec).values())
     if depth > max(len(peek.entries), _DEEPEST):
         raise ConfigError(
             f"asks for {depth} layers, the weights are {len(peek.entries)} tensors",

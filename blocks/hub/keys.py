@@ -177,6 +177,8 @@ class Keys:
         optional: how names may begin and needn't: `transformer.` in GPT-2.
         appended: a template and a number: layers from that one on are another model's, and nothing
             reads them, where the file holds the template's name for them.
+        apart: how names begin that belong to other models in the same file, such as an encoder of
+            images: nothing reads them, and the provenance of the loaded model lists them.
 
     Example:
         >>> keys = Keys(("h.{i}.up.{w}", "layers.{i}.mlp.up.{w}"))
@@ -190,6 +192,7 @@ class Keys:
         ignore: Sequence[str] = (),
         optional: str = "",
         appended: tuple[str, int] | None = None,
+        apart: tuple[str, ...] = (),
     ):
         whole = [
             expanded
@@ -204,7 +207,7 @@ class Keys:
         self.rules = (*whole, *bare)
         ignored = (*ignore, *(template.removeprefix(optional) for template in ignore))
         self.ignore = frozenset(_form(template)[0] for template in ignored)
-        self.appended = appended
+        self.appended, self.apart = appended, apart
         self._by_ours: dict[str, list[tuple[Rule, int]]] = {}
         for rule in self.rules:
             for place, template in enumerate(rule.ours):
@@ -234,8 +237,10 @@ class Keys:
 
     def ignored(self, theirs: str, file: Collection[str] = ()) -> bool:
         """Whether a file with all these names may hold this one without anybody reading it."""
-        if _form(theirs)[0] in self.ignore or self.appended is None:
-            return _form(theirs)[0] in self.ignore
+        if _form(theirs)[0] in self.ignore or theirs.startswith(self.apart):
+            return True
+        if self.appended is None:
+            return False
         marker, first = self.appended
         start = marker.partition("{i}")[0]
         number = theirs.removeprefix(start).partition(".")[0]

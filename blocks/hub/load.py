@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -17,7 +16,7 @@ from blocks.errors import CheckpointError, ConfigError
 from blocks.hub.checkpoint import Checkpoint, open_checkpoint
 from blocks.hub.checksums import verify_files
 from blocks.hub.defaults import read_generation
-from blocks.hub.diagnose import suggestion
+from blocks.hub.diagnose import depth_field, depths, suggestion
 from blocks.hub.fill import assign, initialise, read_tensors
 from blocks.hub.match import Match, listed, match
 from blocks.hub.outline import Outline, read_outline
@@ -102,6 +101,7 @@ def from_pretrained(
         warnings.warn(note, stacklevel=2)
     if verify:
         verify_files([source.need("config.json"), *checkpoint.files])
+    outline = outline.fitted(checkpoint.entries)
     _check_depth(outline, checkpoint)
     with torch.device("meta"):
         model = outline.build()
@@ -155,7 +155,7 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
         raise CheckpointError(f"nothing filled {listed(left)}", tensor=left[0])
     told = model.provenance
     told.initialised = tuple(dict.fromkeys((*told.initialised, *new)))
-    told.left_out = (*told.left_out, *found.extra, *(a for a in tensors if a not in kept))
+    told.left_out += (*found.extra, *found.apart, *(a for a in tensors if a not in kept))
 
 
 def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
@@ -167,13 +167,13 @@ def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
 
 def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
     """A config may not order more layers than the file has tensors: that would be built first."""
-    depth, read = len(outline.spec.keywords.get("layers", ())), outline.config.read.items()
-    if depth > len(checkpoint.entries):
-        raise ConfigError(
-            f"asks for {depth} layers, the weights are {len(checkpoint.entries)} tensors",
-            file=outline.config.file,
-            field=next((n for n, v in read if v == depth and re.search("layers?$", n)), None),
-        )
+    for half, depth in depths(outline.spec).items():
+        if depth > len(checkpoint.entries):
+            raise ConfigError(
+                f"asks for {depth} layers, the weights are {len(checkpoint.entries)} tensors",
+                file=outline.config.file,
+                field=depth_field(outline.config, depth, half),
+            )
 
 
 def _check(found: Match, outline: Outline, strict: bool) -> None:
@@ -187,8 +187,7 @@ def _check(found: Match, outline: Outline, strict: bool) -> None:
     if wrong:
         hint = None
         if outline.family is not None:
-            depth = len(outline.spec.keywords["layers"])
-            hint = suggestion(outline.family, outline.config, found, depth)
+            hint = suggestion(outline.family, outline.config, found, outline.spec)
         names = [*(m.mapped.theirs for m in found.misfits), *(m.theirs for m in found.missing)]
         raise CheckpointError(
             f"the weights don't fit {outline.config.file}: " + "; ".join(wrong),

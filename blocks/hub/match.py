@@ -24,6 +24,7 @@ class Match:
         ties: the (place, source) pairs that the file leaves to be shared.
         missing: what the file lacks, with the addresses that stay empty.
         extra: names in the file that nothing uses.
+        apart: names in the file that are other models'.
         misfits: (their name, why) of tensors with a wrong shape or type.
         unmapped: addresses for which the family has no name.
     """
@@ -32,6 +33,7 @@ class Match:
     ties: tuple[tuple[str, str], ...] = ()
     missing: list[Mapped] = field(default_factory=list)
     extra: list[str] = field(default_factory=list)
+    apart: list[str] = field(default_factory=list)
     misfits: list[Misfit] = field(default_factory=list)
     unmapped: list[str] = field(default_factory=list)
 
@@ -81,6 +83,7 @@ def match(
             result.missing.append(Mapped(mapped.rule, gone, mapped.ours))
     _share(result, ours, ties)
     result.extra = [n for n in entries if n not in used and not keys.ignored(n, entries)]
+    result.apart = [n for n in entries if n.startswith(keys.apart)]
     covered = {address for m in (*result.found, *result.missing) for address in m.ours}
     shared = {place for place, _ in result.ties}
     result.unmapped = [a for a in ours if a not in covered and a not in shared]

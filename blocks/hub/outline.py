@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
-from blocks.edit import walk
+from blocks.edit import layers_of, walk
+from blocks.edit import replace as edited
 from blocks.errors import BlocksError, ConfigError
 from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
@@ -47,6 +48,17 @@ class Outline:
     ties: tuple[tuple[str, str], ...]
     config: Config
     family: Family | None
+
+    def fitted(self, names: Collection[str]) -> Outline:
+        """Without those optional parts of which a file with these tensors holds nothing."""
+        spec, keys = self.spec, self.keys
+        for part in () if self.family is None else self.family.optional:
+            theirs = [r.theirs for r in keys.rules if r.ours[0].startswith(f"{part}.")]
+            if spec.keywords.get(part) is not None and not any(name in names for name in theirs):
+                spec = edited(spec, **{part: None})
+        if spec is self.spec or self.family is None:
+            return self
+        return replace(self, spec=spec, keys=self.family.table(spec))
 
     def build(self) -> Any:
         """The model; sizes that don't fit each other are the config's mistake."""
@@ -101,17 +113,17 @@ def outline_of(config: Config) -> Outline:
         ) from None
     config.finish()
     _check_count(spec, config)
-    return Outline(str(model_type), spec, family.table(spec), family.ties, config, family)
+    return Outline(family.model_type, spec, family.table(spec), family.shared(spec), config, family)
 
 
 def _check_count(spec: Spec[Any], config: Config) -> None:
     """Refuses an order for more experts than any model has, before they are built one by one."""
     of_layer: dict[Spec[Any], int] = {}
-    for layer in spec.keywords.get("layers", ()):
+    for layer in layers_of(spec):
         if layer not in of_layer:
             found = [part.keywords.get("experts", 1) for _, part in walk(layer)]
             of_layer[layer] = max(found)
-    count = sum(of_layer[layer] for layer in spec.keywords.get("layers", ()))
+    count = sum(of_layer[layer] for layer in layers_of(spec))
     if count > _MOST_EXPERTS:
         raise config.error(
             "num_local_experts", f"{count} experts in all are more than can be built"

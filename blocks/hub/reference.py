@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blocks.attention.cross import CrossAttention
 from blocks.attention.gq import GQAttention
 from blocks.edit import replace, rewrite, walk
 from blocks.errors import BlocksError, CheckpointError
@@ -102,9 +103,10 @@ def _config(model: Any, family: Family, fields: dict[str, Any], tensor: Tensor) 
     for newer in ("dtype", "transformers_version"):
         told.pop(newer, None)  # the older dialect is written, which every reader knows
     defaults = getattr(model, "generation", None)
+    said = {} if defaults is None else defaults.to_json()
     return {
         "architectures": list(family.architectures[:1]),
-        **({} if defaults is None else defaults.to_json()),
+        **{name: value for name, value in said.items() if name in HARMLESS},
         **told,
         **fields,
         "model_type": family.model_type,
@@ -122,6 +124,7 @@ def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[s
     reasons = []
     for candidate in [first] if first else known:
         family = family_of(candidate)
+        family = family_of(family.written or candidate)
         try:
             return family, _said(family, spec, getattr(model, "source_config", None) or {})
         except CheckpointError as error:
@@ -155,10 +158,8 @@ def _said(family: Family, spec: Spec, source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _explicit(spec: Spec) -> Spec:
-    """The same model with the sizes written out that a GQAttention takes from its parent."""
+    """The same model with the sizes written out that attention takes from its parent."""
     dim = spec.keywords.get("dim")
-    if dim is None or all(part.func is not GQAttention for _, part in walk(spec)):
-        return spec
 
     def filled(attention: Spec) -> Spec:
         said = attention.keywords
@@ -166,7 +167,10 @@ def _explicit(spec: Spec) -> Spec:
         heads = said["heads"]
         return replace(attention, head_dim=head_dim or dim // heads, kv_heads=kv_heads or heads)
 
-    return rewrite(spec, GQAttention, filled)
+    there = {part.func for _, part in walk(spec)} if dim else set()
+    for kind in there & {GQAttention, CrossAttention}:
+        spec = rewrite(spec, kind, filled)
+    return spec
 
 
 def _unsaid(error: Exception, family: Family, spec: Spec, source: dict[str, Any]) -> str:

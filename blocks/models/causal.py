@@ -28,6 +28,8 @@ class CausalLM(nn.Module):
         layers: one slot of size (dim) a layer.
         norm: the norm after the last layer; None where a model has none.
         embedding: slot of sizes (vocab, dim).
+        media: slot of size (dim) of what puts images or sounds in the places of their tokens:
+            `MediaTokens`.
         stem: what follows the embedding before the first layer, positions for instance.
         head: slot of sizes (dim, vocab).
         ties: pairs (place, source) of addresses that share one tensor or block, such as
@@ -63,6 +65,7 @@ class CausalLM(nn.Module):
         layers: tuple[Slot, ...],
         norm: Slot | None,
         embedding: Slot = TokenEmbedding,
+        media: Slot | None = None,
         stem: Slot | None = None,
         head: Slot = LMHead,
         ties: tuple[tuple[str, str], ...] = (),
@@ -79,6 +82,7 @@ class CausalLM(nn.Module):
             layers=layers,
             norm=norm,
             embedding=embedding,
+            media=media,
             stem=stem,
             head=head,
             ties=ties,
@@ -86,6 +90,7 @@ class CausalLM(nn.Module):
         )
         self.vocab, self.dim, self.context = vocab, dim, context
         self.embedding = embedding(vocab, dim)
+        self.media = media(dim) if media else None
         self.stem = stem(dim) if stem else None
         self.layers = nn.ModuleList([layer(dim) for layer in layers])
         self.norm = norm(dim) if norm else None
@@ -100,6 +105,7 @@ class CausalLM(nn.Module):
         mask: Tensor | None = None,
         state: State | None = None,
         *,
+        media: Tensor | None = None,
         segments: Tensor | None = None,
         last: bool = False,
     ) -> Tensor:
@@ -109,6 +115,8 @@ class CausalLM(nn.Module):
             tokens: [B T] int.
             mask: [B T] bool, True where a token is real.
             state: what was seen before; it is extended by these tokens.
+            media: what stands in the places of the placeholders among these tokens; without it
+                they are tokens like others.
             segments: [B T] int, several documents packed into one row: no token sees another
                 document, and positions start anew in each.
             last: give the logits after each row's last real token alone, [B 1 V].
@@ -117,6 +125,11 @@ class CausalLM(nn.Module):
         mask = check_mask(mask, tokens)
         step = self._step(tokens, mask, state, segments)
         x = self.embedding(tokens)  # B T D
+        if media is not None:
+            if self.media is None:
+                raise GenerationError("this CausalLM reads tokens alone", field="media")
+            real = tokens if mask is None else tokens.masked_fill(~mask, -1)
+            x = self.media(x, real, media)
         if self.stem is not None:
             x = call(self.stem, x, step, None, self._stem_wants)
         contents = [None] * len(self.layers) if state is None else state.content

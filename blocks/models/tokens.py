@@ -34,6 +34,19 @@ def check_tokens(tokens: Tensor, vocab: int) -> None:
         )
 
 
+def check_frames(frames: Tensor, channels: int) -> None:
+    """Refuses what is not [B T channels] of floats, or is empty."""
+    if not isinstance(frames, Tensor) or frames.dim() != 3 or frames.shape[-1] != channels:
+        shape = list(frames.shape) if isinstance(frames, Tensor) else type(frames).__name__
+        raise GenerationError(
+            f"frames are a tensor [batch, frames, {channels}], not {shape}", field="source"
+        )
+    if not frames.is_floating_point():
+        raise GenerationError(f"frames are floats, not {frames.dtype}", field="source")
+    if frames.numel() == 0:
+        raise GenerationError(f"nothing to read: frames are {list(frames.shape)}", field="source")
+
+
 def check_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
     """The mask as bool [B T]; None where every token is real, which is the faster path."""
     if mask is None:

@@ -27,6 +27,7 @@ class SigmoidRouter(nn.Module):
         groups: equal groups of neighbouring experts; a group is as good as the sum of its two best.
         kept_groups: only the experts of that many best groups can be chosen.
         scale: what the weights are multiplied with.
+        correction: whether there is a correction; else c is 0.
 
     Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
 
@@ -42,7 +43,7 @@ class SigmoidRouter(nn.Module):
         (True, torch.Size([5, 2]))
     """
 
-    correction: Tensor
+    correction: Tensor | None
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class SigmoidRouter(nn.Module):
         groups: int = 1,
         kept_groups: int = 1,
         scale: float = 1.0,
+        correction: bool = True,
     ):
         super().__init__()
         check_positive("SigmoidRouter", dim=dim, scale=scale)
@@ -61,18 +63,20 @@ class SigmoidRouter(nn.Module):
         self.top_k, self.renormalize, self.scale = top_k, renormalize, scale
         self.groups, self.kept_groups = groups, kept_groups
         self.weight = nn.Parameter(torch.empty(experts, dim))
-        self.register_buffer("correction", torch.empty(experts))
+        self.register_buffer("correction", torch.empty(experts) if correction else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=0.02)
-        nn.init.zeros_(self.correction)
+        if self.correction is not None:
+            nn.init.zeros_(self.correction)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(x.dtype, torch.float32)
         scores = F.linear(x.to(wide), self.weight.to(wide)).sigmoid()  # N X
-        corrected = best_groups(scores + self.correction, self.groups, self.kept_groups, 2)
-        chosen = corrected.topk(self.top_k, -1).indices
+        corrected = scores if self.correction is None else scores + self.correction
+        kept = best_groups(corrected, self.groups, self.kept_groups, 2)
+        chosen = kept.topk(self.top_k, -1).indices
         weights = scores.gather(-1, chosen)  # N k
         if self.renormalize:
             # Every score can be zero in float32, and 0 / 0 is no weight.

@@ -13,10 +13,11 @@ __all__ = ["SoftmaxRouter"]
 
 
 class SoftmaxRouter(nn.Module):
-    r"""p = softmax(W x + b);   chosen = the k largest p_i;   weight_i = scale · p_i / Σ_chosen p_j
+    r"""p = softmax(W x + b),  chosen = k largest p_i + c_i,  weight_i = scale · p_i / Σ_chosen p_j
 
     Shazeer et al., 2017, arXiv:1701.06538; Jiang et al., "Mixtral of experts", 2024,
-    arXiv:2401.04088; groups as in DeepSeek-AI, "DeepSeek-V2", 2024, arXiv:2405.04434.
+    arXiv:2401.04088; groups as in DeepSeek-AI, "DeepSeek-V2", 2024, arXiv:2405.04434; the
+    correction as in `SigmoidRouter`.
 
     Args:
         dim: width D.
@@ -27,6 +28,7 @@ class SoftmaxRouter(nn.Module):
         kept_groups: only the experts of that many best groups can be chosen.
         scale: what the weights are multiplied with.
         bias: whether there is a bias.
+        correction: whether there is a correction c, which no gradient changes; else it is 0.
 
     Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
 
@@ -41,6 +43,8 @@ class SoftmaxRouter(nn.Module):
         (True, torch.Size([5, 2]))
     """
 
+    correction: Tensor | None
+
     def __init__(
         self,
         dim: int,
@@ -52,6 +56,7 @@ class SoftmaxRouter(nn.Module):
         kept_groups: int = 1,
         scale: float = 1.0,
         bias: bool = False,
+        correction: bool = False,
     ):
         super().__init__()
         check_positive("SoftmaxRouter", dim=dim, scale=scale)
@@ -60,18 +65,23 @@ class SoftmaxRouter(nn.Module):
         self.groups, self.kept_groups = groups, kept_groups
         self.weight = nn.Parameter(torch.empty(experts, dim))
         self.bias = nn.Parameter(torch.empty(experts)) if bias else None
+        self.register_buffer("correction", torch.empty(experts) if correction else None)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=0.02)
         if self.bias is not None:
             nn.init.zeros_(self.bias)
+        if self.correction is not None:
+            nn.init.zeros_(self.correction)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits = F.linear(x, self.weight, self.bias)  # N X
         p = logits.softmax(-1, torch.promote_types(x.dtype, torch.float32))
-        chosen = best_groups(p, self.groups, self.kept_groups, 1).topk(self.top_k, -1).indices
+        scores = p if self.correction is None else p + self.correction
+        chosen = best_groups(scores, self.groups, self.kept_groups, 1).topk(self.top_k, -1).indices
         weights = p.gather(-1, chosen)  # N k
         if self.renormalize:
-            weights = weights / weights.sum(-1, keepdim=True)
+            # A correction can choose shares that are zero in float32, and 0 / 0 is no weight.
+            weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-12)
         return weights * self.scale, chosen

@@ -16,11 +16,13 @@ from blocks import (
     GatedMLP,
     GQAttention,
     LayerNorm,
+    PatchEmbedding,
     Residual,
     RMSNorm,
     RoPE,
     SoftCap,
     Spec,
+    Window,
 )
 
 
@@ -91,8 +93,12 @@ LAYER = Spec(
     },
 )
 
+ADAPTIVE: dict[str, Any] = {"cutoffs": (9, 20), "width": 12, "div": 2}
+
 TABLE: dict[str, Small] = {
     "ALiBi": Small((6,), inputs=(places(3, 5), places(3, 7)), shape=(3, 6, 5, 7)),
+    "AdaptiveEmbedding": Small((50, 16), ADAPTIVE, (ints(50, 3, 7),), (3, 7, 16)),
+    "AdaptiveHead": Small((16, 50), ADAPTIVE, shape=(3, 7, 50)),
     "CausalLM": Small(
         (),
         {"vocab": 50, "dim": 16, "layers": (LAYER, LAYER), "norm": RMSNorm},
@@ -101,6 +107,7 @@ TABLE: dict[str, Small] = {
     ),
     "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
     "Clip": Small((16,), {"cap": 0.5}),
+    "ConvStem": Small((8, 16), {"norm": LayerNorm}, (floats(3, 9, 8),), (3, 5, 16)),
     "ClampedGLU": Small((16,), {"hidden": 24, "limit": 0.2}),
     "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
     "GatedMLP": Small((16,), {"hidden": 24}),
@@ -112,6 +119,13 @@ TABLE: dict[str, Small] = {
     "LayerNorm": Small((16,)),
     "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
     "MLP": Small((16,), {"hidden": 24}),
+    "MediaTokens": Small(
+        (16,),
+        {"token": 3, "embed": Spec(PatchEmbedding, patch=2)},
+        (floats(3, 7, 16), lambda: torch.tensor([[0, 3, 3, 1, 2, 4, 4]] * 3), floats(3, 2, 12)),
+        (3, 7, 16),
+        zero=("token",),
+    ),
     "MoE": Small(
         (16,),
         {"experts": 4, "top_k": 2, "expert": MLP, "shared": MLP, "shared_gate": True},
@@ -119,8 +133,12 @@ TABLE: dict[str, Small] = {
     ),
     "Normed": Small((16,), {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": LayerNorm}),
     "Parallel": Small((16,), {"branches": {"attention": ATTENTION, "mlp": MLP}}),
+    "PatchEmbedding": Small((16,), {"patch": 2}, (floats(3, 5, 12),), (3, 5, 16)),
     "QKNorm": Small((8, 4, 2), {"norm": RMSNorm}, HEADS),
     "RMSNorm": Small((16,)),
+    "RelativeAttention": Small(
+        (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}
+    ),
     "Residual": Small(
         (16,),
         {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": RMSNorm, "norm_after": LayerNorm},

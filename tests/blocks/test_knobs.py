@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import blocks
 from blocks import (
+    Causal,
     Clip,
     Full,
     GatedMLP,
@@ -21,6 +22,8 @@ from blocks import (
     LearnedPositions,
     LinearScaling,
     LMHead,
+    MediaTokens,
+    PatchEmbedding,
     RoPE,
     SigmoidRouter,
     Spec,
@@ -32,16 +35,20 @@ from blocks.testing.subject import cast, disturb, run
 from tests.blocks.table import ATTENTION, LAYER, TABLE, build
 
 OTHER = Spec(GatedMLP, hidden=20)
+PATCHES = Spec(PatchEmbedding, patch=2, bias=False)
 
 # A keyword's other value, or (value, what else is set in both); bools and literals need none.
 VALUES: dict[str, dict[str, Any]] = {
     "ALiBi": {"max_bias": 4.0, "scale": 0.5},
+    "AdaptiveEmbedding": {"cutoffs": (9,), "width": 14, "div": 3, "scale": 2.0, "dropout": 0.5},
+    "AdaptiveHead": {"cutoffs": (9,), "width": 14, "div": 3},
     "CausalLM": {
         "vocab": 51,
         "dim": 32,
         "layers": (LAYER,),
         "norm": None,
         "embedding": Spec(TokenEmbedding, scale=2.0),
+        "media": Spec(MediaTokens, token=3, embed=PATCHES),
         "stem": Spec(LearnedPositions, rows=9),
         "head": Spec(LMHead, scale=0.5),
         "ties": (("head.weight", "embedding.weight"),),
@@ -49,6 +56,12 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "Chain": {"steps": dict(reversed(TABLE["Chain"].options["steps"].items()))},
     "Clip": {"cap": 0.25},
+    "ConvStem": {
+        "kernels": (3, 5),
+        "strides": (2, 1),
+        "between": (12,),
+        "norm": None,
+    },
     "ClampedGLU": {"hidden": 20, "alpha": 1.0, "limit": 0.1, "dropout": 0.5},
     "GQAttention": {
         "heads": 2,
@@ -89,6 +102,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "LayerNorm": {"eps": 0.1, "offset": 1.0},
     "LearnedPositions": {"rows": 10, "offset": 1, "dropout": 0.5},
     "MLP": {"hidden": 20, "dropout": 0.5},
+    "MediaTokens": {"token": 4, "embed": PATCHES},
     "MoE": {
         "experts": 3,
         "top_k": 1,
@@ -98,8 +112,18 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "Normed": {"inner": OTHER, "norm_in": None, "norm_out": None},
     "Parallel": {"branches": {"attention": ATTENTION, "other": OTHER}},
+    "PatchEmbedding": {"patch": 3, "channels": 1},
     "QKNorm": {"norm": LayerNorm},
     "RMSNorm": {"eps": 0.1, "offset": 1.0},
+    "RelativeAttention": {
+        "heads": 2,
+        "head_dim": 8,
+        "clamp": 1,
+        "memory": (4, {"mask": Causal()}),
+        "norm_in": None,
+        "mask": Full(),
+        "dropout": 0.5,
+    },
     "Residual": {
         "inner": OTHER,
         "norm_in": None,
@@ -110,7 +134,7 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "RoPE": {"theta": 10.0, "rotated": 0.5, "scaling": LinearScaling(2.0)},
     "SigmoidRouter": {"groups": 2, "kept_groups": 1, "scale": 2.0},
-    "SinusoidalPositions": {"theta": 10.0, "offset": 1, "scale": 0.5},
+    "SinusoidalPositions": {"theta": 10.0, "offset": 1, "scale": 0.5, "dropout": 0.5},
     "SoftCap": {"cap": 1.0},
     "SoftmaxRouter": {"groups": (2, {"kept_groups": 1}), "kept_groups": 1, "scale": 2.0},
     "SparseMixerRouter": {"jitter": 0.5},

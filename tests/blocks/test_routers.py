@@ -78,18 +78,29 @@ def test_sparse_mixer_draws_by_probability_and_backpropagates_it() -> None:
     torch.testing.assert_close(grad, wanted, rtol=1e-3, atol=1e-2)
 
 
-def test_the_correction_chooses_but_does_not_weigh() -> None:
-    router, x = scrambled(SigmoidRouter(D, X, 2, renormalize=False)), torch.randn(20, D)
+@pytest.mark.parametrize("kind", [SoftmaxRouter, SigmoidRouter])
+def test_the_correction_chooses_but_does_not_weigh(kind: Any) -> None:
+    router, x = scrambled(kind(D, X, 2, renormalize=False, correction=True)), torch.randn(20, D)
     router.correction.zero_()
     _, before = router(x)
     router.correction[5] = 10.0
     weights, after = router(x)
     assert (after == 5).any(-1).all() and not (before == 5).any(-1).all()
-    scores = (x @ router.weight.T).sigmoid()
+    logits = x @ router.weight.T
+    scores = logits.softmax(-1) if kind is SoftmaxRouter else logits.sigmoid()
     torch.testing.assert_close(weights, scores.gather(-1, after))
     assert "correction" in router.state_dict() and "correction" not in dict(
         router.named_parameters()
     )
+
+
+def test_shares_that_are_zero_are_no_weights() -> None:
+    for kind in (SoftmaxRouter, SigmoidRouter):
+        router = kind(1, X, 2, correction=True)
+        router.weight.data = torch.tensor([[500.0], [500.0], *[[-500.0]] * 6])
+        router.correction.copy_(torch.arange(X))
+        weights, chosen = router(torch.ones(1, 1))
+        assert chosen.tolist() == [[7, 6]] and weights.tolist() == [[0.0, 0.0]]
 
 
 def test_groups_are_kept_by_their_best_one_or_two() -> None:

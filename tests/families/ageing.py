@@ -43,6 +43,15 @@ def old_config(data: Mapping[str, Any], kind: str = "rope_type") -> dict[str, An
     return old
 
 
+def old_inside(name: str) -> Callable[..., dict[str, Any]]:
+    """`old_config` of a model whose text model has a config of its own."""
+
+    def older(data: Mapping[str, Any], kind: str = "rope_type") -> dict[str, Any]:
+        return old_config(data) | {name: old_config(data[name], kind)}
+
+    return older
+
+
 def aged(
     folder: Path,
     to: Path,

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,10 @@ transformers.logging.disable_progress_bar()
 
 LARGE = 5e11  # parameters of a model that takes seconds to build
 TOLERANCE = 1e-5  # of the logits' standard deviation
-TOKENS = 40
+TOKENS, TARGET = 40, 12
 CASES = Path(__file__).parent / "cases"
+# Gone from the transformers of these tests; each has a file of tests of its own.
+ELSEWHERE = {"transfo-xl"}
 Change = Callable[[Any], Any]
 
 
@@ -37,11 +40,15 @@ class Variant:
         options: of the reference's config class, over those of the case.
         prompt: tokens before generation starts.
         generates: why generation can't be compared with the reference, if it can't.
+        model: the reference's model class, where this variant has another head than the case's.
+        answer: what of the reference's output is compared.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
     prompt: int = 20
     generates: str | None = None
+    model: type[Any] | None = None
+    answer: Callable[[Any], Tensor] = attrgetter("logits")
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,14 @@ class Case:
         older: config.json as transformers 5 writes it -> as transformers 4 wrote it.
         missing_prefix: what files may leave out at the beginning of names.
         tied: whether a config that says nothing of it ties the head.
+        inside: the field of config.json that holds the text model's own config, where there is one;
+            options of variants that the base hasn't are of it.
+        implied: fields that may be absent, of those that every decoder must say.
+        exported: the reference's class of what is exported, where that is another.
+        kind: `decoder`, `encoder`, or `pair` for encoder–decoders, whose tokens are the source and
+            whose target is drawn beside it; `hearer` and `transcriber` for the same two of sound.
+        channels: of frames of sound, where a model hears those instead of reading tokens.
+        hears: such frames [B T C] as the reference wants them.
     """
 
     config: type[Any]
@@ -83,10 +98,42 @@ class Case:
     older: Callable[..., dict[str, Any]] = old_config
     missing_prefix: str = ""
     tied: bool = False
+    inside: str = ""
+    implied: frozenset[str] = frozenset()
+    exported: type[Any] | None = None
+    kind: str = "decoder"
+    channels: int | None = None
+    hears: Callable[[Tensor], Tensor] = lambda frames: frames
+
+    def source(self, rows: int, draw: torch.Generator) -> Tensor:
+        """What a model is given: tokens, or frames of sound."""
+        if self.channels is None:
+            return torch.randint(0, self.vocab, (rows, TOKENS), generator=draw)
+        return torch.randn(rows, TOKENS, self.channels, generator=draw)
 
     def field_of(self, name: str) -> str | None:
         """The family's name of a field that LLaMA calls `name`."""
         return self.fields.get(name, name)
+
+    def path(self, name: str) -> str:
+        """A field as errors name it."""
+        return f"{self.inside}.{name}" if self.inside else name
+
+    def body(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The fields of the text model in a config.json."""
+        return data[self.inside] if self.inside else data
+
+    def with_body(self, data: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+        """config.json with all its fields of the text model replaced."""
+        return {**data, self.inside: dict(body)} if self.inside else dict(body)
+
+    def put(self, data: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+        """config.json with other fields of the text model."""
+        return self.with_body(data, {**self.body(data), **fields})
+
+    @property
+    def vocab(self) -> int:
+        return self.body(self.base)["vocab_size"]
 
 
 @dataclass(frozen=True)
@@ -101,11 +148,31 @@ class Loaded:
     tokens: Tensor
     logits: Tensor
 
-    def ask(self, tokens: Tensor) -> Tensor:
-        """The reference's logits; its rope tables start anew, as they keep the longest they met."""
+    @property
+    def target(self) -> Tensor:
+        """What the decoder of a pair is given."""
+        draw = torch.Generator().manual_seed(3)
+        return torch.randint(0, self.case.vocab, (1, TARGET), generator=draw).expand(2, -1)
+
+    def ask(self, tokens: Tensor, model: Any = None, mask: Tensor | None = None) -> Tensor:
+        """The reference's answer; its rope tables start anew, as they keep the longest they met."""
+        model = self.reference if model is None else model
+        alone = self.case.kind in ("encoder", "hearer")
+        options: dict[str, Any] = {} if alone else {"use_cache": False}
+        if self.case.kind in ("pair", "transcriber"):
+            options["decoder_input_ids"] = self.target[: len(tokens)]
         with torch.no_grad():
-            self.reference(tokens[:, :1], use_cache=False)
-            return self.reference(tokens, use_cache=False).logits
+            if self.case.kind == "decoder":
+                model(tokens[:, :1], **options)
+            masked = {} if mask is None else {"attention_mask": mask.long()}
+            return self.variant.answer(model(self.case.hears(tokens), **masked, **options))
+
+    def answer(self, model: Any, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
+        """What one of our models says to the tokens."""
+        with torch.no_grad():
+            asked = self.case.kind in ("pair", "transcriber")
+            target = (self.target[: len(tokens)],) if asked else ()
+            return flat(model(tokens, *target, mask))
 
     def theirs(self, *addresses: str) -> list[str]:
         """The names in the file of what stands at our addresses."""
@@ -120,6 +187,13 @@ class Loaded:
         return float((ours - theirs).detach().abs().max() / self.logits.std())
 
 
+def flat(answer: Any) -> Tensor:
+    """An answer of several parts as one tensor [B N]."""
+    if isinstance(answer, Tensor):
+        return answer
+    return torch.cat([part.flatten(1) for part in answer], 1)
+
+
 @cache
 def case_of(family: str) -> Case:
     return importlib.import_module(f"tests.families.cases.{file_of(family)}").CASE
@@ -129,14 +203,17 @@ def file_of(family: str) -> str:
     return family.replace("-", "_")
 
 
-def families() -> list[str]:
-    """Every family that has a case; one without is a test's failure of its own."""
-    return [name for name in model_types() if (CASES / f"{file_of(name)}.py").exists()]
+def families(*kinds: str) -> list[str]:
+    """Every family of these kinds (or all) that has a case; one without is a failure of its own."""
+    there = [name for name in model_types() if (CASES / f"{file_of(name)}.py").exists()]
+    return [name for name in there if not kinds or case_of(name).kind in kinds]
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Every family with each of its variants."""
-    return [(family, variant) for family in families() for variant in case_of(family).variants]
+def pairs(*kinds: str) -> list[tuple[str, str]]:
+    """Every family of these kinds (or all) with each of its variants."""
+    return [
+        (family, variant) for family in families(*kinds) for variant in case_of(family).variants
+    ]
 
 
 def named(what: str) -> list[tuple[str, str]]:
@@ -161,9 +238,12 @@ def build(case: Case, variant: Variant) -> nn.Module:
 
     Fresh weights are so small that a wrong rotary pairing moves logits by a thousandth.
     """
-    options = {**case.base, **variant.options}
+    outer = {name: value for name, value in variant.options.items() if name in case.base}
+    inner = {name: value for name, value in variant.options.items() if name not in outer}
+    options = case.put({**case.base, **outer}, inner)
     config = case.config(**options)
-    model = case.model._from_config(config, attn_implementation=case.attention).eval()
+    kind = variant.model or case.model
+    model = kind._from_config(config, attn_implementation=case.attention).eval()
     scramble(model)
     return model
 
@@ -177,6 +257,8 @@ def scramble(model: nn.Module) -> None:
             values = torch.randn(tensor.shape, generator=draw)
             if isinstance(module, nn.Embedding):
                 tensor.copy_(values)
+            elif isinstance(module, nn.Conv1d | nn.Conv2d) and tensor.dim() > 2:
+                tensor.copy_(values * 1.2 / tensor[0].numel() ** 0.5)
             elif tensor.dim() > 1:
                 tensor.copy_(values * 1.2 / tensor.shape[-1] ** 0.5)
             elif "bias" in name:
@@ -196,7 +278,7 @@ def load(family: str, name: str, folder: Path) -> Loaded:
     reference.save_pretrained(folder)
     ours = blocks.from_pretrained(folder)
     draw = torch.Generator().manual_seed(2)
-    tokens = torch.randint(0, case.base["vocab_size"], (2, TOKENS), generator=draw)
+    tokens = case.source(2, draw)
     loaded = Loaded(case, variant, reference, ours, folder, tokens, torch.zeros(0))
     return dataclasses.replace(loaded, logits=loaded.ask(tokens))
 
@@ -207,13 +289,14 @@ def scalings(spec: Any) -> list[Any]:
 
 
 def steady(spec: Any, most: int = TOKENS) -> int:
-    """How long a sequence may become before the angles of its first tokens change."""
+    """How long a sequence may become before its first tokens change: their angles, or chunks."""
     bounds = [
         scaling.trained
         for scaling in scalings(spec)
         if isinstance(scaling, blocks.DynamicScaling | blocks.LongRoPEScaling)
     ]
-    return min([most, *bounds])
+    hashed = (part for _, part in blocks.walk(spec) if part.func is blocks.LSHAttention)
+    return min([most, *bounds, *(part.keywords["chunk"] for part in hashed)])
 
 
 def change(where: str | type, **options: Any) -> Change:
@@ -254,6 +337,53 @@ def decoder_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:
         "share of turned channels": ("plain", change(blocks.RoPE, rotated=0.25)),
         "no rope": ("plain", change(blocks.GQAttention, qk=())),
     }
+
+
+def encoder_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:
+    """What every post-norm encoder must notice, tried on the variant `plain`."""
+    return {
+        "scale of scores": ("plain", change(blocks.GQAttention, scale=0.3)),
+        "window": ("plain", change(blocks.GQAttention, mask=blocks.SymmetricWindow(9))),
+        "mask": ("plain", change(blocks.GQAttention, mask=blocks.Causal())),
+        "eps": ("plain", change(norm, eps=0.1)),
+        "activation": ("plain", change(mlp, act="relu2")),
+        "scale of embeddings": ("plain", change(blocks.TokenEmbedding, scale=1.1)),
+        "depth": ("plain", shallow),
+        "biases of q, k and v": ("plain", change(blocks.GQAttention, bias=False)),
+        "bias of the output": ("plain", change(blocks.GQAttention, out_bias=False)),
+        "biases of the mlp": ("plain", change(mlp, bias=False)),
+        "biases of norms": ("plain", change(norm, bias=False)),
+    }
+
+
+def pair_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:
+    """What every encoder–decoder must notice, tried on the variant `plain`."""
+    own = {"encoder": blocks.SymmetricWindow(9), "decoder": blocks.Window(3)}
+    return {
+        **{
+            f"mask of the {half}": ("plain", change(f"{half}.layers.*.attention", mask=mask))
+            for half, mask in own.items()
+        },
+        **{f"depth of the {half}": ("plain", shallow_half(half)) for half in own},
+        "scale of scores": ("plain", change(blocks.GQAttention, scale=0.3)),
+        "scale of the other sequence's scores": ("plain", change(blocks.CrossAttention, scale=0.3)),
+        "eps": ("plain", change(norm, eps=0.1)),
+        "activation": ("plain", change(mlp, act="relu2")),
+        "scale of embeddings": ("plain", change(blocks.TokenEmbedding, scale=1.1)),
+        "scale of logits": ("plain", change(blocks.LMHead, scale=1.1)),
+    }
+
+
+def shallow_half(half: str) -> Change:
+    """A mutation: one layer fewer in the encoder or in the decoder."""
+
+    def after(spec: Any) -> Any:
+        shorter = blocks.replace(spec, **{half: shallow(spec.keywords[half])})
+        last = f"{half}.layers.{len(spec.keywords[half].keywords['layers']) - 1}."
+        kept = tuple(tie for tie in spec.keywords["ties"] if not tie[0].startswith(last))
+        return blocks.replace(shorter, ties=kept)
+
+    return after
 
 
 def stack_mutations(norm: type, mlp: type) -> dict[str, tuple[str, Change]]:

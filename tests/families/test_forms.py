@@ -11,8 +11,10 @@ from safetensors.torch import load_file
 
 import blocks
 from blocks import CheckpointError, Keys
+from blocks.edit import layers_of
 from blocks.families import family_of
 from blocks.hub.config import Config
+from blocks.hub.load import _pairs
 from blocks.hub.outline import outline_of
 from tests.families import ageing
 from tests.families.reference import (
@@ -35,23 +37,25 @@ tied = pytest.mark.parametrize(
 
 def same_logits(it, folder):
     ours = blocks.from_pretrained(folder)
-    assert it.close(ours(it.tokens), it.logits) <= TOLERANCE
+    assert it.close(it.answer(ours, it.tokens), it.logits) <= TOLERANCE
     return ours
 
 
 @every
 def test_names_and_values_go_both_ways(loaded, family, variant):
     it = loaded(family, variant)
+    table, ours = family_of(family).table(it.ours.spec), blocks.addresses(it.ours)
     file = load_file(it.folder / "model.safetensors")
-    ours = blocks.addresses(it.ours)
-    mapped = family_of(family).table(it.ours.spec).chosen(list(ours), file)
+    file = {name: tensor for name, tensor in file.items() if not name.startswith(table.apart)}
+    mapped = table.chosen(list(ours), file)
     written = {}
     for one in mapped:
         parts = [ours[address].detach() for address in one.ours]
         written[one.theirs] = one.rule.save(parts)
         again = one.rule.load(written[one.theirs], [part.shape for part in parts])
         assert all(torch.equal(a, b) for a, b in zip(again, parts, strict=True))
-    tied_names = set(it.theirs("head.weight")) if it.ours.spec.keywords["ties"] else set()
+    tied = {place for pair in it.ours.spec.keywords["ties"] for place, _ in _pairs(pair, ours)}
+    tied_names = set(it.theirs(*tied))
     assert set(written) - tied_names == set(file)
     assert all(torch.equal(written[name], tensor) for name, tensor in file.items())
 
@@ -79,7 +83,7 @@ def test_the_older_config_means_the_same(loaded, family, variant, kind):
 @pytest.mark.parametrize("shards", [0, 3])
 def test_extra_tables_and_shards(loaded, tmp_path, family, variant, shards):
     it = loaded(family, variant)
-    extra = ageing.with_extra(it.case.extra, len(it.ours.layers))
+    extra = ageing.with_extra(it.case.extra, len(layers_of(it.ours.spec)))
     options = {"tensors": extra, "config": it.case.older}
     same_logits(it, ageing.aged(it.folder, tmp_path / "aged", shards=shards, **options))
 
@@ -91,7 +95,7 @@ def test_extra_tables_and_shards(loaded, tmp_path, family, variant, shards):
 def test_names_without_their_prefix(loaded, tmp_path, family, variant):
     it = loaded(family, variant)
     short = ageing.without_prefix(it.case.missing_prefix)
-    extra = ageing.with_extra(it.case.extra, len(it.ours.layers))
+    extra = ageing.with_extra(it.case.extra, len(layers_of(it.ours.spec)))
     folder = ageing.aged(it.folder, tmp_path / "aged", tensors=lambda all: short(extra(all)))
     assert set(load_file(folder / "model.safetensors")).isdisjoint(it.theirs("embedding.weight"))
     same_logits(it, folder)
@@ -107,7 +111,7 @@ def test_half_the_precision_stays(loaded, tmp_path, family, variant):
     rounded = copy.deepcopy(it.reference)
     for tensor in rounded.state_dict().values():
         tensor.copy_(tensor.half())
-    assert it.close(ours(it.tokens), rounded(it.tokens, use_cache=False).logits) <= TOLERANCE
+    assert it.close(it.answer(ours, it.tokens), it.ask(it.tokens, rounded)) <= TOLERANCE
 
 
 @tied
@@ -150,13 +154,17 @@ def test_experts_in_one_tensor(loaded, tmp_path, family, variant):
 def test_exported_files_are_read_by_the_reference(loaded, tmp_path, family, variant):
     it = loaded(family, variant)
     blocks.export(it.ours, tmp_path)
-    theirs = it.case.model.from_pretrained(
-        tmp_path, attn_implementation=it.case.attention, dtype=torch.float32
-    ).eval()
-    with torch.no_grad():
-        logits = theirs(it.tokens, use_cache=False).logits
-    assert it.close(logits, it.logits) <= TOLERANCE
-    before, after = (load_file(at / "model.safetensors") for at in (it.folder, tmp_path))
+    theirs = (
+        (it.case.exported or it.variant.model or it.case.model)
+        .from_pretrained(tmp_path, attn_implementation=it.case.attention, dtype=torch.float32)
+        .eval()
+    )
+    assert it.close(it.ask(it.tokens, theirs), it.logits) <= TOLERANCE
+    folders = (it.folder, tmp_path)
+    if it.case.exported:  # under other names
+        before, after = (blocks.addresses(blocks.from_pretrained(at)) for at in folders)
+    else:
+        before, after = (load_file(at / "model.safetensors") for at in folders)
     assert set(before) == set(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -169,6 +177,8 @@ def test_what_a_family_cannot_say_is_not_exported(loaded, tmp_path, family, vari
     turns = turns and "rope_interleave" not in said  # which has a word for the pairing
     louder = change(blocks.LMHead, scale=1.1)
     mutation, word = (other_pairing, "pairing") if turns else (louder, "head.scale")
+    if it.case.kind != "decoder":
+        mutation, word = change(blocks.GQAttention, sinks=True), "sinks"
     rewritten = blocks.from_pretrained(it.folder, rewrite=mutation)
     with pytest.raises(CheckpointError, match=word):
         blocks.export(rewritten, tmp_path)
@@ -177,6 +187,12 @@ def test_what_a_family_cannot_say_is_not_exported(loaded, tmp_path, family, vari
 def test_a_number_in_a_template_is_that_place_alone():
     keys = Keys(("norm.{w}", "layers.{i}.qk.0.{w}"))
     assert keys.candidates(["layers.3.qk.1.weight"]) == []
+
+
+def lost(data, name, gone):
+    """Fields without one of them, or with null in its place."""
+    rest = {key: value for key, value in data.items() if key != name}
+    return rest | ({name: None} if gone == "null" else {})
 
 
 @plain
@@ -189,9 +205,11 @@ def test_a_field_that_is_gone_means_what_it_means_to_the_reference(
     data = ageing.read_config(it.folder)
     data = it.case.older(data) if dialect == "old" else data
     read = 0
-    for name in data:
-        less = {key: value for key, value in data.items() if key != name}
-        less |= {"model_type": family} | ({name: None} if gone == "null" else {})
+    outer = [(name, lost(data, name, gone)) for name in data if name != it.case.inside]
+    body = it.case.body(data) if it.case.inside else {}
+    inner = [(name, it.case.with_body(data, lost(body, name, gone))) for name in body]
+    for name, less in outer + inner:
+        less["model_type"] = family
         try:
             ours = outline_of(Config(less)).spec
             full = it.case.config.from_dict(copy.deepcopy(less))
@@ -218,3 +236,30 @@ def test_mistral_has_a_window_unless_it_says_null(loaded, said, size):
     del data["sliding_window"]
     attention = blocks.at(outline_of(Config(data | said)).spec, "layers.0.attention")
     assert attention.keywords["mask"] == (blocks.Causal() if size is None else blocks.Window(size))
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [("plain", "RefinedWebModel"), ("RW", "RefinedWebModel"), ("40B", "RefinedWeb")],
+)
+def test_falcon_before_transformers_had_it(loaded, tmp_path, variant, name):
+    it = loaded("falcon", variant)
+
+    def before(data):
+        kept = ("vocab_size", "hidden_size", "alibi", "bias", "multi_query", "parallel_attn")
+        old = {field: data[field] for field in (*kept, "layer_norm_epsilon", "rope_theta")}
+        old |= {"n_head": data["num_attention_heads"], "n_layer": data["num_hidden_layers"]}
+        old |= {"n_head_kv": data["num_kv_heads"]} if data["new_decoder_architecture"] else {}
+        old |= {
+            "apply_residual_connection_post_layernorm": False,
+            "architectures": ["RWForCausalLM"],
+        }
+        return old | {"model_type": name, "ffn_hidden_size": data["ffn_hidden_size"]}
+
+    dated = {"config": lambda data: before(it.case.older(data))}
+    ours = same_logits(it, ageing.aged(it.folder, tmp_path / "old", **dated))
+    assert ours.provenance.family == "falcon" and ours.spec.keywords["context"] == 2048
+    assert blocks.replace(ours.spec, context=64) == it.ours.spec
+    blocks.export(ours, tmp_path / "new")
+    assert ageing.read_config(tmp_path / "new")["model_type"] == "falcon"
+    assert blocks.inspect(tmp_path / "old").model_type == "falcon"

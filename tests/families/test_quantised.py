@@ -24,7 +24,9 @@ FP8 = {
     "quant_method": "fp8",
     "weight_block_size": [128, 128],
 }
-MATRIX = re.compile(r"model\.layers\.\d+\.(self_attn|mlp)\..*_(proj|mqa)\.weight")
+MATRIX = re.compile(
+    r"model\.layers\.\d+\.(self_attn|mlp|block_sparse_moe)\..*(_proj|_mqa|\.w[123])\.weight"
+)
 EXPERTS = re.compile(r"(model\.layers\.\d+\.mlp\.experts\.\w+_proj)$")
 FOURS = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
 
@@ -85,6 +87,9 @@ def from_fours(tensors: Tensors) -> Tensors:
 
 FORMS = [
     pytest.param("deepseek_v3", FP8, eights, from_eights, "F8_E4M3", id="fp8"),
+    pytest.param(
+        "minimax_m2", FP8 | {"fmt": "float8_e4m3fn"}, eights, from_eights, "F8_E4M3", id="fp8 w1"
+    ),
     pytest.param("gpt_oss", {"quant_method": "mxfp4"}, fours, from_fours, "U8", id="mxfp4"),
 ]
 forms = pytest.mark.parametrize(("family", "config", "quantised", "plain", "kind"), FORMS)

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blocks import GenerationError, Sampler, generate, stream
+from blocks import Draft, GenerationError, RepetitionPenalty, Sampler, generate, stream
+from blocks.generation.prompt import read_prompt
 from tests.generation.tiny import VOCAB, tiny
 
 
@@ -89,15 +90,14 @@ def test_rows_are_cut_by_themselves() -> None:
 @given(LOGITS, OPTION([0.5, 1.0, 1.3, 7.0]), st.data())
 def test_repetition_penalty(whole: list[int], penalty: float, data: Any) -> None:
     logits = [value / 97 for value in whole]
-    flags = st.lists(st.booleans(), min_size=len(logits), max_size=len(logits))
-    seen = data.draw(flags)
-    after = [
-        (x / penalty if x > 0 else x * penalty) if known else x
-        for x, known in zip(logits, seen, strict=True)
+    tokens = st.integers(0, len(logits) - 1)
+    prompt = data.draw(st.lists(tokens, min_size=1, max_size=5))
+    wanted = [
+        (x / penalty if x > 0 else x * penalty) if i in prompt else x for i, x in enumerate(logits)
     ]
-    sampler = Sampler(repetition_penalty=penalty)
-    found = int(sampler(torch.tensor([logits]), torch.tensor([seen])))
-    assert after[found] >= max(after) - 1e-5
+    draft = Draft(read_prompt([[0] * 7, prompt], None, len(logits), pad=0), 3)
+    found = RepetitionPenalty(penalty)(torch.tensor([logits] * 2), draft)[1]
+    torch.testing.assert_close(found, torch.tensor(wanted))
 
 
 def test_the_penalty_counts_prompt_and_answer_and_no_padding() -> None:
@@ -201,7 +201,15 @@ BAD: list[dict[str, Any]] = [
     {"repetition_penalty": 0.0},
     {"repetition_penalty": -1.0},
     {"repetition_penalty": math.inf},
-    {"repetition_penalty": None},
+    {"repetition_penalty": "1"},
+    {"repetition_penalty": True},
+    {"no_repeat_ngram": -1},
+    {"no_repeat_ngram": 1.5},
+    {"no_repeat_ngram": True},
+    {"min_new_tokens": -1},
+    {"min_new_tokens": "1"},
+    {"rules": 5},
+    {"rules": [5]},
     {"temperature": None},
     {"temperature": 1.0, "seed": "a"},
     {"temperature": 1.0, "seed": 1.5},

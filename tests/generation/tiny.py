@@ -12,7 +12,9 @@ from blocks import CausalLM, Chain, GatedMLP, GQAttention, Residual, RMSNorm, Ro
 VOCAB = 23
 
 
-def tiny(*, context: int | None = None, layers: int = 2, **attention: Any) -> CausalLM:
+def tiny(
+    *, vocab: int = VOCAB, context: int | None = None, layers: int = 2, **attention: Any
+) -> CausalLM:
     """In float64, with parameters so large that every token matters."""
     options: dict[str, Any] = {"heads": 4, "kv_heads": 2, "qk": (Spec(RoPE, theta=50.0),)}
     inner = Spec(GQAttention, **{**options, **attention})
@@ -23,7 +25,7 @@ def tiny(*, context: int | None = None, layers: int = 2, **attention: Any) -> Ca
             "mlp": Spec(Residual, inner=Spec(GatedMLP, hidden=16), norm_in=RMSNorm),
         },
     )
-    model = CausalLM(vocab=VOCAB, dim=16, layers=(layer,) * layers, norm=RMSNorm, context=context)
+    model = CausalLM(vocab=vocab, dim=16, layers=(layer,) * layers, norm=RMSNorm, context=context)
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -19,7 +19,7 @@ STOREYS = (
     {"ops"},
     set(BLOCK_FOLDERS),
     {"models"},
-    {"families", "hub", "text"},
+    {"audio", "families", "hub", "text"},
     {"generation", "training", "surgery", "testing"},
     {"cli", "__main__"},
 )

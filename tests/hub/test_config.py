@@ -226,3 +226,73 @@ def test_errors_never_flood_the_terminal(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         Config(read_json(tmp_path / "config.json")).finish()
     assert len(str(caught.value)) <= 2000 and "\x1b" not in str(caught.value)
+
+
+def nested(**outside: Any) -> Config:
+    body = {"model_type": "words", "depth": 3, "rate": 0.0, "use_cache": True}
+    return Config({"text_config": body} | outside)
+
+
+def inside(config: Config, **defaults: Any) -> Config:
+    """The text model's reader, with all its fields read."""
+    body = config.inside("text_config", "words", **defaults)
+    body.take("depth", int)
+    body.take("rate", float, 0.1)
+    body.take("width", int, 7)
+    return body
+
+
+def test_the_config_of_a_model_inside_is_read_to_the_end_and_may_hold_what_is_harmless() -> None:
+    config = nested(patch=3)
+    assert inside(config) is config.body and config.body.assumed == {"width": 7}
+    with pytest.raises(ConfigError, match=r"patch: this field is not known"):
+        config.finish()
+    assert config.take("patch", int) == 3
+    config.finish()
+    other = Config({"text_config": {"depth": 3, "dept": 1}})
+    inside(other)
+    with pytest.raises(ConfigError, match=r"text_config\.dept: .*'depth'"):
+        other.finish()
+
+
+@pytest.mark.parametrize("same", [{"depth": 3}, {"rate": 0.0}, {"width": 7}, {"depth": None}])
+def test_a_field_beside_the_inner_config_may_repeat_it(same: dict[str, Any]) -> None:
+    config = nested(**same)
+    inside(config)
+    config.finish()
+
+
+@pytest.mark.parametrize("other", [{"depth": 4}, {"rate": 0.1}, {"width": 8}])
+def test_a_field_beside_the_inner_config_may_not_contradict_it(other: dict[str, Any]) -> None:
+    config = nested(**other)
+    inside(config)
+    with pytest.raises(ConfigError, match="in text_config") as caught:
+        config.finish()
+    assert caught.value.field in other
+
+
+def test_without_an_inner_config_its_fields_stand_outside() -> None:
+    config = Config({"model_type": "both", "depth": 3})
+    assert inside(config, width=9) is config.body is config
+    assert config.assumed == {"text_config": None, "rate": 0.1, "width": 9}
+    config.finish()
+
+
+def test_defaults_of_an_inner_config_win_over_those_of_its_family() -> None:
+    assumed = inside(Config({"text_config": {"depth": 3}}), width=9, rate=0.2).assumed
+    assert assumed == {"model_type": "words", "rate": 0.2, "width": 9}
+
+
+def test_an_inner_config_of_another_model_is_refused() -> None:
+    with pytest.raises(ConfigError, match="text_config.model_type: 'words' is not supported"):
+        nested().inside("text_config", "sounds")
+
+
+def test_a_changed_reader_differs_in_one_field_of_its_body() -> None:
+    config = nested(patch=3)
+    inside(config)
+    changed = config.changed("depth", 5)
+    assert inside(changed).read["depth"] == 5 and changed.data["patch"] == 3
+    flat = Config({"depth": 3})
+    inside(flat)
+    assert flat.changed("depth", 5).data == {"depth": 5}

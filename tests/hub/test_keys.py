@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import Join, Keys, Rename, Rule, Stack, Transpose
+from blocks.hub.match import match
 
 SIZE = st.integers(1, 5)
 SHAPE = st.lists(SIZE, min_size=1, max_size=3).map(tuple)
@@ -96,6 +97,14 @@ def test_layers_of_another_model_are_ignored_where_they_are_marked() -> None:
     file = {"h.0.w", "h.0.mark", "h.2.w", "h.2.mark", "h.3.w", "x.2.w", "h.two.w"}
     assert {name for name in file if keys.ignored(name, file)} == {"h.2.w", "h.2.mark"}
     assert not keys.ignored("h.2.w")
+
+
+def test_tensors_of_other_models_in_the_file_are_told_by_their_beginning() -> None:
+    keys = Keys(("h.{i}.w", "layers.{i}.w"), ignore=("mask",), apart=("eye.", "model.eye."))
+    file = dict.fromkeys(("h.0.w", "eye.h.0.w", "model.eye.w", "eyes.w", "x.eye.w", "mask"))
+    found = match(keys, {"layers.0.w": (2,)}, file)
+    assert found.apart == ["eye.h.0.w", "model.eye.w"]
+    assert found.extra == ["eyes.w", "x.eye.w"]
 
 
 def test_loading_takes_views() -> None:

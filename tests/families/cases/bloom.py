@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import BloomConfig, BloomForCausalLM
 
-from blocks import MLP, ALiBi, GQAttention, LayerNorm
+from blocks import MLP, ALiBi, GQAttention, LayerNorm, replace
+from blocks.families._decoder import pre_norm
 from tests.families.cases import gpt2
 from tests.families.reference import Case, Variant, change, stack_mutations
 
@@ -22,8 +25,23 @@ VARIANTS = {
     "plain": Variant(),
     "tied": Variant({"tie_word_embeddings": True}),
     "three heads": Variant({"hidden_size": 36, "n_head": 3}),
+    "normed skips": Variant({"apply_residual_connection_post_layernorm": True}),
     "six heads": Variant({"hidden_size": 36, "n_head": 6}),
 }
+
+
+
+def plain_skips(spec: Any) -> Any:
+    """A mutation: the norm before each branch norms nothing else."""
+
+    def after(layer: Any) -> Any:
+        steps = layer.keywords["steps"]
+        parts = {name: steps[name].keywords["inner"] for name in ("attention", "mlp")}
+        return pre_norm(steps["attention_norm"], **parts)
+
+    layers = tuple(after(layer) for layer in spec.keywords["layers"])
+    return replace(spec, layers=layers)
+
 
 MUTATIONS = (
     stack_mutations(LayerNorm, MLP)
@@ -31,6 +49,7 @@ MUTATIONS = (
     | {
         "no norm of the embedding": ("plain", change("stem", eps=10.0)),
         "no alibi": ("plain", change(GQAttention, scores=())),
+        "skips": ("normed skips", plain_skips),
         "slopes": ("plain", change(ALiBi, max_bias=7.0)),
         "scale of alibi": ("plain", change(ALiBi, scale=0.9)),
     }

@@ -71,35 +71,39 @@ def contrast(spec: Spec) -> Spec:
     return whole(scale=None)(spec)
 
 
+LATENT_MUTATIONS: dict[str, tuple[str, Change]] = {
+    "theta": ("plain", change(RoPE, theta=400.0)),
+    "pairing": ("plain", other_pairing),
+    "share of turned channels": ("plain", change(RoPE, rotated=0.5)),
+    "no rope": ("plain", whole(qk=())),
+    "scale of scores": ("plain", whole(scale=0.5)),
+    "window": ("plain", whole(mask=Window(9))),
+    "mask": ("plain", whole(mask=Full())),
+    "norm of latents": ("plain", whole(norm=LayerNorm)),
+    "eps of latents": ("plain", whole(norm=Spec(RMSNorm, eps=0.05))),
+    "eps": ("plain", change("norm", eps=0.06)),
+    "activation": ("plain", change(GatedMLP, act="relu2")),
+    "last norm": ("plain", lambda spec: replace(spec, norm=None)),
+    "scale of embeddings": ("plain", change(TokenEmbedding, scale=1.1)),
+    "scale of logits": ("plain", change(LMHead, scale=1.1)),
+    "depth": ("plain", shallow),
+    "biases of latents": ("biases", whole(bias=False)),
+    "bias of the output": ("biases", whole(out_bias=False)),
+    "factor of yarn": ("yarn", rescale(factor=3.0)),
+    "magnitude of yarn": ("yarn mscale", rescale(magnitude=1.0)),
+    "contrast of yarn": ("yarn mscale", contrast),
+    "contrast alone": ("yarn mscale of scores", contrast),
+}
+
+
 def latent_mutations(router: type) -> dict[str, tuple[str, Change]]:
-    """What both DeepSeek families must notice."""
-    return {
-        "theta": ("plain", change(RoPE, theta=400.0)),
-        "pairing": ("plain", other_pairing),
-        "share of turned channels": ("plain", change(RoPE, rotated=0.5)),
-        "no rope": ("plain", whole(qk=())),
-        "scale of scores": ("plain", whole(scale=0.5)),
-        "window": ("plain", whole(mask=Window(9))),
-        "mask": ("plain", whole(mask=Full())),
-        "norm of latents": ("plain", whole(norm=LayerNorm)),
-        "eps of latents": ("plain", whole(norm=Spec(RMSNorm, eps=0.05))),
-        "eps": ("plain", change("norm", eps=0.06)),
-        "activation": ("plain", change(GatedMLP, act="relu2")),
-        "last norm": ("plain", lambda spec: replace(spec, norm=None)),
-        "scale of embeddings": ("plain", change(TokenEmbedding, scale=1.1)),
-        "scale of logits": ("plain", change(LMHead, scale=1.1)),
-        "depth": ("plain", shallow),
+    """What every family with latent attention and experts must notice."""
+    return LATENT_MUTATIONS | {
         "fewer dense layers": ("two dense layers", fewer_dense),
         "fewer chosen": ("plain", change(MoE, top_k=2)),
         "no shared expert": ("plain", change(MoE, shared=None)),
         "weights renormalised or not": ("plain", other_weights(router)),
         "scale of weights": ("plain", change(router, scale=1.1)),
-        "biases of latents": ("biases", whole(bias=False)),
-        "bias of the output": ("biases", whole(out_bias=False)),
-        "factor of yarn": ("yarn", rescale(factor=3.0)),
-        "magnitude of yarn": ("yarn mscale", rescale(magnitude=1.0)),
-        "contrast of yarn": ("yarn mscale", contrast),
-        "contrast alone": ("yarn mscale of scores", contrast),
     }
 
 

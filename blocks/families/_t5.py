@@ -1,0 +1,150 @@
+"""What T5 and its kin share: all but whether the outputs are scaled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import (
+    MLP,
+    Causal,
+    CrossAttention,
+    Dropout,
+    Full,
+    GatedMLP,
+    GQAttention,
+    LMHead,
+    RelativeBias,
+    RMSNorm,
+    Spec,
+    TokenEmbedding,
+    at,
+)
+from blocks.families import _pairs as common
+from blocks.families._dialects import count, read_activation, write_activation
+from blocks.hub.config import Config
+from blocks.hub.keys import Keys
+
+
+def spec(c: Config, *, scaled: bool) -> Spec:
+    """The model; `scaled` is whether a config that doesn't say it scales what the head reads."""
+    dim = c.take("d_model", int, 512)
+    rate = c.take("dropout_rate", float, 0.1)
+    c.take("n_positions", int, 512)  # what it was trained with: no table ends there
+    norm = Spec(RMSNorm, eps=c.take("layer_norm_epsilon", float, 1e-6))
+    heads = {
+        "heads": c.take("num_heads", int, 8),
+        "head_dim": c.take("d_kv", int, 64),
+        "scale": 1.0,
+        "dropout": rate,
+    }
+    heads["kv_heads"] = heads["heads"]
+    bias = {
+        "buckets": c.take("relative_attention_num_buckets", int, 32),
+        "distance": c.take("relative_attention_max_distance", int, 128),
+    }
+    around: dict[str, Any] = {"norm_in": norm, "dropout": rate}
+    depth = count(c, "num_layers", 6)
+    depths = {"encoder": depth, "decoder": count(c, "num_decoder_layers", depth)}
+    halves = {}
+    for name, mask in (("encoder", Full()), ("decoder", Causal())):
+        scores = (Spec(RelativeBias, **bias, both_ways=name == "encoder"),)
+        parts = {"attention": Spec(GQAttention, **heads, scores=scores, mask=mask)}
+        parts |= {"cross": Spec(CrossAttention, **heads)} if name == "decoder" else {}
+        layer = common.layer(around, **parts, mlp=_mlp(c, rate))
+        embedding = Spec(TokenEmbedding, dropout=rate)
+        halves[name] = common.half(layer, depths[name], norm=norm, embedding=embedding)
+    scale = dim**-0.5 if c.take("scale_decoder_outputs", bool, scaled) else 1.0
+    return common.pair(c, dim, **halves, head=Spec(LMHead, scale=scale))
+
+
+def _mlp(c: Config, rate: float) -> Spec:
+    """The MLP of `feed_forward_proj`: `relu`, or `gated-` and the activation."""
+    kind = c.take("feed_forward_proj", str, "relu")
+    gate, _, name = kind.rpartition("-")
+    if gate not in ("", "gated"):
+        raise c.error("feed_forward_proj", f"{kind!r} is neither an activation nor gated-…")
+    derived = "gelu_new" if kind == "gated-gelu" else name
+    c.only("is_gated_act", bool(gate))
+    c.only("dense_act_fn", derived)
+    act = read_activation(Config({"feed_forward_proj": derived}, c.file), "feed_forward_proj")
+    options = {"hidden": c.take("d_ff", int, 2048), "act": act, "bias": False, "dropout": rate}
+    return Spec(GatedMLP if gate else MLP, **options)
+
+
+def config(s: Spec) -> dict[str, Any]:
+    """The fields that `spec` is read from."""
+    attention = at(s, "encoder.layers.0.attention").keywords
+    bias = attention["scores"][0].keywords
+    mlp, norm = at(s, "encoder.layers.0.mlp"), at(s, "encoder.norm")
+    depths = {half: len(at(s, half).keywords["layers"]) for half in ("encoder", "decoder")}
+    act = write_activation(mlp.keywords["act"])
+    gated = {"gelu_new": "gated-gelu"}.get(act, f"gated-{act}")
+    scaled = at(s, "head").keywords["scale"] != 1.0
+    return {
+        "d_ff": mlp.keywords["hidden"],
+        "d_kv": attention["head_dim"],
+        "d_model": s.keywords["dim"],
+        "dropout_rate": attention["dropout"],
+        "feed_forward_proj": gated if mlp.func is GatedMLP else act,
+        "is_encoder_decoder": True,
+        "layer_norm_epsilon": norm.keywords["eps"],
+        "num_decoder_layers": depths["decoder"],
+        "num_heads": attention["heads"],
+        "num_layers": depths["encoder"],
+        "relative_attention_max_distance": bias["distance"],
+        "relative_attention_num_buckets": bias["buckets"],
+        "scale_decoder_outputs": scaled,
+        "tie_word_embeddings": scaled,  # older readers scale where it is true
+        "vocab_size": s.keywords["vocab"],
+    }
+
+
+def ties(s: Spec) -> tuple[tuple[str, str], ...]:
+    """One table of biases a stack, and one of tokens."""
+    table = "{}.layers.{}.attention.scores.0.weight"
+    later = [
+        (table.format(half, i), table.format(half, 0))
+        for half in ("encoder", "decoder")
+        for i in range(1, len(at(s, half).keywords["layers"]))
+    ]
+    return (*common.TIES, *later)
+
+
+def _keys(half: str, *parts: str) -> list[tuple[str, str]]:
+    theirs, ours = f"{half}.block.{{i}}.layer.", f"{half}.layers.{{i}}."
+    rules = [(f"{half}.final_layer_norm.weight", f"{half}.norm.weight")]
+    for n, (name, ours_name) in enumerate(zip(parts, ("attention", "cross"), strict=False)):
+        rules += [
+            (f"{theirs}{n}.{name}.{their}.weight", f"{ours}{ours_name}.{our}.weight")
+            for their, our in zip("qkvo", ("q", "k", "v", "out"), strict=True)
+        ]
+    last = f"{theirs}{len(parts)}.DenseReluDense."
+    table = f"{theirs}0.SelfAttention.relative_attention_bias.weight"
+    names = ("attention", "cross", "mlp") if len(parts) == 2 else ("attention", "mlp")
+    norms = [
+        (f"{theirs}{n}.layer_norm.weight", f"{ours}{name}.norm_in.weight")
+        for n, name in enumerate(names)
+    ]
+    mlp = [("wi", "up"), ("wi_0", "gate"), ("wi_1", "up"), ("wo", "down")]
+    return [
+        *rules,
+        (table, f"{ours}attention.scores.0.weight"),
+        *norms,
+        *((f"{last}{their}.weight", f"{ours}mlp.{our}.weight") for their, our in mlp),
+    ]
+
+
+# The table may be there again under the names of both stacks; a bias of the cross-attention, which
+# the first files have, was never used.
+KEYS = Keys(
+    ("shared.weight", "encoder.embedding.weight"),
+    ("encoder.embed_tokens.weight", "encoder.embedding.weight"),
+    ("decoder.embed_tokens.weight", "decoder.embedding.weight"),
+    ("lm_head.weight", "head.weight"),
+    *_keys("encoder", "SelfAttention"),
+    *_keys("decoder", "SelfAttention", "EncDecAttention"),
+    ignore=(
+        "encoder.embed_tokens.weight",
+        "decoder.block.{i}.layer.1.EncDecAttention.relative_attention_bias.weight",
+    ),
+)

@@ -1,0 +1,62 @@
+"""Reformer: two streams of chunked and hashed attention, for texts of half a million tokens.
+
+Kitaev et al., 2020, arXiv:2001.04451.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import LayerNorm, LMHead, Normed, RepeatedEmbedding, Reversible, Spec
+from blocks.families import _classic as classic
+from blocks.families import _reformer as parts
+from blocks.families._decoder import decoder
+from blocks.families._dialects import count
+from blocks.families._layers import check_depth
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+
+NAMES = classic.LLAMA | {"hidden": "feed_forward_size", "dropout": "hidden_dropout_prob"}
+DRAFT = ("intermediate_size", "num_chunks_after", "num_chunks_before", "output_past")
+DRAFT += ("attention_probs_dropout_prob",)
+
+
+def spec(c: Config) -> Spec:
+    for draft in DRAFT:
+        c.take(draft, Any, None, low=0)  # older files hold fields that never had a reader
+    if c.take("axial_norm_std", float, 1.0) < 0:  # of the first draw, as what follows is of memory
+        raise c.error("axial_norm_std", "is a deviation, which can't be below zero")
+    c.take("chunk_size_lm_head", int, 0, low=0)
+    if not c.take("is_decoder", bool, False):
+        raise c.error("is_decoder", "a model that predicts the next token is a decoder")
+    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
+    kinds = c.take("attn_layers", tuple[str, ...], ("local", "lsh") * 3)
+    check_depth(c, "attn_layers", kinds, count(c, "num_hidden_layers", len(kinds), low=0))
+    if not kinds or not set(kinds) <= parts.KINDS.keys():
+        raise c.error("attn_layers", "lists local and lsh layers")
+    norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-12))
+    dropout = c.take("hidden_dropout_prob", float, 0.05)
+    mlp = classic.mlp(c, 512, names=NAMES, act="relu", dropout=dropout)
+    mixers = parts.mixers(c, set(kinds))
+    layers = {kind: _layer(norm, mixer, mlp, dropout) for kind, mixer in mixers.items()}
+    ends = {
+        "embedding": Spec(RepeatedEmbedding, dropout=dropout),
+        "stem": parts.positions(c, dim, context, dropout),
+        "head": Spec(LMHead, bias=True),
+    }
+    return decoder(c, tuple(layers[kind] for kind in kinds), norm, 2 * dim, context, **ends)
+
+
+def _layer(norm: Spec, attention: Spec, mlp: Spec, dropout: float) -> Spec:
+    steps = {"attention": attention, "mlp": mlp}
+    each = {name: Spec(Normed, inner=part, norm_in=norm) for name, part in steps.items()}
+    return Spec(Reversible, steps=each, dropout=dropout)
+
+
+def config(s: Spec) -> dict[str, Any]:
+    said = classic.write(s, NAMES, without="attention_dropout")
+    own = {"hidden_size": s.keywords["dim"] // 2, "is_decoder": True}
+    return said | own | parts.write_mixers(s) | parts.write_positions(s)
+
+
+FAMILY = Family("reformer", ("ReformerModelWithLMHead",), spec, config, parts.keys, ties=())

@@ -1,0 +1,57 @@
+"""Whisper: an encoder of log-mel frames and a decoder that writes what was said.
+
+Radford et al., 2022, arXiv:2212.04356.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import ConvStem, EncoderDecoder, LayerNorm, Spec, TokenEmbedding, at
+from blocks.families import _classic as classic
+from blocks.families import _pair as pair
+from blocks.families._sound import read_training
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+from blocks.hub.keys import Keys
+
+NORM = Spec(LayerNorm)
+
+
+def spec(c: Config) -> Spec:
+    read_training(c)
+    c.take("median_filter_width", int, 7)  # of timing words
+    c.take("scale_embedding", bool, False)  # on which no Whisper has acted
+    c.only("is_encoder_decoder", True)
+    dim, rate = c.take("d_model", int), c.take("dropout", float, 0.0)
+    rows = [c.take(f"max_{side}_positions", int, n) for side, n in SIDES.items()]
+    parts = {}
+    for half, embedding, n in zip(pair.HALVES, (ConvStem, TokenEmbedding), rows, strict=True):
+        ends = {"embedding": Spec(embedding), "stem": classic.learned(n, dropout=rate)}
+        around = {"norm_in": NORM, "dropout": rate}
+        parts[half] = pair.half(c, half, dim, norm=NORM, key_bias=False, **ends, **around)
+    vocab, mels = c.take("vocab_size", int), c.take("num_mel_bins", int, 80)
+    ends = {"source": mels, "frames": True, "context": rows[1]}
+    return Spec(EncoderDecoder, vocab=vocab, dim=dim, **parts, **ends)
+
+
+def config(s: Spec) -> dict[str, Any]:
+    stems = {side: at(s, f"{half}.stem") for side, half in zip(SIDES, pair.HALVES, strict=True)}
+    rows = {f"max_{side}_positions": stem.keywords["rows"] for side, stem in stems.items()}
+    return pair.write(s) | rows | {"num_mel_bins": s.keywords["source"]}
+
+
+SIDES = {"source": 1500, "target": 448}
+KEYS = Keys(
+    *pair.half_keys("encoder", "norm_in"),
+    *pair.half_keys("decoder", "norm_in"),
+    *((f"model.{half}.embed_positions.weight", f"{half}.stem.weight") for half in pair.HALVES),
+    *((f"model.{half}.layer_norm.{{w}}", f"{half}.norm.{{w}}") for half in pair.HALVES),
+    ("model.encoder.conv1.{w}", "encoder.embedding.convs.0.{w}"),
+    ("model.encoder.conv2.{w}", "encoder.embedding.convs.1.{w}"),
+    ("model.decoder.embed_tokens.weight", "decoder.embedding.weight"),
+    ("proj_out.weight", "head.weight"),
+    optional="model.",
+)
+TIES = (("head.weight", "decoder.embedding.weight"),)
+FAMILY = Family("whisper", ("WhisperForConditionalGeneration",), spec, config, KEYS, ties=TIES)

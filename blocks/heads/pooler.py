@@ -1,0 +1,56 @@
+"""Pooler: one vector for a text, from its first token."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from blocks.mlp.activations import Activation, activation
+from blocks.ops.check import check_input
+from blocks.step import Step
+
+__all__ = ["Pooler"]
+
+
+class Pooler(nn.Module):
+    r"""y = act(W x_first + b), of each text's first real token
+
+    Devlin et al., "BERT", 2018, arXiv:1810.04805.
+
+    Args:
+        dim: width D.
+        act: the activation.
+
+    Shapes: [B T D] -> [B D].
+
+    Example:
+        >>> import torch
+        >>> from blocks import Pooler
+        >>> Pooler(4)(torch.randn(2, 3, 4)).shape
+        torch.Size([2, 4])
+    """
+
+    def __init__(self, dim: int, *, act: Activation = "tanh"):
+        super().__init__()
+        self.dense = nn.Linear(dim, dim)
+        self.act = activation(act)
+        self.dim = dim
+
+    def forward(self, x: Tensor, step: Step | None = None) -> Tensor:
+        check_input(x, self.dim, "Pooler")
+        return self.act(self.dense(pooled(x, "first", None if step is None else step.real)))
+
+
+def pooled(x: Tensor, kind: str, real: Tensor | None) -> Tensor:
+    """[B T D] -> [B D]: the `first` or the `last` real token, or the `mean` or `max` of them."""
+    if real is None:
+        real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
+    if kind in ("first", "last"):
+        index = torch.arange(x.shape[1], device=x.device)
+        place = torch.where(real, index, x.shape[1] if kind == "first" else -1)
+        at = place.amin(1) if kind == "first" else place.amax(1)
+        return x[torch.arange(len(x), device=x.device), at.clamp(0, x.shape[1] - 1)]
+    if kind == "max":
+        return x.masked_fill(~real[..., None], float("-inf")).amax(1)
+    weights = real[..., None].to(x.dtype)
+    return (x * weights).sum(1) / weights.sum(1).clamp(min=1)

@@ -1,0 +1,68 @@
+"""Sequence head: which class a text belongs to."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor, nn
+
+from blocks.heads.pooler import pooled
+from blocks.mlp.activations import Activation, activation
+from blocks.ops.check import check_input, check_positive, check_rate
+from blocks.spec import Slot
+from blocks.step import Step
+
+__all__ = ["SequenceHead"]
+
+
+class SequenceHead(nn.Module):
+    r"""logits = W norm(act(W_dense pool(x))) + b
+
+    Devlin et al., "BERT", 2018, arXiv:1810.04805, section 4.1.
+
+    Args:
+        dim: width D.
+        labels: classes; 1 gives a number (regression).
+        pool: the `first` or `last` real token, or the `mean` of all.
+        act: the activation after W_dense; None is neither of them.
+        norm: slot of size (dim).
+        dense_bias: a bias on W_dense.
+        dropout: rate at which channels are dropped in training, before each projection.
+
+    Shapes: [B T D] -> [B labels].
+
+    Example:
+        >>> import torch
+        >>> from blocks import SequenceHead
+        >>> SequenceHead(4, labels=3)(torch.randn(2, 5, 4)).shape
+        torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        labels: int,
+        pool: Literal["first", "last", "mean"] = "first",
+        act: Activation | None = "tanh",
+        norm: Slot | None = None,
+        dense_bias: bool = True,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        check_positive("SequenceHead", dim=dim, labels=labels)
+        check_rate("SequenceHead", dropout=dropout)
+        self.dense = nn.Linear(dim, dim, bias=dense_bias) if act else None
+        self.act = activation(act) if act else None
+        self.norm = norm(dim) if norm else None
+        self.out = nn.Linear(dim, labels)
+        self.drop = nn.Dropout(dropout)
+        self.dim, self.pool = dim, pool
+
+    def forward(self, x: Tensor, step: Step | None = None) -> Tensor:
+        check_input(x, self.dim, "SequenceHead")
+        x = pooled(x, self.pool, None if step is None else step.real)  # B D
+        if self.dense is not None and self.act is not None:
+            x = self.act(self.dense(x))
+        x = x if self.norm is None else self.norm(x)
+        return self.out(self.drop(x))  # B labels

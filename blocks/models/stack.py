@@ -1,0 +1,89 @@
+"""LayerStack: layers over an embedding, the half of a model that turns tokens into vectors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from blocks.embedding.token import TokenEmbedding
+from blocks.errors import SpecError
+from blocks.ops.check import check_positive
+from blocks.ops.wants import call, wants
+from blocks.spec import Slot
+from blocks.state import content_of
+from blocks.step import Step
+
+__all__ = ["LayerStack"]
+
+
+class LayerStack(nn.Module):
+    r"""y = norm(layer_n(… layer_1(W stem(embedding(inputs)))))
+
+    Args:
+        inputs: tokens of the vocabulary, or channels of a frame.
+        dim: width D.
+        layers: one slot of size (dim) a layer.
+        norm: the norm after the last layer.
+        embedding: slot of sizes (inputs, dim), or (inputs, width) where there is one.
+        stem: what follows the embedding: positions, a norm.
+        width: of embedding and stem, where W widens it to D (ELECTRA); None is D, without W.
+
+    Shapes: tokens [B T] int, or frames [B T C] -> [B T D].
+
+    Errors:
+        SpecError: parts that don't fit.
+
+    Example:
+        >>> import torch
+        >>> from blocks import Full, GQAttention, Residual, RMSNorm, Spec, LayerStack
+        >>> attention = Spec(GQAttention, heads=4, mask=Full())
+        >>> stack = LayerStack(100, 16, layers=(Spec(Residual, inner=attention, norm_in=RMSNorm),) * 2)
+        >>> stack(torch.tensor([[1, 2, 3]])).shape
+        torch.Size([1, 3, 16])
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        dim: int,
+        *,
+        layers: tuple[Slot, ...],
+        norm: Slot | None = None,
+        embedding: Slot = TokenEmbedding,
+        stem: Slot | None = None,
+        width: int | None = None,
+    ):
+        super().__init__()
+        check_positive(type(self).__name__, inputs=inputs, dim=dim, width=width)
+        if not layers:
+            raise SpecError(
+                "a model needs at least one layer", field=f"{type(self).__name__}.layers"
+            )
+        self.inputs, self.dim = inputs, dim
+        self.embedding = embedding(inputs, width or dim)
+        self.stem = stem(width or dim) if stem else None
+        self.widen = nn.Linear(width, dim) if width else None
+        self.layers = nn.ModuleList([layer(dim) for layer in layers])
+        self.norm = norm(dim) if norm else None
+        self._wants = [wants(layer) for layer in self.layers]
+
+    def forward(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
+        reads_padding = step is not None and "real" in wants(self.embedding)
+        x = self.embedding(inputs, step.real) if reads_padding else self.embedding(inputs)  # B T D
+        step = Step.plain(x) if step is None else self.shrunk(step)
+        if self.stem is not None:
+            x = call(self.stem, x, step, None, wants(self.stem))
+        x = x if self.widen is None else self.widen(x)
+        for i, layer in enumerate(self.layers):
+            x = call(layer, x, step, None if state is None else state[i], self._wants[i])  # B T D
+        return x if self.norm is None else self.norm(x)
+
+    def shrunk(self, step: Step) -> Step:
+        """The step of what the embedding gives: another one where its strides leave less."""
+        after = getattr(self.embedding, "shrunk", None)
+        return step if after is None else after(step)
+
+    def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
+        return content_of(self.layers, batch, room, dtype, device)

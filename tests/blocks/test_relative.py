@@ -1,0 +1,215 @@
+"""Relative attention: the equation by loops over pairs, memory, padding, the Conformers."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from blocks import (
+    Causal,
+    Full,
+    LayerNorm,
+    Mask,
+    RelativeAttention,
+    SpecError,
+    State,
+    Step,
+    Window,
+)
+from blocks.testing.subject import disturb
+
+B, T, D, H, M = 2, 9, 12, 3, 5
+
+
+def make(**options: Any) -> RelativeAttention:
+    torch.manual_seed(0)
+    attention = RelativeAttention(D, **({"heads": H} | options)).double().eval()
+    disturb(attention)
+    return attention
+
+
+def draw(tokens: int = T) -> Tensor:
+    return torch.randn(B, tokens, D, dtype=torch.float64)
+
+
+def wave(distance: int, layout: str) -> Tensor:
+    angles = [distance * 10_000 ** (-2 * i / D) for i in range(D // 2)]
+    sines, cosines = [math.sin(a) for a in angles], [math.cos(a) for a in angles]
+    if layout == "halves":
+        return torch.tensor(sines + cosines, dtype=torch.float64)
+    pairs = zip(sines, cosines, strict=True)
+    return torch.tensor([part for pair in pairs for part in pair], dtype=torch.float64)
+
+
+def naive(attention: RelativeAttention, x: Tensor, past: Tensor | None = None) -> Tensor:
+    """One row, head and pair of tokens at a time; `past` [B M D] are the tokens before."""
+    e, held = attention.q.out_features // H, 0 if past is None else past.shape[1]
+    whole = x if past is None else torch.cat([past, x], 1)
+    whole = whole if attention.norm_in is None else attention.norm_in(whole)
+    far = attention.clamp or math.inf
+    out = torch.zeros(*x.shape[:2], H * e, dtype=x.dtype)
+    for b in range(len(x)):
+        for h in range(H):
+            at = slice(h * e, (h + 1) * e)
+            for t in range(held, whole.shape[1]):
+                q, scores, values = attention.q(whole[b, t])[at], [], []
+                for s in range(whole.shape[1]):
+                    if not attention.mask(torch.tensor(t), torch.tensor(s)):
+                        continue
+                    r = wave(int(max(-far, min(far, t - s))), attention.layout)
+                    by_content = (q + attention.content_bias[h]) @ attention.k(whole[b, s])[at]
+                    by_place = (q + attention.position_bias[h]) @ attention.position(r)[at]
+                    scores.append((by_content + by_place) / e**0.5)
+                    values.append(attention.v(whole[b, s])[at])
+                weights = torch.stack(scores).softmax(0)
+                out[b, t - held, at] = weights @ torch.stack(values)
+    return attention.out(out)
+
+
+@pytest.mark.parametrize("mask", [Causal(), Full(), Window(4)])
+@pytest.mark.parametrize("layout", ["halves", "interleaved"])
+@pytest.mark.parametrize("clamp", [None, 3])
+def test_the_naive_twin(mask: Mask, layout: str, clamp: int | None) -> None:
+    attention, x = make(mask=mask, layout=layout, clamp=clamp, bias=True, head_dim=5), draw()
+    torch.testing.assert_close(attention(x), naive(attention, x))
+
+
+@pytest.mark.parametrize("mask", [Causal(), Full(), Window(4), Window(M)])
+@pytest.mark.parametrize("norm", [None, LayerNorm])
+def test_zeros_before_the_first_token_are_seen(mask: Mask, norm: Any) -> None:
+    attention, x = make(mask=mask, memory=M, filled=True, norm_in=norm), draw()
+    zeros = torch.zeros(B, M, D, dtype=x.dtype)
+    torch.testing.assert_close(attention(x), naive(attention, x, zeros))
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("mask", [Causal(), Full(), Window(3)])
+@pytest.mark.parametrize("clamp", [None, 4])
+def test_segments_see_the_memory_of_earlier_ones(
+    filled: bool, mask: Mask, clamp: int | None
+) -> None:
+    attention = make(mask=mask, memory=M, filled=filled, clamp=clamp, norm_in=LayerNorm)
+    x, state = draw(14), State.of(attention, B)
+    past = torch.zeros(B, M if filled else 0, D, dtype=x.dtype)
+    for part in x.split([4, 1, 7, 2], 1):
+        torch.testing.assert_close(state.run(attention, part), naive(attention, part, past))
+        past = torch.cat([past, part], 1)[:, -M:]
+
+
+def test_a_memory_that_covers_the_context_is_the_long_context() -> None:
+    x = draw(14)
+    for options in ({"memory": 14}, {"memory": None}, {"memory": 6, "mask": Window(6)}):
+        attention = make(**options)
+        state = State.of(attention, B)
+        parts = [state.run(attention, part) for part in x.split([4, 1, 7, 2], 1)]
+        torch.testing.assert_close(torch.cat(parts, 1), attention(x))
+    short = make(memory=2)
+    state = State.of(short, B)
+    parts = [state.run(short, part) for part in x.split(7, 1)]
+    assert (torch.cat(parts, 1) - short(x)).abs().max() > 1e-3
+
+
+def test_no_gradient_passes_the_memory_but_the_weights_get_theirs() -> None:
+    attention, x, y = make(memory=M), draw().requires_grad_(), draw().requires_grad_()
+    state = State.of(attention, B)
+    state.run(attention, x)
+    state.run(attention, y).sum().backward()
+    assert x.grad is None and y.grad is not None
+    before = attention.k.weight.grad
+    twin, state = make(memory=M), None
+    twin(y.detach()).sum().backward()
+    assert before is not None and not torch.equal(before, twin.k.weight.grad)  # type: ignore[arg-type]  # backward has run
+
+
+@pytest.mark.parametrize("filled", [False, True])
+@pytest.mark.parametrize("mask", [Causal(), Full(), Window(3)])
+def test_padding_changes_nothing_and_is_not_remembered(filled: bool, mask: Mask) -> None:
+    attention, x = make(mask=mask, memory=M, filled=filled), draw(13)
+    real = torch.rand(B, 13, generator=torch.Generator().manual_seed(3)) > 0.3
+    chunks, state = [5, 1, 7], State.of(attention, B)
+    alone = [State.of(attention, 1) for _ in range(B)]
+    for part, kept in zip(x.split(chunks, 1), real.split(chunks, 1), strict=True):
+        y = state.run(attention, torch.where(kept[..., None], part, 99.0), kept)
+        for row in range(B):
+            if kept[row].any():
+                wanted = alone[row].run(attention, part[row : row + 1, kept[row]])
+                torch.testing.assert_close(y[row : row + 1, kept[row]], wanted)
+
+
+def test_the_past_is_bounded_copied_and_chosen() -> None:
+    attention, x = make(memory=M, mask=Window(M)), draw(14)
+    state = State.of(attention, B)
+    state.run(attention, x[:, :9])
+    assert state.nbytes == B * M * D * 8
+    chosen = state.copy().select(torch.tensor([1]))
+    state.run(attention, x[:, 9:].flip(0))
+    torch.testing.assert_close(chosen.run(attention, x[1:, 9:]), attention(x)[1:, 9:])
+
+
+def test_what_is_refused() -> None:
+    step = Step(torch.arange(T)[None], segments=torch.zeros(B, T, dtype=torch.int64))
+    with pytest.raises(SpecError, match="documents"):
+        make(memory=M, filled=True)(draw(), step)
+    with pytest.raises(SpecError, match=r"RelativeAttention\.memory"):
+        make(filled=True)
+    with pytest.raises(SpecError, match=r"13 is odd"):
+        RelativeAttention(13, heads=1)
+
+
+def test_packed_documents_are_read_alone() -> None:
+    attention, x = make(), draw()
+    parts = torch.tensor([[0] * 4 + [1] * 5] * B)
+    places = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3, 4]])
+    wanted = torch.cat([attention(x[:, :4]), attention(x[:, 4:])], 1)
+    torch.testing.assert_close(attention(x, Step(places, segments=parts)), wanted)
+
+
+NAMES = ("q", "k", "v", "position", "content_bias", "position_bias", "out")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("room", "theirs", "waves", "names"),
+    [
+        (
+            "wav2vec2_conformer",
+            "Wav2Vec2ConformerSelfAttention",
+            "Wav2Vec2ConformerRelPositionalEmbedding",
+            "linear_q linear_k linear_v linear_pos pos_bias_u pos_bias_v linear_out",
+        ),
+        (
+            "parakeet",
+            "ParakeetEncoderAttention",
+            "ParakeetEncoderRelPositionalEncoding",
+            "q_proj k_proj v_proj relative_k_proj bias_u bias_v o_proj",
+        ),
+    ],
+)
+def test_the_conformers(room: str, theirs: str, waves: str, names: str) -> None:
+    module = importlib.import_module(f"transformers.models.{room}.modeling_{room}")
+    kinds = {"wav2vec2_conformer": "Wav2Vec2ConformerConfig", "parakeet": "ParakeetEncoderConfig"}
+    config = getattr(module, kinds[room])(hidden_size=D, num_attention_heads=H)
+    config._attn_implementation = "eager"
+    config.position_embeddings_type = "relative"
+    kind = getattr(module, theirs)
+    reference = (kind(config, 0) if room == "parakeet" else kind(config)).eval()
+    disturb(reference)
+    ours = RelativeAttention(D, heads=H, bias=True, layout="interleaved", mask=Full()).eval()
+    table = dict(zip(names.split(), NAMES, strict=True))
+    weights = {}
+    for name, tensor in reference.state_dict().items():
+        head, _, tail = name.partition(".")
+        weights[table[head] + (f".{tail}" if tail else "")] = tensor
+    ours.load_state_dict(weights)
+    x = draw().float()
+    given = getattr(module, waves)(config)(x)
+    if room == "parakeet":
+        wanted = reference(x, position_embeddings=given)[0]
+    else:
+        wanted = reference(x, relative_position_embeddings=given)[0]
+    assert float((ours(x) - wanted).abs().max()) < 1e-5 * float(wanted.std())

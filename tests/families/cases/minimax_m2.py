@@ -1,0 +1,41 @@
+"""MiniMax-M2."""
+
+from __future__ import annotations
+
+from transformers import MiniMaxM2Config, MiniMaxM2ForCausalLM
+
+from blocks import GatedMLP, GQAttention, MoE, RMSNorm, RoPE, SigmoidRouter
+from tests.families.cases import llama, mixtral
+from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
+
+BASE = mixtral.BASE | {"head_dim": 8, "num_experts_per_tok": 2}
+
+VARIANTS = {
+    "plain": Variant(),
+    "eight experts": Variant({"num_local_experts": 8, "num_experts_per_tok": 3}),
+    "half of the channels": Variant({"rotary_dim": 4}),
+    "wide heads": Variant({"head_dim": 10, "num_key_value_heads": 1}),
+    "tied": Variant({"tie_word_embeddings": True}),
+    "yarn": Variant({"rope_parameters": llama.YARN}),
+}
+
+MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {
+    "fewer chosen": ("eight experts", change(MoE, top_k=2)),
+    "weights not renormalised": ("plain", change(SigmoidRouter, renormalize=False)),
+    "scale of weights": ("plain", change(SigmoidRouter, scale=1.1)),
+    "groups": ("eight experts", change(SigmoidRouter, groups=4, kept_groups=2)),
+    "no qk norm": ("plain", change(GQAttention, qk=(RoPE,))),
+    "eps of q and k": ("plain", change("layers.*.attention.qk.0", norm=RMSNorm)),
+    "all channels": ("half of the channels", change(RoPE, rotated=1.0)),
+    "factor of yarn": ("yarn", rescale(factor=3.0)),
+}
+
+CASE = Case(
+    config=MiniMaxM2Config,
+    model=MiniMaxM2ForCausalLM,
+    base=BASE,
+    variants=VARIANTS,
+    mutations=MUTATIONS,
+    published={},
+    fused=True,
+)

@@ -1,0 +1,73 @@
+"""Models that hear: frames that are padding, answers over a memory that is read once."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import blocks
+from blocks import GenerationError
+from tests.families.reference import TARGET, TOKENS, TOLERANCE, pairs
+
+writers = pytest.mark.parametrize(("family", "variant"), pairs("transcriber"))
+
+
+@writers
+@pytest.mark.parametrize("room", [None, TARGET])
+def test_answers_from_memory(loaded, family, variant, room):
+    it = loaded(family, variant)
+    given = it.ours.given(it.tokens)
+    state = given.init_state(2, room)
+    given.memory = given.memory.clone()
+    with torch.no_grad():
+        parts = [given(it.target[:, :3], state=state)]
+        given.memory.fill_(torch.nan)  # read once, by the first step
+        parts += [given(part, state=state) for part in it.target[:, 3:].split([1, 1, TARGET - 5], 1)]
+    assert it.close(torch.cat(parts, 1), it.logits) <= TOLERANCE
+
+
+@writers
+def test_the_memory_is_the_reference_s(loaded, family, variant):
+    it = loaded(family, variant)
+    with torch.no_grad():
+        ours, real = it.ours.encode(it.tokens)
+        theirs = it.reference.model.encoder(it.case.hears(it.tokens)).last_hidden_state
+    assert real is None
+    assert float((ours - theirs).abs().max() / theirs.std()) <= TOLERANCE
+
+
+@writers
+def test_frames_that_are_padding_are_not_heard(loaded, family, variant):
+    it = loaded(family, variant)
+    mask = torch.arange(TOKENS) < torch.tensor([[TOKENS], [27]])
+    loud = torch.where(mask[..., None], it.tokens, torch.inf)
+    ours = it.answer(it.ours, loud, mask)
+    assert it.close(ours[:1], it.logits[:1]) <= TOLERANCE
+    with torch.no_grad():
+        alone = it.ours(it.tokens[1:, :27], it.target[1:])
+    assert it.close(ours[1:], alone) <= TOLERANCE
+    with pytest.raises(GenerationError, match="end alone"):
+        it.answer(it.ours, it.tokens, mask.flip(1))
+
+
+@writers
+def test_greedy_answers(loaded, family, variant):
+    it = loaded(family, variant)
+    start = it.target[:, :1]
+    given = it.ours.given(it.tokens)
+    ours = blocks.generate(given, start, max_new_tokens=8, stop=())
+    tokens = start
+    for _ in range(8):
+        with torch.no_grad():
+            tokens = torch.cat([tokens, it.ours(it.tokens, tokens)[:, -1:].argmax(-1)], 1)
+    assert ours.tolist() == tokens.tolist()
+
+
+@writers
+def test_sounds_of_another_shape_are_refused(loaded, family, variant):
+    it = loaded(family, variant)
+    for wrong in (it.tokens.mT, it.tokens[0], it.tokens.long(), it.tokens[:, :0]):
+        with pytest.raises(GenerationError):
+            it.ours(wrong, it.target)
+    with pytest.raises(GenerationError, match="position 20 is beyond"):
+        it.ours(torch.cat([it.tokens, it.tokens[:, :2]], 1), it.target)
