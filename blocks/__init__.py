@@ -14,6 +14,7 @@ from blocks._version import __version__ as __version__
 if TYPE_CHECKING:
     __all__: list[str]
     from blocks import testing as testing
+    from blocks.attention.arranged import Arranged as Arranged
     from blocks.attention.chunked import ChunkAttention as ChunkAttention
     from blocks.attention.clip import Clip as Clip
     from blocks.attention.compressive import InfiniState as InfiniState
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
     from blocks.attention.gq import GQAttention as GQAttention
     from blocks.attention.infini import InfiniAttention as InfiniAttention
     from blocks.attention.latent import LatentAttention as LatentAttention
+    from blocks.attention.longformer import LongformerAttention as LongformerAttention
     from blocks.attention.lsh import LSHAttention as LSHAttention
     from blocks.attention.lshmemory import LSHState as LSHState
+    from blocks.attention.marks import BeforeToken as BeforeToken
+    from blocks.attention.marks import FirstToken as FirstToken
+    from blocks.attention.marks import Marks as Marks
     from blocks.attention.mask import Both as Both
     from blocks.attention.mask import Causal as Causal
     from blocks.attention.mask import Chunk as Chunk
@@ -36,8 +41,10 @@ if TYPE_CHECKING:
     from blocks.attention.memory import KVState as KVState
     from blocks.attention.near import NearChunks as NearChunks
     from blocks.attention.past import Past as Past
+    from blocks.attention.relation import TypeRelation as TypeRelation
     from blocks.attention.relative import RelativeAttention as RelativeAttention
     from blocks.attention.ring import KVRing as KVRing
+    from blocks.attention.scale import Scale as Scale
     from blocks.attention.seen import Seen as Seen
     from blocks.attention.softcap import SoftCap as SoftCap
     from blocks.audio.files import read_audio as read_audio
@@ -46,6 +53,7 @@ if TYPE_CHECKING:
     from blocks.audio.preprocessor import FrontEnd as FrontEnd
     from blocks.audio.preprocessor import read_features as read_features
     from blocks.audio.waveform import NormedWaveform as NormedWaveform
+    from blocks.conv.module import ConvModule as ConvModule
     from blocks.conv.stem import ConvStem as ConvStem
     from blocks.edit import at as at
     from blocks.edit import replace as replace
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     from blocks.embedding.adaptive import AdaptiveEmbedding as AdaptiveEmbedding
     from blocks.embedding.media import MediaTokens as MediaTokens
     from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
+    from blocks.embedding.query import QueryEmbedding as QueryEmbedding
     from blocks.embedding.repeated import RepeatedEmbedding as RepeatedEmbedding
     from blocks.embedding.token import TokenEmbedding as TokenEmbedding
     from blocks.embedding.types import TypeEmbedding as TypeEmbedding
@@ -65,21 +74,23 @@ if TYPE_CHECKING:
     from blocks.errors import HubError as HubError
     from blocks.errors import SpecError as SpecError
     from blocks.errors import TokenizerError as TokenizerError
+    from blocks.generation.banning import BadWords as BadWords
+    from blocks.generation.banning import Suppressed as Suppressed
+    from blocks.generation.banning import SuppressedFirst as SuppressedFirst
     from blocks.generation.beams import beam_search as beam_search
     from blocks.generation.draft import Draft as Draft
+    from blocks.generation.filling import Filling as Filling
+    from blocks.generation.filling import fill_mask as fill_mask
+    from blocks.generation.forcing import ForcedFirst as ForcedFirst
+    from blocks.generation.forcing import ForcedLast as ForcedLast
+    from blocks.generation.forcing import MinLength as MinLength
+    from blocks.generation.forcing import MinNewTokens as MinNewTokens
+    from blocks.generation.forcing import Renormalize as Renormalize
     from blocks.generation.loop import generate as generate
     from blocks.generation.loop import stream as stream
-    from blocks.generation.rules import BadWords as BadWords
-    from blocks.generation.rules import ForcedFirst as ForcedFirst
-    from blocks.generation.rules import ForcedLast as ForcedLast
-    from blocks.generation.rules import MinLength as MinLength
-    from blocks.generation.rules import MinNewTokens as MinNewTokens
-    from blocks.generation.rules import NoRepeatNGram as NoRepeatNGram
-    from blocks.generation.rules import NoSourceNGram as NoSourceNGram
-    from blocks.generation.rules import Renormalize as Renormalize
-    from blocks.generation.rules import RepetitionPenalty as RepetitionPenalty
-    from blocks.generation.rules import Suppressed as Suppressed
-    from blocks.generation.rules import SuppressedFirst as SuppressedFirst
+    from blocks.generation.repeating import NoRepeatNGram as NoRepeatNGram
+    from blocks.generation.repeating import NoSourceNGram as NoSourceNGram
+    from blocks.generation.repeating import RepetitionPenalty as RepetitionPenalty
     from blocks.generation.sampling import Sampler as Sampler
     from blocks.generation.speech import transcribe as transcribe
     from blocks.generation.timestamps import Timestamps as Timestamps
@@ -100,6 +111,7 @@ if TYPE_CHECKING:
     from blocks.hub.keys import Join as Join
     from blocks.hub.keys import Keys as Keys
     from blocks.hub.keys import Rename as Rename
+    from blocks.hub.keys import Row as Row
     from blocks.hub.keys import Rule as Rule
     from blocks.hub.keys import Stack as Stack
     from blocks.hub.keys import Transpose as Transpose
@@ -115,6 +127,7 @@ if TYPE_CHECKING:
     from blocks.mlp.clamped import ClampedGLU as ClampedGLU
     from blocks.mlp.gated import GatedMLP as GatedMLP
     from blocks.mlp.plain import MLP as MLP
+    from blocks.mlp.xielu import XIELU as XIELU
     from blocks.models.causal import CausalLM as CausalLM
     from blocks.models.conditioned import Conditioned as Conditioned
     from blocks.models.encoder import Encoder as Encoder
@@ -125,20 +138,24 @@ if TYPE_CHECKING:
     from blocks.models.places import addresses as addresses
     from blocks.models.places import find as find
     from blocks.models.stack import LayerStack as LayerStack
+    from blocks.models.streams import two_streams as two_streams
     from blocks.moe.moe import MoE as MoE
     from blocks.moe.sigmoid_router import SigmoidRouter as SigmoidRouter
     from blocks.moe.softmax_router import SoftmaxRouter as SoftmaxRouter
     from blocks.moe.sparse_mixer_router import SparseMixerRouter as SparseMixerRouter
     from blocks.moe.topk_router import TopKRouter as TopKRouter
+    from blocks.norm.batch import BatchNorm as BatchNorm
     from blocks.norm.layer import LayerNorm as LayerNorm
     from blocks.norm.qk import QKNorm as QKNorm
     from blocks.norm.rms import RMSNorm as RMSNorm
+    from blocks.norm.time import TimeNorm as TimeNorm
     from blocks.ops.flash import flash_attend as flash_attend
     from blocks.positions.alibi import ALiBi as ALiBi
     from blocks.positions.axial import AxialPositions as AxialPositions
     from blocks.positions.learned import LearnedPositions as LearnedPositions
     from blocks.positions.llama3 import Llama3Scaling as Llama3Scaling
     from blocks.positions.longrope import LongRoPEScaling as LongRoPEScaling
+    from blocks.positions.queryscale import QueryScale as QueryScale
     from blocks.positions.relative import RelativeBias as RelativeBias
     from blocks.positions.rope import RoPE as RoPE
     from blocks.positions.scaling import DynamicScaling as DynamicScaling
@@ -177,9 +194,12 @@ else:
         "Activation": "blocks.mlp.activations",
         "AdaptiveEmbedding": "blocks.embedding.adaptive",
         "AdaptiveHead": "blocks.heads.adaptive",
+        "Arranged": "blocks.attention.arranged",
         "AudioError": "blocks.errors",
         "AxialPositions": "blocks.positions.axial",
-        "BadWords": "blocks.generation.rules",
+        "BadWords": "blocks.generation.banning",
+        "BatchNorm": "blocks.norm.batch",
+        "BeforeToken": "blocks.attention.marks",
         "BlocksError": "blocks.errors",
         "Both": "blocks.attention.mask",
         "Causal": "blocks.attention.mask",
@@ -194,6 +214,7 @@ else:
         "Conditioned": "blocks.models.conditioned",
         "ConfigError": "blocks.errors",
         "Content": "blocks.state",
+        "ConvModule": "blocks.conv.module",
         "ConvStem": "blocks.conv.stem",
         "CrossAttention": "blocks.attention.cross",
         "CrossState": "blocks.attention.crossmemory",
@@ -205,8 +226,10 @@ else:
         "EncoderDecoder": "blocks.models.encoder_decoder",
         "Explanation": "blocks.surgery.tree",
         "Family": "blocks.hub.family",
-        "ForcedFirst": "blocks.generation.rules",
-        "ForcedLast": "blocks.generation.rules",
+        "Filling": "blocks.generation.filling",
+        "FirstToken": "blocks.attention.marks",
+        "ForcedFirst": "blocks.generation.forcing",
+        "ForcedLast": "blocks.generation.forcing",
         "FrontEnd": "blocks.audio.preprocessor",
         "Full": "blocks.attention.mask",
         "GQAttention": "blocks.attention.gq",
@@ -234,17 +257,19 @@ else:
         "Llama3Scaling": "blocks.positions.llama3",
         "LogMel": "blocks.audio.logmel",
         "LongRoPEScaling": "blocks.positions.longrope",
+        "LongformerAttention": "blocks.attention.longformer",
         "MLP": "blocks.mlp.plain",
+        "Marks": "blocks.attention.marks",
         "Mask": "blocks.attention.mask",
         "MaskedHead": "blocks.heads.masked",
         "MaskedLM": "blocks.models.masked",
         "MediaTokens": "blocks.embedding.media",
-        "MinLength": "blocks.generation.rules",
-        "MinNewTokens": "blocks.generation.rules",
+        "MinLength": "blocks.generation.forcing",
+        "MinNewTokens": "blocks.generation.forcing",
         "MoE": "blocks.moe.moe",
         "NearChunks": "blocks.attention.near",
-        "NoRepeatNGram": "blocks.generation.rules",
-        "NoSourceNGram": "blocks.generation.rules",
+        "NoRepeatNGram": "blocks.generation.repeating",
+        "NoSourceNGram": "blocks.generation.repeating",
         "Normed": "blocks.wiring.normed",
         "NormedLogMel": "blocks.audio.normed",
         "NormedWaveform": "blocks.audio.waveform",
@@ -257,18 +282,22 @@ else:
         "PretrainingHead": "blocks.heads.pretraining",
         "Provenance": "blocks.hub.provenance",
         "QKNorm": "blocks.norm.qk",
+        "QueryEmbedding": "blocks.embedding.query",
+        "QueryScale": "blocks.positions.queryscale",
         "RMSNorm": "blocks.norm.rms",
         "RelativeAttention": "blocks.attention.relative",
         "RelativeBias": "blocks.positions.relative",
         "Rename": "blocks.hub.keys",
-        "Renormalize": "blocks.generation.rules",
+        "Renormalize": "blocks.generation.forcing",
         "RepeatedEmbedding": "blocks.embedding.repeated",
-        "RepetitionPenalty": "blocks.generation.rules",
+        "RepetitionPenalty": "blocks.generation.repeating",
         "Residual": "blocks.wiring.residual",
         "Reversible": "blocks.wiring.reversible",
         "RoPE": "blocks.positions.rope",
+        "Row": "blocks.hub.keys",
         "Rule": "blocks.hub.keys",
         "Sampler": "blocks.generation.sampling",
+        "Scale": "blocks.attention.scale",
         "Scaling": "blocks.positions.scaling",
         "Seen": "blocks.attention.seen",
         "Segment": "blocks.generation.transcript",
@@ -286,9 +315,10 @@ else:
         "Stack": "blocks.hub.keys",
         "State": "blocks.state",
         "Step": "blocks.step",
-        "Suppressed": "blocks.generation.rules",
-        "SuppressedFirst": "blocks.generation.rules",
+        "Suppressed": "blocks.generation.banning",
+        "SuppressedFirst": "blocks.generation.banning",
         "SymmetricWindow": "blocks.attention.mask",
+        "TimeNorm": "blocks.norm.time",
         "Timestamps": "blocks.generation.timestamps",
         "TokenEmbedding": "blocks.embedding.token",
         "TokenHead": "blocks.heads.token",
@@ -298,7 +328,9 @@ else:
         "Transcript": "blocks.generation.transcript",
         "Transpose": "blocks.hub.keys",
         "TypeEmbedding": "blocks.embedding.types",
+        "TypeRelation": "blocks.attention.relation",
         "Window": "blocks.attention.mask",
+        "XIELU": "blocks.mlp.xielu",
         "YarnScaling": "blocks.positions.yarn",
         "activation": "blocks.mlp.activations",
         "addresses": "blocks.models.places",
@@ -307,6 +339,7 @@ else:
         "byte_tokenizer": "blocks.text.bytes",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
+        "fill_mask": "blocks.generation.filling",
         "find": "blocks.models.places",
         "flash_attend": "blocks.ops.flash",
         "from_infill": "blocks.text.infill",
@@ -328,6 +361,7 @@ else:
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",
         "transcribe": "blocks.generation.speech",
+        "two_streams": "blocks.models.streams",
         "walk": "blocks.edit",
     }
     __all__ = sorted([*_HOME, *_SUBMODULES, "__version__"])

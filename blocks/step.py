@@ -26,7 +26,10 @@ class Step:
         memory: [B M D], the other sequence that cross-attention reads; None where every layer
             has read it into its state.
         memory_real: [B M], True where a place of the memory is not padding; None where all are.
+        seen: [B T T], True where a token may look at another, if the layers' masks let it too.
         types: [B T], which text of a pair a token belongs to, 0 or 1, as BERT's types tell.
+        global_mask: [B T], True where a token sees all and is seen by all, whatever the window of a
+            layer (Longformer); None where none is.
         condition: what else steers every layer, a time embedding for instance.
         clock: the clock of the State in use; None without a state.
 
@@ -42,7 +45,9 @@ class Step:
     segments: Tensor | None = None
     memory: Tensor | None = None
     memory_real: Tensor | None = None
+    seen: Tensor | None = None
     types: Tensor | None = None
+    global_mask: Tensor | None = None
     condition: Tensor | None = None
     clock: Clock | None = None
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)

@@ -36,7 +36,7 @@ _REASONS = {
     "audio in parallel codebooks": "moshi musicgen musicgen_melody",
     "needs embeddings for each layer and alternating updates": "gemma3n_text",
     "needs embeddings for each layer and shared keys": "gemma4_text gemma4_unified_text",
-    "needs a gate on the output of attention": "afmoe flint laguna",
+    "needs a gate on the output of attention": "afmoe beam flint laguna",
     "needs xIELU": "apertus",
     "needs norms inside the branches and ternary weights": "bitnet",
     "needs bytes gathered into patches": "blt",
@@ -44,12 +44,11 @@ _REASONS = {
     "needs differential attention": "diffllama",
     "needs attention masked by the values": "doge",
     "needs a mixture of attention heads": "jetmoe",
-    "needs hashed attention": "reformer",
     "needs relative attention in two streams": "xlnet",
     "needs attention to convolved latents": "zaya",
     "needs layers run in loops": "hrm_text",
     "needs two attentions and a shortcut in each layer": "longcat_flash",
-    "needs queries scaled by their position": "ministral3 llama4_text",
+    "needs experts whose input is weighed, not what they find": "llama4_text",
     "its files say gpt2": "gpt-sw3",
 }
 WHY = {name: reason for reason, names in _REASONS.items() for name in names.split()}

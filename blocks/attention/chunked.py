@@ -81,7 +81,8 @@ class ChunkAttention(nn.Module):
         k = self.k(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         v = self.v(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B H S E
-        if seen.place == "step" and x.shape[1] > self.near.size and step.segments is None:
+        packed = step.segments is not None or step.seen is not None
+        if seen.place == "step" and x.shape[1] > self.near.size and not packed:
             y = self._by_chunks(q, k, v, step)  # B H T E
         else:
             table, causal = seen.visible(self.mask, step)
@@ -90,9 +91,9 @@ class ChunkAttention(nn.Module):
 
     def _by_chunks(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         size, beside = self.near.size, (self.near.before, self.near.after)
-        order = None
-        if step.real is not None:  # chunks are counted in real tokens
-            order = step.once("to front", lambda: to_front(step.real))
+        order, real = None, step.real
+        if real is not None:  # chunks are counted in real tokens
+            order = step.once("to front", lambda: to_front(real))
             q, k, v = (taken(part, order) for part in (q, k, v))
         key = (ChunkAttention, self.mask, "real")
         seen = step.once(key, lambda: near_table(self.mask, _real(q, step), size, *beside))

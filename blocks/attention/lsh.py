@@ -12,7 +12,7 @@ from blocks.attention.mask import Causal, Mask
 from blocks.attention.seen import Seen
 from blocks.errors import SpecError
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
-from blocks.ops.hashed import attend_hashed, bucket_of
+from blocks.ops.hashed import attend_hashed, bucket_of, check_buckets, drawn
 from blocks.step import Step
 
 __all__ = ["LSHAttention"]
@@ -70,16 +70,12 @@ class LSHAttention(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        sizes = {"hashes": hashes, "chunk": chunk, "multiple": multiple}
-        check_positive("LSHAttention", **sizes)
+        check_positive("LSHAttention", hashes=hashes, chunk=chunk, multiple=multiple)
         check_rate("LSHAttention", dropout=dropout)
         e = check_heads("LSHAttention", dim, heads, heads, head_dim)
-        self.buckets = (buckets,) if isinstance(buckets, int) else buckets
-        if not self.buckets or any(n < 2 or n % 2 for n in self.buckets):
-            reason = f"directions come in pairs: even numbers above zero, not {buckets}"
-            raise SpecError(reason, field="LSHAttention.buckets")
         if min(before, after) < 0:
             raise SpecError(f"{before} and {after} chunks aren't beside one", field="before, after")
+        self.buckets = check_buckets(buckets)
         self.multiple = chunk if multiple is None else multiple
         if self.multiple % chunk:
             reason = f"{multiple} is no multiple of the chunk of {chunk}"
@@ -94,7 +90,7 @@ class LSHAttention(nn.Module):
     def forward(self, x: Tensor, step: Step | None = None, state: LSHState | None = None) -> Tensor:
         check_input(x, self.dim, "LSHAttention")
         step = Step.plain(x) if step is None else step
-        if step.segments is not None:
+        if step.segments is not None or step.seen is not None:
             raise SpecError("several packed documents would share their buckets", field="segments")
         q = self.qk(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         v = self.v(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
@@ -113,16 +109,11 @@ class LSHAttention(nn.Module):
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def _rotations(self, step: Step, device: torch.device, fresh: bool) -> Tensor:
-        """[H E R N/2], drawn on the CPU, so that a seed says the same everywhere."""
         shape = (self.heads, self.head_dim, self.hashes, sum(self.buckets) // 2)
         if fresh and self.seed is None:
             return torch.randn(shape, device=device)
-        draw = torch.Generator().manual_seed(self.seed or 0)
-
-        def make() -> Tensor:
-            return torch.randn(shape, generator=draw, device="cpu").to(device)
-
-        return step.once((LSHAttention, self.seed or 0, shape), make)
+        key = (LSHAttention, self.seed or 0, shape)
+        return step.once(key, lambda: drawn(shape, self.seed or 0).to(device))
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> LSHState:
         sizes, like = (self.heads, self.head_dim, self.hashes), {"dtype": dtype, "device": device}

@@ -15,7 +15,7 @@ __all__ = ["NearChunks"]
 
 @dataclass(frozen=True)
 class NearChunks(Mask):
-    """A token sees its own chunk of `size` tokens, `before` chunks to the left, `after` to the right.
+    """A token sees its own chunk of `size` tokens, `before` chunks left of it and `after` right.
 
     Kitaev et al., "Reformer", 2020, arXiv:2001.04451. `Causal() & NearChunks(64)` is the local
     attention of its decoders, whose memory is a ring of two chunks.

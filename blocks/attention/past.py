@@ -31,9 +31,7 @@ class Past(Content):
     filled: bool
 
     @classmethod
-    def empty(
-        cls, batch: int, dim: int, size: int | None, filled: bool, like: dict[str, Any]
-    ) -> Past:
+    def empty(cls, batch: int, dim: int, size: int | None, filled: bool, **like: Any) -> Past:
         return cls(torch.zeros(batch, (size or 0) if filled else 0, dim, **like), size, filled)
 
     def join(self, x: Tensor, step: Step) -> tuple[Tensor, Tensor, Tensor | None, Hashable]:

@@ -33,11 +33,12 @@ class RelativeAttention(nn.Module):
         dim: width D of the input and output, even.
         heads, head_dim: heads H; their width E, D / H by default.
         bias: biases on the projections of queries, keys, values and the output.
-        layout: of r: sines and cosines of one wave side by side, or all sines first.
+        layout: of r: sine and cosine of a wave side by side, or all sines first.
         clamp: a distance beyond it, either way, counts as it.
         memory: how many tokens of earlier calls are remembered; None is all. No gradient passes.
-        filled: as many zeros as are remembered lie before the first token, and are seen.
+        filled: as many zeros lie before the first token, and are seen.
         norm_in: norm of all that is read, the memory too. Slot of size (dim).
+        types: what scores gain by the texts of a pair: `TypeRelation`. Sizes (head_dim, heads).
         mask: which keys a query may see; `Causal()` sees the whole memory.
         dropout: rate of dropped weights in training.
 
@@ -65,6 +66,7 @@ class RelativeAttention(nn.Module):
         memory: int | None = None,
         filled: bool = False,
         norm_in: Slot | None = None,
+        types: Slot | None = None,
         mask: Mask = Causal(),  # frozen
         dropout: float = 0.0,
     ):
@@ -72,13 +74,13 @@ class RelativeAttention(nn.Module):
         check_positive("RelativeAttention", clamp=clamp, memory=memory)
         check_rate("RelativeAttention", dropout=dropout)
         e = check_heads("RelativeAttention", dim, heads, heads, head_dim)
-        if dim % 2:
-            raise SpecError(f"{dim} is odd", field="RelativeAttention.dim")
-        if filled and memory is None:
-            raise SpecError("a size is needed to fill it", field="RelativeAttention.memory")
+        if dim % 2 or (filled and memory is None):
+            wrong, field = (f"{dim} is odd", "dim") if dim % 2 else ("None isn't filled", "memory")
+            raise SpecError(wrong, field=f"RelativeAttention.{field}")
         self.dim, self.heads, self.layout, self.clamp = dim, heads, layout, clamp
         self.memory, self.filled, self.mask, self.dropout = memory, filled, mask, dropout
         self.norm_in = norm_in(dim) if norm_in else None
+        self.types = types(e, heads) if types else None
         self.q, self.k, self.v = (nn.Linear(dim, heads * e, bias=bias) for _ in range(3))
         self.position = nn.Linear(dim, heads * e, bias=False)
         self.content_bias = nn.Parameter(torch.zeros(heads, e))
@@ -90,16 +92,15 @@ class RelativeAttention(nn.Module):
         step, tokens = Step.plain(x) if step is None else step, x.shape[1]
         if state is None and self.filled:
             state = self.init_state(len(x), None, x.dtype, x.device)
-        places, real, name = step.positions, step.real, "step"
-        if state is not None:
-            x, places, real, name = state.join(x, step)  # B S D
+        alone = (x, step.positions, step.real, "step")
+        x, places, real, name = alone if state is None else state.join(x, step)  # B S D
         x = x if self.norm_in is None else self.norm_in(x)
         q, k, v = (self._heads(part) for part in (self.q(x[:, -tokens:]), self.k(x), self.v(x)))
         table, causal = Seen(k, v, places, real, name, real is None).visible(self.mask, step)
-        bias = self._by_distance(q + self.position_bias[:, None], places, step) / q.shape[-1] ** 0.5
-        dropout = self.dropout if self.training else 0.0
-        q = q + self.content_bias[:, None]  # B H T E
-        y = attend(q, k, v, seen=table, causal=causal, bias=bias, dropout=dropout)  # B H T E
+        more = self._by_distance(q + self.position_bias[:, None], places, step)  # B H T S
+        more = more + self.types(q, step, places.shape[1]) if self.types else more
+        how = {"seen": table, "causal": causal, "dropout": self.dropout * self.training}
+        y = attend(q + self.content_bias[:, None], k, v, bias=more / q.shape[-1] ** 0.5, **how)
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def _by_distance(self, q: Tensor, places: Tensor, step: Step) -> Tensor:
@@ -116,5 +117,4 @@ class RelativeAttention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Past:
-        like = {"dtype": dtype, "device": device}
-        return Past.empty(batch, self.dim, self.memory, self.filled, like)
+        return Past.empty(batch, self.dim, self.memory, self.filled, dtype=dtype, device=device)

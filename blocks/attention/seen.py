@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from blocks.attention.mask import Causal, Full, Mask, Window
@@ -44,7 +45,7 @@ class Seen:
         `causal` stands for the plain lower triangle, which kernels know without a tensor.
         """
         t, s = step.positions.shape[1], self.k.shape[2]
-        if self.even and step.segments is None:
+        if self.even and step.segments is None and step.seen is None:
             reached = isinstance(mask, Causal) or (isinstance(mask, Window) and s <= mask.size)
             if isinstance(mask, Full) or (reached and t == 1):
                 return None, False
@@ -58,4 +59,7 @@ class Seen:
             seen = seen & self.real[:, None, :]
         if step.segments is not None:
             seen = seen & (step.segments[:, :, None] == step.segments[:, None, :])
+        if step.seen is not None:  # of earlier tokens it says nothing
+            older = seen.shape[-1] - step.seen.shape[-1]
+            seen = seen & F.pad(step.seen, (older, 0), value=True)
         return seen[:, None]  # B 1 T S

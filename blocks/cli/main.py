@@ -15,12 +15,14 @@ import click
 from blocks._version import __version__
 from blocks.cli.catalog import catalog
 from blocks.cli.conversation import chat
+from blocks.cli.filling import fill_mask
+from blocks.cli.hearing import transcribe
 from blocks.cli.leaving import export
 from blocks.cli.looking import explain, inspect
 from blocks.cli.writing import generate
 from blocks.errors import BlocksError
 
-COMMANDS = (generate, chat, catalog, inspect, explain, export)
+COMMANDS = (generate, chat, fill_mask, transcribe, catalog, inspect, explain, export)
 
 
 class Commands(click.Group):

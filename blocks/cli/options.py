@@ -29,7 +29,8 @@ def together(*options: Decorator) -> Decorator:
 
 HUB = ("revision", "token", "cache_dir", "local_files_only")
 LOAD = (*HUB, "force_download")
-SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "seed")
+DRAWING = ("temperature", "top_k", "top_p", "min_p", "seed")
+SAMPLING = (*DRAWING, "repetition_penalty")
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 
@@ -61,9 +62,14 @@ sampling_options = together(
     click.option("--top-k", type=int, help="Choose among the k likeliest."),
     click.option("--top-p", type=float, help="Choose among the likeliest that sum to p."),
     click.option("--min-p", type=float, help="Choose among those above p times the likeliest."),
-    click.option("--repetition-penalty", type=float, default=1.0, help="Above 1 avoids what was."),
+    click.option("--repetition-penalty", type=float, help="Above 1 avoids what was."),
     click.option("--seed", type=int, help="The same seed draws the same text."),
     click.option("--stop", multiple=True, help="End where this text appears; may be repeated."),
+)
+
+
+beams_option = click.option(
+    "--beams", type=click.IntRange(1), help="Follow so many texts and print the best; 1 streams."
 )
 
 

@@ -7,10 +7,9 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import LOAD, SAMPLING, pick, place
+from blocks.cli.options import DRAWING, LOAD, SAMPLING, pick, place
 from blocks.errors import BlocksError
 
-# A model may write anything: what a terminal would take for a command is left out.
 _CONTROL = {code: None for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
 
@@ -54,7 +53,7 @@ def _device(name: str) -> Any:
 
 
 class Voice:
-    """Streams continuations of one model as text.
+    """Writes continuations of one model, or its answers to sources, as text.
 
     Args:
         model: a live model.
@@ -64,19 +63,28 @@ class Voice:
 
     Attributes:
         count: how many tokens came in all.
+        answers: the model reads one text and writes another.
     """
 
     def __init__(self, model: Any, tokenizer: Any, given: dict[str, Any], most: int):
         self.model, self.tokenizer, self.most = model, tokenizer, most
+        self.answers = hasattr(model, "given")
         self.options: dict[str, Any] = pick(given, SAMPLING)
         self.options["stop"] = self._stop(given["stop"])
         self.asked = given["max_new_tokens"]
+        self.beams = self._beams(given.get("beams"))
         self.count = 0
 
     def _stop(self, texts: Sequence[str]) -> tuple[int | str, ...] | None:
         """Strings to stop at join the tokens that end a text; they don't replace them."""
         ends = getattr(getattr(self.model, "generation", None), "eos", ())
         return (*ends, *texts) if texts else None
+
+    def _beams(self, asked: int | None) -> int:
+        """What is asked for; else what the checkpoint of a model that answers was made for."""
+        if asked is None and self.answers and not self.options["temperature"]:
+            return getattr(getattr(self.model, "generation", None), "beams", 1)
+        return asked or 1
 
     def continued(self, ids: Sequence[int], *, whole: bool) -> Iterator[str]:
         """The text of what follows `ids`, piece by piece; with `whole`, their own text first."""
@@ -85,27 +93,38 @@ class Voice:
         import blocks
 
         detokenizer = blocks.Detokenizer(self.tokenizer)
-        before = [detokenizer.push(id) for id in ids]
-        if whole:
-            yield from before
+        begun = 1 if self.answers else len(ids)
+        if not self.answers:
+            before = [detokenizer.push(id) for id in ids]
+            yield from before if whole else ()
         new = self.asked or self.most
         context = getattr(self.model, "context", None)
         if self.asked is None and context is not None:
-            new = max(1, min(new, context - len(ids)))
+            new = max(1, min(new, context - begun))
         device = next(self.model.parameters()).device
         prompt = torch.tensor([list(ids)], dtype=torch.int64, device=device)
-        for id in blocks.stream(
-            self.model, prompt, max_new_tokens=new, tokenizer=self.tokenizer, **self.options
-        ):
+        options = {"max_new_tokens": new, "tokenizer": self.tokenizer, **self.options}
+        if self.beams > 1:
+            blocks.Sampler(**{name: options.pop(name) for name in DRAWING})  # refuses what is idle
+            _, found = blocks.beam_search(self.model, prompt, beams=self.beams, **options)
+            said = found[0, begun:].tolist()
+        else:
+            said = blocks.stream(self.model, prompt, **options)
+        for id in said:
             self.count += 1
             yield detokenizer.push(id)
         yield detokenizer.flush()
+
+
+def printed(text: str) -> str:
+    """A model's text without what a terminal would take for a command."""
+    return text.translate(_CONTROL)
 
 
 def say(pieces: Iterator[str]) -> str:
     """Prints text as it comes, and gives all of it."""
     said = []
     for piece in pieces:
-        said.append(piece.translate(_CONTROL))
+        said.append(printed(piece))
         click.echo(said[-1], nl=False)
     return "".join(said)

@@ -10,7 +10,13 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import PACKAGED, is_place, load_options, sampling_options
+from blocks.cli.options import (
+    PACKAGED,
+    beams_option,
+    is_place,
+    load_options,
+    sampling_options,
+)
 
 PROMPT = "ROMEO:"
 DEMO = {"temperature": 0.8, "seed": 1, "max_new_tokens": 200}
@@ -21,14 +27,19 @@ MOST = 128
 @click.argument("model", required=False)
 @click.argument("text", required=False)
 @sampling_options
+@beams_option
 @load_options
 @click.pass_context
 def generate(ctx: click.Context, model: str | None, text: str | None, **given: Any) -> None:
     """Continue TEXT and print it as it is written.
 
-    TEXT "-" reads standard input. Without MODEL, the packaged model writes a scene. Afterwards one
-    line on standard error says how many tokens it took and how fast they came.
+    A model that reads one text and writes another, such as T5, prints its answer alone, and looks
+    for it with as many beams as its checkpoint says. TEXT "-" reads standard input. Without MODEL,
+    the packaged model writes a scene. Afterwards one line on standard error says how many tokens it
+    took and how fast they came.
     """
+    if (given["beams"] or 1) > 1 and given["temperature"]:
+        raise click.UsageError("--beams looks for the likeliest text, --temperature draws one.")
     if model in (None, PACKAGED) and text is None:
         model, text = PACKAGED, PROMPT
         for name, value in DEMO.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,7 +22,7 @@ class Strides:
 
     Attributes:
         kernels, strides: of each.
-        padded: kernel // 2 zeros on each side.
+        padded: (kernel − 1) // 2 zeros on each side.
     """
 
     kernels: tuple[int, ...]
@@ -41,16 +42,20 @@ class Strides:
             check_positive(block, kernels=kernel, strides=stride)
         return cls(kernels, strides, padded)
 
+    def pad(self, n: int) -> int:
+        """Zeros on each side for convolution n."""
+        return (self.kernels[n] - 1) // 2 if self.padded else 0
+
     def one(self, length: Any, n: int) -> Any:
         """How many frames convolution n leaves of `length`, an int or a tensor."""
-        around = 2 * (self.kernels[n] // 2) if self.padded else 0
+        around = 2 * self.pad(n)
         return (length + around - self.kernels[n]) // self.strides[n] + 1
 
     def check(self, frames: int) -> None:
         """Refuses too few frames for the kernels."""
         least = 1
         for n in reversed(range(len(self.kernels))):
-            around = 2 * (self.kernels[n] // 2) if self.padded else 0
+            around = 2 * self.pad(n)
             least = (least - 1) * self.strides[n] + self.kernels[n] - around
         if frames < least:
             raise GenerationError(
@@ -85,3 +90,16 @@ def check_frames_end(real: Tensor | None) -> None:
 def silent(x: Tensor, real: Tensor | None) -> Tensor:
     """[B T C] with zeros where [B T] nothing is real, as convolutions pad."""
     return x if real is None else x.masked_fill(~real[..., None], 0)
+
+
+def along(x: Tensor, step: Step | None, convolve: Callable[[Tensor], Tensor]) -> Tensor:
+    """`convolve` of [B T C] along the real places alone, wherever padding lies; zeros at padding."""
+    real = None if step is None else step.real
+    if real is None:
+        return convolve(x)
+    rank = real.cumsum(1) - 1  # B T
+    places = torch.where(real, rank, x.shape[1])[..., None].expand_as(x)
+    room = x.new_zeros(x.shape[0], x.shape[1] + 1, x.shape[2])
+    dense = room.scatter(1, places, x)[:, :-1]  # the last place holds what is not real
+    back = rank.clamp(min=0)[..., None].expand_as(x)
+    return silent(convolve(dense).gather(1, back), real)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
-from blocks.conv.frames import Strides, check_frames_end, silent
+from blocks.conv.frames import Strides, silent
 from blocks.errors import SpecError
 from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_input, check_positive
+from blocks.ops.wants import wants
 from blocks.spec import Slot
 from blocks.step import Step
 
@@ -29,7 +29,7 @@ class ConvStem(nn.Module):
         dim: width D of what comes out.
         kernels, strides: of each convolution, the first first.
         between: channels between them; None is D.
-        padded: zeros before and after the frames, kernel // 2 on each side.
+        padded: zeros before and after the frames, (kernel − 1) // 2 on each side.
         norm: slot of size (channels) after a convolution, over its channels or over time.
         normed: whether the norm follows `all` convolutions or the `first` alone.
         act: the activation after each.
@@ -71,7 +71,7 @@ class ConvStem(nn.Module):
                 field="ConvStem.between",
             )
         self.channels = channels
-        pads = [k // 2 if padded else 0 for k in kernels]
+        pads = [self.strides.pad(n) for n in range(len(kernels))]
         self.convs = nn.ModuleList(
             nn.Conv1d(widths[i], widths[i + 1], kernels[i], strides[i], pads[i], bias=bias)
             for i in range(len(kernels))
@@ -87,8 +87,10 @@ class ConvStem(nn.Module):
         x = silent(frames, real)
         for n, conv in enumerate(self.convs):
             x = conv(x.mT).mT  # B T' C
-            x = self.norms[n](x) if n < len(self.norms) else x
             real = self.strides.real(real, n)
+            if n < len(self.norms):
+                norm = self.norms[n]
+                x = norm(x, real) if "real" in wants(norm) else norm(x)
             x = silent(self.act(x), real)
         return x  # B T' D
 

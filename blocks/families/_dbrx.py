@@ -62,10 +62,10 @@ def read_attention(c: Config, dim: int, context: int) -> Spec:
     )
 
 
-def read_experts(c: Config, dim: int) -> Spec:
+def read_experts(c: Config) -> Spec:
     """The mixture that `ffn_config` says."""
     inner = nested(c, "ffn_config")
-    inner.only("hidden_size", dim)
+    inner.take("hidden_size", int, None)  # the model's, whatever it says
     inner.only("uniform_expert_assignment", False)
     inner.take("moe_loss_weight", float, None)
     read_noise(inner, "moe_jitter_eps")

@@ -11,6 +11,7 @@ from blocks import (
     Encoder,
     Full,
     LearnedPositions,
+    LMHead,
     MaskedHead,
     MaskedLM,
     PretrainingHead,
@@ -116,7 +117,7 @@ def encoder(
     whole = {"vocab": c.take("vocab_size", int), "dim": dim, "context": context, **parts}
     named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
     task = next((name for name in named if name in served), served[0])
-    if task.endswith("ForMaskedLM"):
+    if task.endswith(("ForMaskedLM", "LMHeadModel")):
         return Spec(MaskedLM, head=masked, **whole)
     if task.endswith("ForPreTraining"):
         head = Spec(PretrainingHead, masked=masked, pairs=replace(sequence, labels=2))
@@ -127,7 +128,7 @@ def encoder(
         rate = sequence.keywords["dropout"]
         head = Spec(TokenHead, labels=read_labels(c), dropout=rate)
         return Spec(Encoder, head=head, **whole)
-    if task.endswith("ForQuestionAnswering"):
+    if task.endswith(("ForQuestionAnswering", "ForQuestionAnsweringSimple")):
         return Spec(Encoder, head=Spec(SpanHead), **whole)
     return Spec(Encoder, pooler=pooler, **whole)
 
@@ -137,7 +138,8 @@ def task_of(s: Spec) -> str:
     head = s.keywords["head"]
     if head is None:
         return "Model"
-    return next(task for task, kind in _HEADS.items() if kind is head.func)
+    known = _HEADS | {"LMHeadModel": LMHead}
+    return next(task for task, kind in known.items() if kind is head.func)
 
 
 def write(s: Spec, name: str, names: Mapping[str, str] = BERT) -> dict[str, Any]:

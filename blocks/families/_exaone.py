@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from blocks import QKNorm, RMSNorm, Spec
+from blocks import Mask, QKNorm, RMSNorm, Spec
 from blocks.families import _decoder as common
 from blocks.families._dialects import read_or_null
 from blocks.families._layers import masks, read_slides, write_slides
@@ -30,18 +30,28 @@ def read_exaone(c: Config, mlps: Sequence[Spec], around: str) -> Spec:
         return window is not None and (i + 1) % (pattern or 1) != 0
 
     slides = read_slides(c, rule)
-    norms, rope = Spec(QKNorm, norm=norm), read_rope(c, context)
+    rope, wiring = read_rope(c, context), {around: norm}
     layers = []
-    for mlp, mask, slide in zip(mlps, masks(c, slides, window), slides, strict=True):
-        qk = (norms, rope) if slide or window is None else (norms,)
+    for mlp, (mask, qk) in zip(mlps, turned(c, norm, rope, slides, window), strict=True):
         attention = common.attention(c, dim, *qk, kv_heads=32, mask=mask)
-        layers.append(common.layer(attention, mlp, **{around: norm}))
+        layers.append(common.layer(attention, mlp, **wiring))
     return common.decoder(c, tuple(layers), norm, dim, context)
 
 
-def write_exaone(s: Spec) -> dict[str, Any]:
-    """The fields that `read_exaone` is read from."""
+def turned(
+    c: Config, norm: Spec, rope: Spec, slides: Sequence[bool], window: int | None
+) -> list[tuple[Mask, tuple[Spec, ...]]]:
+    """For each layer its mask and what happens to queries and keys: they turn where there is a
+    window, or where no layer may have one.
+    """
+    norms = Spec(QKNorm, norm=norm)
+    parts = [(norms, rope) if slide or window is None else (norms,) for slide in slides]
+    return list(zip(masks(c, slides, window), parts, strict=True))
+
+
+def write_exaone(s: Spec, *, head_dim: bool = False) -> dict[str, Any]:
+    """The fields that `read_exaone` is read from; `head_dim` is as in `write_decoder`."""
     slides, layers = write_slides(s), s.keywords["layers"]
     if len(ropes(layers)) == len(layers) and "sliding_attention" not in slides["layer_types"]:
         slides["sliding_window"] = None
-    return common.write_decoder(s) | slides
+    return common.write_decoder(s, head_dim=head_dim) | slides

@@ -19,7 +19,6 @@ _INNER = {
     "alibi": True,
     "attn_type": "multihead_attention",
     "attn_uses_sequence_id": False,
-    "is_encoder_decoder": False,
     "prefix_lm": False,
     "problem_type": None,
     "qk_ln": False,
@@ -47,6 +46,7 @@ def nested(c: Config, name: str) -> Config:
     inner = c.inner(name) or Config({}, c.file)
     for known in HARMLESS & set(inner.data):
         inner.take(known, Any, None, low=0)
+    inner.only("is_encoder_decoder", False)
     return inner
 
 

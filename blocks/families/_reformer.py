@@ -11,6 +11,17 @@ from blocks.hub.config import Config
 from blocks.hub.keys import Keys
 
 KINDS = {"local": ChunkAttention, "lsh": LSHAttention}
+DRAFT = ("attention_probs_dropout_prob", "intermediate_size", "num_chunks_after")
+DRAFT += ("num_chunks_before", "output_past")
+
+
+def check_unread(c: Config) -> None:
+    """Fields of the first draw, of memory, and those of a draft, which never had a reader."""
+    if c.take("axial_norm_std", float, 1.0) < 0:
+        raise c.error("axial_norm_std", "is a deviation, which can't be below zero")
+    c.take("chunk_size_lm_head", int, 0, low=0)
+    for name in DRAFT:
+        c.take(name, Any, None, low=0)
 
 
 def mixers(c: Config, kinds: set[str]) -> dict[str, Spec]:

@@ -53,12 +53,9 @@ def read_rope(
         scaling = None
     inner = new or old or Config({}, c.file)
     outer_theta = c.take("rope_theta", float, theta)
-    if rotated is None:
-        c.only("partial_rotary_factor", 1.0)
-        inner.only("partial_rotary_factor", 1.0)
-    else:
-        rotated = c.take("partial_rotary_factor", float, rotated)
-        rotated = inner.take("partial_rotary_factor", float, rotated)
+    if outer_theta <= 0:  # though another may win
+        raise c.error("rope_theta", f"must be above zero, not {outer_theta}")
+    rotated = read_rotated(inner, read_rotated(c, rotated))
     return Spec(
         RoPE,
         theta=inner.take("rope_theta", float, outer_theta),
@@ -66,6 +63,14 @@ def read_rope(
         pairing=pairing,
         scaling=scaling or read_scaling(c, inner, context, trained or context),
     )
+
+
+def read_rotated(c: Config, absent: float | None) -> float | None:
+    """The share of turned channels; None where all must turn."""
+    if absent is not None:
+        return c.take("partial_rotary_factor", float, absent)
+    c.only("partial_rotary_factor", 1.0)
+    return None
 
 
 def read_scaling(c: Config, inner: Config, context: int, trained: int) -> Scaling | None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from blocks import RoPE, Spec, Window, at
-from blocks.families._rope import WRITE, read_scaling, ropes
+from blocks.families._rope import WRITE, read_rotated, read_scaling, ropes
 from blocks.hub.config import Config
 
 
 def read_ropes(
-    c: Config, context: int, theta: float, local: str | None = None, local_theta: float = 10_000.0
+    c: Config,
+    context: int,
+    theta: float,
+    local: str | None = None,
+    local_theta: float = 10_000.0,
+    rotated: float | None = None,
 ) -> tuple[Spec, Spec]:
     """RoPE without a window, and with one.
 
@@ -23,35 +28,43 @@ def read_ropes(
         theta: the family's default.
         local: the older field of the windows' theta; None where both have the same.
         local_theta: its default.
+        rotated: the family's default share of turned channels; None where all must turn.
     """
     new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
     if new is not None and old is not None:
         raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
-    c.only("partial_rotary_factor", 1.0)
+    rotated = read_rotated(c, rotated)
     theta = c.take("rope_theta", float, theta)
     local_theta = c.take(local, float, local_theta) if local else theta
     none = Config({}, c.file)
     nested = none if new is None else new
     full, sliding = (nested.inner(f"{kind}_attention") for kind in ("full", "sliding"))
     return (
-        _read(c, full or old or none, context, theta),
-        _read(c, sliding or none, context, local_theta),
+        _read(c, full or old or none, context, theta, rotated),
+        _read(c, sliding or none, context, local_theta, rotated),
     )
 
 
-def _read(c: Config, inner: Config, context: int, theta: float) -> Spec:
-    inner.only("partial_rotary_factor", 1.0)
-    theta = inner.take("rope_theta", float, theta)
-    return Spec(RoPE, theta=theta, scaling=read_scaling(c, inner, context, context))
+def _read(c: Config, inner: Config, context: int, theta: float, rotated: float | None) -> Spec:
+    share = read_rotated(inner, rotated)
+    return Spec(
+        RoPE,
+        theta=inner.take("rope_theta", float, theta),
+        rotated=1.0 if share is None else share,
+        scaling=read_scaling(c, inner, context, context),
+    )
 
 
-def write_ropes(s: Spec, local: str | None = None, both: float | None = None) -> dict[str, Any]:
+def write_ropes(
+    s: Spec, local: str | None = None, both: float | None = None, rotated: float = 1.0
+) -> dict[str, Any]:
     """The fields that `read_ropes` is read from, in the older dialect where it can say them.
 
     Args:
         s: the model.
         local: the older field of the windows' theta.
         both: the only theta that the older dialect means for both, where there is no such field.
+        rotated: the share of turned channels that the family means without saying it.
     """
     first: dict[bool, Spec] = {}
     for layer in s.keywords["layers"]:
@@ -64,8 +77,8 @@ def write_ropes(s: Spec, local: str | None = None, both: float | None = None) ->
     if sliding.keywords["scaling"] is None and (local or thetas == [both, both]):
         fields = {"rope_theta": thetas[0], "rope_scaling": _scaling(full)}
         return fields | ({local: thetas[1]} if local else {})
-    nested = {"full_attention": _inner(full), "sliding_attention": _inner(sliding)}
-    return {"rope_parameters": nested}
+    pair = {"full_attention": full, "sliding_attention": sliding}
+    return {"rope_parameters": {kind: _inner(rope, rotated) for kind, rope in pair.items()}}
 
 
 def _scaling(rope: Spec) -> dict[str, Any] | None:
@@ -73,5 +86,7 @@ def _scaling(rope: Spec) -> dict[str, Any] | None:
     return None if scaling is None else WRITE[type(scaling)](scaling)
 
 
-def _inner(rope: Spec) -> dict[str, Any]:
-    return {"rope_theta": rope.keywords["theta"], **(_scaling(rope) or {"rope_type": "default"})}
+def _inner(rope: Spec, rotated: float) -> dict[str, Any]:
+    share = rope.keywords["rotated"]
+    said = {"rope_theta": rope.keywords["theta"], **(_scaling(rope) or {"rope_type": "default"})}
+    return said if share == rotated else said | {"partial_rotary_factor": share}

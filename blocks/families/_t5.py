@@ -25,15 +25,15 @@ from blocks.hub.config import Config
 from blocks.hub.keys import Keys
 
 
-def spec(c: Config, *, scaled: bool) -> Spec:
-    """The model; `scaled` is whether a config that doesn't say it scales what the head reads."""
-    dim = c.take("d_model", int, 512)
+def spec(c: Config, *, scaled: bool, act: str = "relu") -> Spec:
+    """The model; `scaled` is whether logits are divided by √D, `act` what a config means that names no MLP."""
+    dim = c.take("d_model", int)
     rate = c.take("dropout_rate", float, 0.1)
     c.take("n_positions", int, 512)  # what it was trained with: no table ends there
     norm = Spec(RMSNorm, eps=c.take("layer_norm_epsilon", float, 1e-6))
     heads = {
-        "heads": c.take("num_heads", int, 8),
-        "head_dim": c.take("d_kv", int, 64),
+        "heads": c.take("num_heads", int),
+        "head_dim": c.take("d_kv", int),
         "scale": 1.0,
         "dropout": rate,
     }
@@ -43,23 +43,23 @@ def spec(c: Config, *, scaled: bool) -> Spec:
         "distance": c.take("relative_attention_max_distance", int, 128),
     }
     around: dict[str, Any] = {"norm_in": norm, "dropout": rate}
-    depth = count(c, "num_layers", 6)
+    depth = count(c, "num_layers")
     depths = {"encoder": depth, "decoder": count(c, "num_decoder_layers", depth)}
     halves = {}
     for name, mask in (("encoder", Full()), ("decoder", Causal())):
         scores = (Spec(RelativeBias, **bias, both_ways=name == "encoder"),)
         parts = {"attention": Spec(GQAttention, **heads, scores=scores, mask=mask)}
         parts |= {"cross": Spec(CrossAttention, **heads)} if name == "decoder" else {}
-        layer = common.layer(around, **parts, mlp=_mlp(c, rate))
+        layer = common.layer(around, **parts, mlp=_mlp(c, rate, act))
         embedding = Spec(TokenEmbedding, dropout=rate)
         halves[name] = common.half(layer, depths[name], norm=norm, embedding=embedding)
-    scale = dim**-0.5 if c.take("scale_decoder_outputs", bool, scaled) else 1.0
-    return common.pair(c, dim, **halves, head=Spec(LMHead, scale=scale))
+    head = Spec(LMHead, scale=dim**-0.5 if scaled else 1.0)
+    return common.pair(c, dim, **halves, head=head)
 
 
-def _mlp(c: Config, rate: float) -> Spec:
+def _mlp(c: Config, rate: float, absent: str) -> Spec:
     """The MLP of `feed_forward_proj`: `relu`, or `gated-` and the activation."""
-    kind = c.take("feed_forward_proj", str, "relu")
+    kind = c.take("feed_forward_proj", str, absent)
     gate, _, name = kind.rpartition("-")
     if gate not in ("", "gated"):
         raise c.error("feed_forward_proj", f"{kind!r} is neither an activation nor gated-…")
@@ -67,7 +67,7 @@ def _mlp(c: Config, rate: float) -> Spec:
     c.only("is_gated_act", bool(gate))
     c.only("dense_act_fn", derived)
     act = read_activation(Config({"feed_forward_proj": derived}, c.file), "feed_forward_proj")
-    options = {"hidden": c.take("d_ff", int, 2048), "act": act, "bias": False, "dropout": rate}
+    options = {"hidden": c.take("d_ff", int), "act": act, "bias": False, "dropout": rate}
     return Spec(GatedMLP if gate else MLP, **options)
 
 
@@ -110,7 +110,7 @@ def ties(s: Spec) -> tuple[tuple[str, str], ...]:
     return (*common.TIES, *later)
 
 
-def _keys(half: str, *parts: str) -> list[tuple[str, str]]:
+def _half(half: str, gated: bool, *parts: str) -> list[tuple[str, str]]:
     theirs, ours = f"{half}.block.{{i}}.layer.", f"{half}.layers.{{i}}."
     rules = [(f"{half}.final_layer_norm.weight", f"{half}.norm.weight")]
     for n, (name, ours_name) in enumerate(zip(parts, ("attention", "cross"), strict=False)):
@@ -125,7 +125,7 @@ def _keys(half: str, *parts: str) -> list[tuple[str, str]]:
         (f"{theirs}{n}.layer_norm.weight", f"{ours}{name}.norm_in.weight")
         for n, name in enumerate(names)
     ]
-    mlp = [("wi", "up"), ("wi_0", "gate"), ("wi_1", "up"), ("wo", "down")]
+    mlp = [("wi_0", "gate"), ("wi_1" if gated else "wi", "up"), ("wo", "down")]
     return [
         *rules,
         (table, f"{ours}attention.scores.0.weight"),
@@ -134,17 +134,19 @@ def _keys(half: str, *parts: str) -> list[tuple[str, str]]:
     ]
 
 
-# The table may be there again under the names of both stacks; a bias of the cross-attention, which
-# the first files have, was never used.
-KEYS = Keys(
-    ("shared.weight", "encoder.embedding.weight"),
-    ("encoder.embed_tokens.weight", "encoder.embedding.weight"),
-    ("decoder.embed_tokens.weight", "decoder.embedding.weight"),
-    ("lm_head.weight", "head.weight"),
-    *_keys("encoder", "SelfAttention"),
-    *_keys("decoder", "SelfAttention", "EncDecAttention"),
-    ignore=(
-        "encoder.embed_tokens.weight",
-        "decoder.block.{i}.layer.1.EncDecAttention.relative_attention_bias.weight",
-    ),
-)
+def keys(s: Spec) -> Keys:
+    """The table of names."""
+    gated = at(s, "encoder.layers.0.mlp").func is GatedMLP
+    return Keys(
+        ("shared.weight", "encoder.embedding.weight"),
+        ("encoder.embed_tokens.weight", "encoder.embedding.weight"),
+        ("decoder.embed_tokens.weight", "decoder.embedding.weight"),
+        ("lm_head.weight", "head.weight"),
+        *_half("encoder", gated, "SelfAttention"),
+        *_half("decoder", gated, "SelfAttention", "EncDecAttention"),
+        ignore=(
+            "encoder.embed_tokens.weight",  # the table once more
+            # The first files have a bias that was never used.
+            "decoder.block.{i}.layer.1.EncDecAttention.relative_attention_bias.weight",
+        ),
+    )

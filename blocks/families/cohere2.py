@@ -18,7 +18,7 @@ from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 # What published files say of the architecture, and what alone they may say.
-_FIXED = {
+FIXED = {
     "order_of_interleaved_layers": "local_attn_first",
     "position_embedding_type": "rope_gptj",
     "rotary_pct": 1.0,
@@ -31,7 +31,7 @@ _FIXED = {
 
 
 def spec(c: Config) -> Spec:
-    for name, value in _FIXED.items():
+    for name, value in FIXED.items():
         c.only(name, value)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5), bias=False)

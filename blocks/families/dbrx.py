@@ -22,14 +22,13 @@ def spec(c: Config) -> Spec:
     dim, context = c.take("d_model", int), c.take("max_seq_len", int, 2048)
     read_noise(c, "emb_pdrop")  # which the reference never makes
     norm, dropout = Spec(LayerNorm, bias=False), c.take("resid_pdrop", float, 0.0)
-    attention, moe = read_attention(c, dim, context), read_experts(c, dim)
+    attention, moe = read_attention(c, dim, context), read_experts(c)
     layer = common.pre_norm(norm, attention, moe, dropout=dropout)
     return common.decoder(c, (layer,) * count(c, "n_layers"), norm, dim, context)
 
 
 def config(s: Spec) -> dict[str, Any]:
-    attention, whole = at(s, "layers.0.attention").keywords, s.keywords
-    rope = write_rope(s)
+    attention, whole, rope = at(s, "layers.0.attention").keywords, s.keywords, write_rope(s)
     own = {
         "d_model": whole["dim"],
         "max_seq_len": rope.pop("max_position_embeddings"),
@@ -48,7 +47,7 @@ KEYS = Keys(
     ("transformer.wte.weight", "embedding.weight"),
     ("lm_head.weight", "head.weight"),
     (_LAYER + "norm_attn_norm.norm_1.weight", "layers.{i}.attention.norm_in.weight"),
-    Join(_LAYER + "norm_attn_norm.attn.Wqkv.weight", classic.QKV),
+    Join(_LAYER + "norm_attn_norm.attn.Wqkv.{w}", classic.QKV),
     (_LAYER + "norm_attn_norm.attn.out_proj.weight", "layers.{i}.attention.out.weight"),
     (_LAYER + "norm_attn_norm.norm_2.weight", "layers.{i}.mlp.norm_in.weight"),
     (_LAYER + "ffn.router.layer.weight", "layers.{i}.mlp.router.weight"),

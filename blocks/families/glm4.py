@@ -17,12 +17,11 @@ def spec(c: Config) -> Spec:
     return read_glm(c, "norm_in", "norm_out")
 
 
-KEYS = Keys(
-    *common.DECODER_KEYS,
+OUT_KEYS = (
     ("model.layers.{i}.post_self_attn_layernorm.{w}", "layers.{i}.attention.norm_out.{w}"),
     ("model.layers.{i}.post_mlp_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
-    *common.FUSED_MLP_KEYS,
-    ignore=common.ROTARY_TABLES,
 )
+_PARTS = (*OUT_KEYS, *common.FUSED_MLP_KEYS)
+KEYS = Keys(*common.DECODER_KEYS, *_PARTS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("glm4", ("Glm4ForCausalLM",), spec, write_glm, KEYS)

@@ -17,16 +17,10 @@ from blocks.hub.config import Config
 from blocks.hub.family import Family
 
 NAMES = classic.LLAMA | {"hidden": "feed_forward_size", "dropout": "hidden_dropout_prob"}
-DRAFT = ("intermediate_size", "num_chunks_after", "num_chunks_before", "output_past")
-DRAFT += ("attention_probs_dropout_prob",)
 
 
 def spec(c: Config) -> Spec:
-    for draft in DRAFT:
-        c.take(draft, Any, None, low=0)  # older files hold fields that never had a reader
-    if c.take("axial_norm_std", float, 1.0) < 0:  # of the first draw, as what follows is of memory
-        raise c.error("axial_norm_std", "is a deviation, which can't be below zero")
-    c.take("chunk_size_lm_head", int, 0, low=0)
+    parts.check_unread(c)
     if not c.take("is_decoder", bool, False):
         raise c.error("is_decoder", "a model that predicts the next token is a decoder")
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)

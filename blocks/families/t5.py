@@ -6,8 +6,6 @@ arXiv:2210.11416; Xue et al., "ByT5", 2021, arXiv:2105.13626.
 
 from __future__ import annotations
 
-from typing import Any
-
 from blocks import Spec
 from blocks.families import _t5 as common
 from blocks.hub.config import Config
@@ -15,13 +13,11 @@ from blocks.hub.family import Family
 
 
 def spec(c: Config) -> Spec:
-    return common.spec(c, scaled=c.take("tie_word_embeddings", bool, True))
-
-
-def config(s: Spec) -> dict[str, Any]:
-    return common.config(s)
+    # The older files say by this flag alone whether logits are scaled; the tensors say what is tied.
+    tied = c.take("tie_word_embeddings", bool, True)
+    return common.spec(c, scaled=c.take("scale_decoder_outputs", bool, tied))
 
 
 FAMILY = Family(
-    "t5", ("T5ForConditionalGeneration",), spec, config, common.KEYS, ties=common.ties
+    "t5", ("T5ForConditionalGeneration",), spec, common.config, common.keys, ties=common.ties
 )

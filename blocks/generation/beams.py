@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from blocks.errors import GenerationError
 from blocks.generation.request import Request
 from blocks.generation.rulebook import Rulebook, defaults_of
-from blocks.generation.rules import Rule
+from blocks.generation.scores import Rule
 
 __all__ = ["beam_search"]
 

@@ -12,8 +12,8 @@ from blocks.errors import GenerationError
 from blocks.generation.alike import alike
 from blocks.generation.request import Request
 from blocks.generation.rulebook import Rulebook
-from blocks.generation.rules import Rule
 from blocks.generation.sampling import Sampler
+from blocks.generation.scores import Rule
 
 __all__ = ["generate", "stream"]
 

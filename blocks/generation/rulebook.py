@@ -10,21 +10,11 @@ from typing import Any
 from torch import Tensor
 
 from blocks.errors import GenerationError
+from blocks.generation.banning import BadWords, Suppressed, SuppressedFirst
 from blocks.generation.draft import Draft
-from blocks.generation.rules import (
-    BadWords,
-    ForcedFirst,
-    ForcedLast,
-    MinLength,
-    MinNewTokens,
-    NoRepeatNGram,
-    NoSourceNGram,
-    Renormalize,
-    RepetitionPenalty,
-    Rule,
-    Suppressed,
-    SuppressedFirst,
-)
+from blocks.generation.forcing import ForcedFirst, ForcedLast, MinLength, MinNewTokens, Renormalize
+from blocks.generation.repeating import NoRepeatNGram, NoSourceNGram, RepetitionPenalty
+from blocks.generation.scores import Rule
 from blocks.hub.defaults import GenerationDefaults
 
 # In the order in which they act, with the checkpoint's field that each is about.
@@ -68,12 +58,12 @@ class Rulebook:
     ):
         if not isinstance(given, Iterable) or not all(map(callable, given := list(given))):
             raise GenerationError("must be callables (scores, draft) -> scores", field="rules")
-        for kind, value in (
-            (RepetitionPenalty, repetition_penalty),
-            (NoRepeatNGram, no_repeat_ngram),
-            (MinNewTokens, min_new_tokens),
-        ):
-            given += [] if value is None else [kind(value)]
+        if repetition_penalty is not None:
+            given.append(RepetitionPenalty(repetition_penalty))
+        if no_repeat_ngram is not None:
+            given.append(NoRepeatNGram(no_repeat_ngram))
+        if min_new_tokens is not None:
+            given.append(MinNewTokens(min_new_tokens))
         defaults = defaults_of(model)
         known = {kind: kind(getattr(defaults, name)) for kind, name in KINDS.items()}
         for rule in given:

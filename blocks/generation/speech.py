@@ -18,8 +18,8 @@ from blocks.audio.spectrum import waveforms
 from blocks.errors import AudioError, GenerationError
 from blocks.generation.loop import generate
 from blocks.generation.marks import Marks, bare
+from blocks.generation.origin import source_of
 from blocks.generation.transcript import Segment, Transcript
-from blocks.hub.source import Source, resolve
 from blocks.models.encoder_decoder import EncoderDecoder
 from blocks.step import Step
 from blocks.text.tokenizer import Tokenizer
@@ -199,7 +199,7 @@ def _wave(audio: Any, rate: int | None, features: FrontEnd) -> Tensor:
 
 def _features(model: Any) -> FrontEnd:
     """The front end of the checkpoint that the model was loaded from."""
-    source = _source(model)
+    source = source_of(model)
     if source is None:
         raise AudioError(
             "how this model hears is not known: it was loaded from nowhere",
@@ -211,12 +211,7 @@ def _features(model: Any) -> FrontEnd:
 
 def _tokenizer(model: Any) -> Any:
     """The tokenizer of that checkpoint; None where it has none."""
-    source = _source(model)
+    source = source_of(model)
     if source is None or not any(source.has(name) for name in _VOCABULARIES):
         return None
     return Tokenizer.from_source(source)
-
-
-def _source(model: Any) -> Source | None:
-    told = getattr(model, "provenance", None)
-    return None if not told or told.source is None else resolve(told.source, revision=told.commit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Join", "Keys", "Rename", "Rule", "Stack", "Transpose"]
+__all__ = ["Join", "Keys", "Rename", "Row", "Rule", "Stack", "Transpose"]
 
 FLOATS = ("F16", "BF16", "F32", "F64")  # as headers name them
 
@@ -69,6 +69,20 @@ class Transpose(Rule):
 
     def save(self, ours: Sequence[Tensor]) -> Tensor:
         return ours[0].t() if ours[0].dim() > 1 else ours[0]
+
+
+@dataclass(frozen=True)
+class Row(Rule):
+    """A vector [N] of ours that is a matrix of one row [1, N]."""
+
+    def shape(self, ours: Sequence[Shape]) -> Shape:
+        return (1, *ours[0])
+
+    def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
+        return [theirs[0]]
+
+    def save(self, ours: Sequence[Tensor]) -> Tensor:
+        return ours[0][None]
 
 
 @dataclass(frozen=True)

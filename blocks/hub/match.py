@@ -106,10 +106,10 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
         if ours.get(place) != ours.get(source) or place not in ours:
             continue
         if place in missing and source in found:
-            result.missing.remove(missing[place])
+            result.missing.remove(missing.pop(place))
             shared.append((place, source))
         elif source in missing and place in found:
-            result.missing.remove(missing[source])
+            result.missing.remove(missing.pop(source))
             result.found.remove(found[place])
             twin = found[place].theirs
             result.found.append(Mapped(Rule(twin, (source,)), twin, (source,)))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_positive, check_rate, check_width
+from blocks.spec import Slot
 
 __all__ = ["MLP"]
 
@@ -16,7 +17,7 @@ class MLP(nn.Module):
     Args:
         dim: width D.
         hidden: width F between.
-        act: the activation.
+        act: the activation, by name or as a slot of size (hidden): `XIELU`.
         bias: biases on both projections.
         dropout: rate at which hidden channels are dropped in training.
 
@@ -34,7 +35,7 @@ class MLP(nn.Module):
         dim: int,
         *,
         hidden: int,
-        act: Activation = "gelu",
+        act: Activation | Slot = "gelu",
         bias: bool = True,
         dropout: float = 0.0,
     ):
@@ -45,7 +46,7 @@ class MLP(nn.Module):
         self.up = nn.Linear(dim, hidden, bias=bias)
         self.drop = nn.Dropout(dropout)
         self.down = nn.Linear(hidden, dim, bias=bias)
-        self.act = activation(act)
+        self.act = activation(act) if isinstance(act, str) else act(hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "MLP")

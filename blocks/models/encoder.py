@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from blocks.attention.marks import Marks
 from blocks.embedding.token import TokenEmbedding
 from blocks.errors import GenerationError
 from blocks.models.places import tie
@@ -31,6 +32,7 @@ class Encoder(LayerStack):
         width: of embedding and stem, where a projection widens them to D.
         pooler: slot of size (dim) that makes one vector of a text, for `pool`.
         head: slot of size (dim) for a task, such as `SequenceHead`; None gives hidden states.
+        marks: which tokens see all where a call doesn't say, such as `FirstToken()`.
         ties: pairs (place, source) of addresses that share one tensor or block.
         context: how many tokens the model was made for; None where there is no such bound.
 
@@ -64,15 +66,16 @@ class Encoder(LayerStack):
         width: int | None = None,
         pooler: Slot | None = None,
         head: Slot | None = None,
+        marks: Marks | None = None,
         ties: tuple[tuple[str, str], ...] = (),
         context: int | None = None,
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
         super().__init__(vocab, dim, **parts, width=width)
         check_positive(type(self).__name__, context=context)
-        rest = {"pooler": pooler, "head": head, "ties": ties, "context": context}
+        rest = {"pooler": pooler, "head": head, "marks": marks, "ties": ties, "context": context}
         self.spec = Spec(type(self), vocab=vocab, dim=dim, width=width, **parts, **rest)
-        self.vocab, self.context = vocab, context
+        self.vocab, self.context, self.marks = vocab, context, marks
         self.pooler = pooler(dim) if pooler else None
         self.head = self._made(head) if head else None
         tie(self, ties)
@@ -86,6 +89,7 @@ class Encoder(LayerStack):
         mask: Tensor | None = None,
         *,
         types: Tensor | None = None,
+        global_mask: Tensor | None = None,
     ) -> Tensor:
         """The head's answer, or hidden states where there is no head.
 
@@ -93,19 +97,31 @@ class Encoder(LayerStack):
             tokens: [B T] int.
             mask: [B T] bool, True where a token is real.
             types: [B T] int, which text of a pair a token belongs to; 0 by default.
+            global_mask: [B T] bool, True where a token sees all and is seen by all, in layers
+                with a window (Longformer); what `marks` finds by default.
         """
-        step = self._step(tokens, mask, types)
+        step = self._step(tokens, mask, types, global_mask)
         x = LayerStack.forward(self, tokens, step)  # B T D
         return x if self.head is None else call(self.head, x, step, None, wants(self.head))
 
     def hidden(
-        self, tokens: Tensor, mask: Tensor | None = None, *, types: Tensor | None = None
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        *,
+        types: Tensor | None = None,
+        global_mask: Tensor | None = None,
     ) -> Tensor:
         """The hidden states [B T D] that the head reads."""
-        return LayerStack.forward(self, tokens, self._step(tokens, mask, types))
+        return LayerStack.forward(self, tokens, self._step(tokens, mask, types, global_mask))
 
     def pool(
-        self, tokens: Tensor, mask: Tensor | None = None, *, types: Tensor | None = None
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        *,
+        types: Tensor | None = None,
+        global_mask: Tensor | None = None,
     ) -> Tensor:
         """The pooler's vector [B D] of each text.
 
@@ -114,20 +130,28 @@ class Encoder(LayerStack):
         """
         if self.pooler is None:
             raise GenerationError("this model has no pooler", field="pooler")
-        step = self._step(tokens, mask, types)
+        step = self._step(tokens, mask, types, global_mask)
         x = LayerStack.forward(self, tokens, step)  # B T D
         return call(self.pooler, x, step, None, wants(self.pooler))
 
-    def _step(self, tokens: Tensor, mask: Tensor | None, types: Tensor | None) -> Step:
+    def _step(
+        self,
+        tokens: Tensor,
+        mask: Tensor | None,
+        types: Tensor | None,
+        global_mask: Tensor | None,
+    ) -> Step:
         check_tokens(tokens, self.vocab)
         mask = check_mask(mask, tokens)
-        if types is not None and types.shape != tokens.shape:
-            raise GenerationError(
-                f"types are {list(types.shape)}, the tokens are {list(tokens.shape)}",
-                field="types",
-            )
+        for name, given in {"types": types, "global_mask": global_mask}.items():
+            if given is not None and given.shape != tokens.shape:
+                reason = f"is {list(given.shape)}, the tokens are {list(tokens.shape)}"
+                raise GenerationError(reason, field=name)
+        if global_mask is None and self.marks is not None:
+            global_mask = self.marks(tokens, mask)
+        marks = None if global_mask is None else global_mask.bool()
         if mask is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
         else:
             positions = (mask.cumsum(1) - 1).clamp(min=0)
-        return Step(positions, real=mask, types=types)
+        return Step(positions, real=mask, types=types, global_mask=marks)

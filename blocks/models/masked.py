@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from blocks.attention.marks import Marks
 from blocks.embedding.token import TokenEmbedding
 from blocks.heads.masked import MaskedHead
 from blocks.models.encoder import Encoder
@@ -20,7 +21,7 @@ class MaskedLM(Encoder):
     Args:
         vocab: tokens V.
         dim: width D.
-        layers, norm, embedding, stem, width, pooler, ties, context: as of an `Encoder`.
+        layers, norm, embedding, stem, width, pooler, marks, ties, context: as of an `Encoder`.
         head: slot of sizes (dim, vocab).
 
     Shapes: tokens [B T] int, mask [B T] bool (True where real) -> logits [B T V].
@@ -50,11 +51,12 @@ class MaskedLM(Encoder):
         width: int | None = None,
         pooler: Slot | None = None,
         head: Slot = MaskedHead,
+        marks: Marks | None = None,
         ties: tuple[tuple[str, str], ...] = (),
         context: int | None = None,
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
-        ends = {"pooler": pooler, "head": head, "ties": ties, "context": context}
+        ends = {"pooler": pooler, "head": head, "marks": marks, "ties": ties, "context": context}
         super().__init__(vocab=vocab, dim=dim, width=width, **parts, **ends)
 
     def _made(self, head: Slot) -> torch.nn.Module:

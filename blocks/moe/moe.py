@@ -15,7 +15,7 @@ __all__ = ["MoE"]
 
 
 class MoE(nn.Module):
-    r"""y = Σ_{i in chosen(x)} weight_i(x) · expert_i(x) + σ(w x) · shared(x)
+    r"""y = scale · (Σ_{i in chosen(x)} weight_i(x) · expert_i(x) + σ(w x) · shared(x))
 
     Shazeer et al., "Outrageously large neural networks", 2017, arXiv:1701.06538; the shared expert
     that every token passes is Dai et al., "DeepSeekMoE", 2024, arXiv:2401.06066. How experts are
@@ -30,6 +30,7 @@ class MoE(nn.Module):
             chosen [N k]): `SoftmaxRouter`, `TopKRouter`, `SigmoidRouter`, `SparseMixerRouter`.
         shared: slot of size (dim) of what every token passes as well.
         shared_gate: weigh the shared expert by σ(w x) (Qwen2-MoE), else by 1.
+        scale: what the sum is multiplied with.
 
     Shapes: x [B T D] -> [B T D].
 
@@ -55,12 +56,13 @@ class MoE(nn.Module):
         router: Slot = SoftmaxRouter,
         shared: Slot | None = None,
         shared_gate: bool = False,
+        scale: float = 1.0,
     ):
         super().__init__()
-        check_positive("MoE", dim=dim, experts=experts, top_k=top_k)
+        check_positive("MoE", dim=dim, experts=experts, top_k=top_k, scale=scale)
         if shared_gate and shared is None:
             raise SpecError("a gate needs a shared expert", field="MoE.shared_gate")
-        self.dim = dim
+        self.dim, self.scale = dim, scale
         self.router = router(dim, experts, top_k)
         self.experts = nn.ModuleList([expert(dim) for _ in range(experts)])
         self.shared_gate = nn.Linear(dim, 1, bias=False) if shared_gate else None
@@ -71,9 +73,9 @@ class MoE(nn.Module):
         tokens = x.flatten(0, 1)  # N D
         weights, chosen = self.router(tokens)  # N k
         y = dispatch(tokens, weights, chosen, self.experts).view_as(x)  # B T D
-        if self.shared is None:
-            return y
-        shared = self.shared(x)  # B T D
-        if self.shared_gate is not None:
-            shared = torch.sigmoid(self.shared_gate(x)) * shared
-        return y + shared
+        if self.shared is not None:
+            shared = self.shared(x)  # B T D
+            if self.shared_gate is not None:
+                shared = torch.sigmoid(self.shared_gate(x)) * shared
+            y = y + shared
+        return y if self.scale == 1.0 else y * self.scale

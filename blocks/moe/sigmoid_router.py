@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive
-from blocks.ops.dispatch import best_groups, check_choice
+from blocks.ops.dispatch import best_groups, check_choice, router_logits
 
 __all__ = ["SigmoidRouter"]
 
@@ -16,8 +16,8 @@ class SigmoidRouter(nn.Module):
     r"""s = σ(W x);   chosen = the k largest s_i + c_i;   weight_i = scale · s_i / Σ_chosen s_j
 
     The correction c only helps to choose, and no gradient changes it: training raises it for
-    experts that got too few tokens. It is saved with the model. Scores are computed in at least
-    float32. DeepSeek-AI, "DeepSeek-V3", 2024, arXiv:2412.19437, section 2.1.2.
+    experts that got too few tokens. It is saved with the model. DeepSeek-AI, "DeepSeek-V3", 2024,
+    arXiv:2412.19437, section 2.1.2.
 
     Args:
         dim: width D.
@@ -28,6 +28,7 @@ class SigmoidRouter(nn.Module):
         kept_groups: only the experts of that many best groups can be chosen.
         scale: what the weights are multiplied with.
         correction: whether there is a correction; else c is 0.
+        by: what it is added to, and the choice looks at: the `score` s or the `logit` W x (Kolibri).
 
     Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
 
@@ -56,12 +57,13 @@ class SigmoidRouter(nn.Module):
         kept_groups: int = 1,
         scale: float = 1.0,
         correction: bool = True,
+        by: Literal["score", "logit"] = "score",
     ):
         super().__init__()
-        check_positive("SigmoidRouter", dim=dim, scale=scale)
-        check_choice("SigmoidRouter", experts, top_k, groups, kept_groups, min(2, experts))
+        sizes = (experts, top_k, groups, kept_groups, min(2, experts))
+        check_choice("SigmoidRouter", *sizes, dim=dim, scale=scale)
         self.top_k, self.renormalize, self.scale = top_k, renormalize, scale
-        self.groups, self.kept_groups = groups, kept_groups
+        self.groups, self.kept_groups, self.by = groups, kept_groups, by
         self.weight = nn.Parameter(torch.empty(experts, dim))
         self.register_buffer("correction", torch.empty(experts) if correction else None)
         self.reset_parameters()
@@ -72,9 +74,10 @@ class SigmoidRouter(nn.Module):
             nn.init.zeros_(self.correction)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        wide = torch.promote_types(x.dtype, torch.float32)
-        scores = F.linear(x.to(wide), self.weight.to(wide)).sigmoid()  # N X
-        corrected = scores if self.correction is None else scores + self.correction
+        logits = router_logits(x, self.weight)  # N X
+        scores = logits.sigmoid()
+        seen = scores if self.by == "score" else logits
+        corrected = seen if self.correction is None else seen + self.correction
         kept = best_groups(corrected, self.groups, self.kept_groups, 2)
         chosen = kept.topk(self.top_k, -1).indices
         weights = scores.gather(-1, chosen)  # N k

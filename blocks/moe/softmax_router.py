@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive
-from blocks.ops.dispatch import best_groups, check_choice
+from blocks.ops.dispatch import best_groups, check_choice, router_logits
 
 __all__ = ["SoftmaxRouter"]
 
@@ -59,8 +57,8 @@ class SoftmaxRouter(nn.Module):
         correction: bool = False,
     ):
         super().__init__()
-        check_positive("SoftmaxRouter", dim=dim, scale=scale)
-        check_choice("SoftmaxRouter", experts, top_k, groups, kept_groups)
+        sizes = (experts, top_k, groups, kept_groups)
+        check_choice("SoftmaxRouter", *sizes, dim=dim, scale=scale)
         self.top_k, self.renormalize, self.scale = top_k, renormalize, scale
         self.groups, self.kept_groups = groups, kept_groups
         self.weight = nn.Parameter(torch.empty(experts, dim))
@@ -76,10 +74,9 @@ class SoftmaxRouter(nn.Module):
             nn.init.zeros_(self.correction)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        logits = F.linear(x, self.weight, self.bias)  # N X
-        p = logits.softmax(-1, torch.promote_types(x.dtype, torch.float32))
-        scores = p if self.correction is None else p + self.correction
-        chosen = best_groups(scores, self.groups, self.kept_groups, 1).topk(self.top_k, -1).indices
+        p = router_logits(x, self.weight, self.bias).softmax(-1)  # N X
+        liked = p if self.correction is None else p + self.correction
+        chosen = best_groups(liked, self.groups, self.kept_groups, 1).topk(self.top_k, -1).indices
         weights = p.gather(-1, chosen)  # N k
         if self.renormalize:
             # A correction can choose shares that are zero in float32, and 0 / 0 is no weight.

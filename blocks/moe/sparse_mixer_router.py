@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blocks.errors import SpecError
-from blocks.ops.check import check_positive, check_rate
-from blocks.ops.dispatch import check_choice
+from blocks.ops.check import check_rate
+from blocks.ops.dispatch import check_choice, router_logits
 
 __all__ = ["SparseMixerRouter"]
 
@@ -47,9 +46,8 @@ class SparseMixerRouter(nn.Module):
 
     def __init__(self, dim: int, experts: int, top_k: int, *, jitter: float = 0.01):
         super().__init__()
-        check_positive("SparseMixerRouter", dim=dim)
         check_rate("SparseMixerRouter", jitter=jitter)
-        check_choice("SparseMixerRouter", experts, top_k)
+        check_choice("SparseMixerRouter", experts, top_k, dim=dim)
         if top_k != 2:
             raise SpecError(f"it chooses 2 experts, not {top_k}", field="SparseMixerRouter.top_k")
         self.jitter = jitter
@@ -60,16 +58,16 @@ class SparseMixerRouter(nn.Module):
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        scores = F.linear(x, self.weight)  # N X
-        first_weight, first = self._pick(scores)  # N 1
-        rest = scores.scatter(-1, first, -math.inf)
+        s = router_logits(x, self.weight)  # N X
+        first_weight, first = self._pick(s)  # N 1
+        rest = s.scatter(-1, first, -math.inf)
         second_weight, second = self._pick(rest)  # N 1
         return torch.cat([first_weight, second_weight], -1), torch.cat([first, second], -1)
 
-    def _pick(self, scores: Tensor) -> tuple[Tensor, Tensor]:
-        best, likeliest = scores.detach().max(-1, keepdim=True)  # N 1
-        distance = (best - scores.detach()) / torch.maximum(scores.detach().abs(), best)
-        near = scores.masked_fill(distance > 2 * self.jitter, -math.inf)
+    def _pick(self, s: Tensor) -> tuple[Tensor, Tensor]:
+        best, likeliest = s.detach().max(-1, keepdim=True)  # N 1
+        distance = (best - s.detach()) / torch.maximum(s.detach().abs(), best)
+        near = s.masked_fill(distance > 2 * self.jitter, -math.inf)
         p = near.softmax(-1)  # N X
         if not self.training:
             return p.gather(-1, likeliest), likeliest

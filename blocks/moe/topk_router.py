@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive
-from blocks.ops.dispatch import check_choice
+from blocks.ops.dispatch import check_choice, router_logits
 
 __all__ = ["TopKRouter"]
 
@@ -24,7 +22,7 @@ class TopKRouter(nn.Module):
         top_k: experts k that a token goes to.
         bias: whether there is a bias.
 
-    Shapes: x [N D] -> weights [N k], chosen [N k] int.
+    Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
 
     Errors:
         SpecError: fewer experts than are to be chosen.
@@ -39,8 +37,7 @@ class TopKRouter(nn.Module):
 
     def __init__(self, dim: int, experts: int, top_k: int, *, bias: bool = False):
         super().__init__()
-        check_positive("TopKRouter", dim=dim)
-        check_choice("TopKRouter", experts, top_k)
+        check_choice("TopKRouter", experts, top_k, dim=dim)
         self.top_k = top_k
         self.weight = nn.Parameter(torch.empty(experts, dim))
         self.bias = nn.Parameter(torch.empty(experts)) if bias else None
@@ -52,6 +49,5 @@ class TopKRouter(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        scores = F.linear(x, self.weight, self.bias)  # N X
-        best, chosen = scores.topk(self.top_k, -1)  # N k
+        best, chosen = router_logits(x, self.weight, self.bias).topk(self.top_k, -1)  # N k
         return best.softmax(-1), chosen

@@ -57,7 +57,10 @@ class LayerNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "LayerNorm")
-        weight = self.weight
-        if weight is not None and self.offset:
-            weight = weight + self.offset
-        return F.layer_norm(x, (self.dim,), weight, self.bias, self.eps)
+        if self.weight is None or not self.offset:
+            return F.layer_norm(x, (self.dim,), self.weight, self.bias, self.eps)
+        # Near 0 a weight has digits that 16 bits lose near the offset.
+        wide = torch.promote_types(x.dtype, torch.float32)
+        weight, bias = self.weight.to(wide) + self.offset, self.bias
+        bias = None if bias is None else bias.to(wide)
+        return F.layer_norm(x.to(wide), (self.dim,), weight, bias, self.eps).to(x.dtype)

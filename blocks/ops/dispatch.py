@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from blocks.errors import SpecError
@@ -50,6 +51,14 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
     return y  # N D
 
 
+def router_logits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """W x + b in at least float32: experts that are nearly as good as each other change places
+    where 16 bits round their scores.
+    """
+    wide = torch.promote_types(x.dtype, torch.float32)
+    return F.linear(x.to(wide), weight.to(wide), None if bias is None else bias.to(wide))  # N X
+
+
 def dispatch_plain(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Expert]) -> Tensor:
     """The same as `dispatch`, written as the equation: every expert on every token."""
     y = torch.zeros_like(x)
@@ -74,11 +83,19 @@ def best_groups(scores: Tensor, groups: int, kept_groups: int, best: int) -> Ten
 
 
 def check_choice(
-    block: str, experts: int, top_k: int, groups: int = 1, kept_groups: int = 1, best: int = 1
+    block: str,
+    experts: int,
+    top_k: int,
+    groups: int = 1,
+    kept_groups: int = 1,
+    best: int = 1,
+    **above_zero: float,
 ) -> None:
-    """Refuses a choice of `top_k` experts that can't be made among the kept groups."""
+    """Refuses a choice of `top_k` experts that can't be made among the kept groups, and what else
+    of a router is not above zero.
+    """
     sizes = {"experts": experts, "top_k": top_k, "groups": groups, "kept_groups": kept_groups}
-    check_positive(block, **sizes)
+    check_positive(block, **above_zero, **sizes)
     if experts % groups or experts // groups < best:
         raise SpecError(
             f"{experts} experts don't form {groups} equal groups of at least {best}",

@@ -9,9 +9,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blocks.errors import SpecError
+
 __all__: list[str] = []
 
 UNSEEN, ITSELF = -1e9, -1e5  # scores: a token that sees nothing else sees itself
+
+
+def check_buckets(buckets: int | tuple[int, ...]) -> tuple[int, ...]:
+    """The numbers of buckets, each of as many directions as of their opposites."""
+    each = (buckets,) if isinstance(buckets, int) else tuple(buckets)
+    if not each or any(n < 2 or n % 2 for n in each):
+        reason = f"directions come in pairs: even numbers above zero, not {buckets}"
+        raise SpecError(reason, field="buckets")
+    return each
+
+
+def drawn(shape: tuple[int, ...], seed: int) -> Tensor:
+    """Rotations of a seed: on the CPU and in float32, so that it says the same everywhere."""
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), device="cpu")
 
 
 def bucket_of(x: Tensor, rotations: Tensor, buckets: tuple[int, ...]) -> Tensor:
@@ -86,7 +102,7 @@ def attend_hashed(
     """
     b, _, s, e = q.shape
     lack = -s % multiple if s > chunk else 0
-    used: Tensor | int = s if real is None else real.sum(1)[:, None, None]  # B 1 1
+    used: Tensor | int = s if real is None else real.sum(1).clamp(min=1)[:, None, None]  # B 1 1
     rows = positions, torch.ones_like(positions, dtype=torch.bool) if real is None else real
     index, place, known = index.expand(b, -1), *(F.pad(r.expand(b, -1), (0, lack)) for r in rows)
     q, v, buckets = (F.pad(part, (0, 0, 0, lack)) for part in (q, v, buckets))

@@ -6,10 +6,14 @@ from tokenizers import AddedToken, decoders, models, pre_tokenizers, processors
 from tokenizers import Tokenizer as Backend
 
 from blocks.errors import TokenizerError
+from blocks.text.tokenfiles import CONFIG, Added, declared, read_json
 from blocks.text.tokenizer import Tokenizer
-from blocks.text.tokenjson import BYTES
+from blocks.text.tokenjson import BYTES, TokenJson
 
 __all__ = ["byte_tokenizer"]
+
+_ADDITIONAL = "additional_special_tokens"
+_MOST = 100_000  # tokens behind the bytes
 
 
 def byte_tokenizer(
@@ -49,16 +53,49 @@ def byte_tokenizer(
     """
     before = [token for token in (pad, eos, unk, bos) if token is not None]
     special = [*before, *after]
-    letters = sorted(BYTES, key=lambda letter: BYTES[letter])
     for n, token in enumerate(special):
         if not isinstance(token, str) or not token or token in special[:n] or token in BYTES:
             reason = f"can't be a special token's name: {token!r}"
             raise TokenizerError(
                 reason, hint="each needs a name of its own, of two letters or more"
             )
-    names = before + letters + list(after)
+    backend = _backend(*([Added(token) for token in part] for part in (before, after)), bos, eos)
+    return Tokenizer.from_backend(backend, bos=bos, eos=eos, pad=pad, unk=unk)
+
+
+def from_byt5(files: dict[str, bytes], names: dict[str, str], *, file: str) -> TokenJson:
+    """The engine of a ByT5, whose files hold its special tokens alone; completes `names`."""
+    added, config = {token.content: token for token in declared(files)}, read_json(files, CONFIG)
+    before = []
+    for role, usual in (("pad_token", "<pad>"), ("eos_token", "</s>"), ("unk_token", "<unk>")):
+        token = added.pop(names.setdefault(role, usual), Added(names[role]))
+        if not isinstance(config.get(role), dict) and token.id is None:
+            token = token._replace(lstrip=True, rstrip=True)  # what a bare name means to ByT5
+        before.append(token)
+    count = config.get("extra_ids", 125)
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= _MOST:
+        raise TokenizerError(f"{count!r} is no number of tokens", file=file, field="extra_ids")
+    after = sorted(added.values(), key=lambda token: (token.id is None, token.id))
+    if not any(config.get(name) is not None for name in ("extra_special_tokens", _ADDITIONAL)):
+        known = {token.content for token in after}
+        after += [Added(name) for n in range(count) if (name := f"<extra_id_{n}>") not in known]
+    for id, token in [*enumerate(before), *enumerate(after, len(before) + len(BYTES))]:
+        if token.id not in (None, id):
+            reason = f"{token.content!r} has the id {token.id}, and {id} would be its place"
+            raise TokenizerError(reason, file=file, field="added_tokens_decoder")
+    backend = _backend(before, after, None, names["eos_token"])
+    return TokenJson(backend, (), file=file)
+
+
+def _backend(before: list[Added], after: list[Added], bos: str | None, eos: str | None) -> Backend:
+    """Bytes with special tokens before and after them; bos and eos stand around a text."""
+    letters = sorted(BYTES, key=lambda letter: BYTES[letter])
+    tokens = [token.content for token in before], [token.content for token in after]
+    names = [*tokens[0], *letters, *tokens[1]]
     backend = Backend(models.BPE({name: id for id, name in enumerate(names)}, []))
-    backend.add_special_tokens([AddedToken(name, normalized=False) for name in special])
+    for token in (*before, *after):
+        sides = {"lstrip": token.lstrip, "rstrip": token.rstrip}
+        backend.add_special_tokens([AddedToken(token.content, normalized=False, **sides)])
     backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     backend.decoder = decoders.ByteLevel()
     if bos is not None or eos is not None:
@@ -66,4 +103,4 @@ def byte_tokenizer(
             single=[*([bos] if bos else []), "$A", *([eos] if eos else [])],
             special_tokens=[(name, names.index(name)) for name in (bos, eos) if name],
         )
-    return Tokenizer.from_backend(backend, bos=bos, eos=eos, pad=pad, unk=unk)
+    return backend

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from blocks.errors import TokenizerError
-from blocks.text.tokenfiles import CONFIG, declared, read_json
+from blocks.text.tokenfiles import CONFIG, declared, is_byt5, read_json
 
 __all__: list[str] = []
 
@@ -69,8 +69,13 @@ def engine_of(files: dict[str, bytes], names: dict[str, str], place: str) -> Eng
             prefix_all=config.get("legacy") is True,
             file=f"{place}/tokenizer.model",
         )
-    from blocks.text.tokenjson import from_gpt2
+    if is_byt5(files):
+        from blocks.text.bytes import from_byt5
 
-    engine = from_gpt2(files, added, names, file=place)
+        engine = from_byt5(files, names, file=f"{place}/{CONFIG}")
+    else:
+        from blocks.text.tokenjson import from_gpt2
+
+        engine = from_gpt2(files, added, names, file=place)
     files["tokenizer.json"] = engine.to_json()  # what a save will write
     return engine

@@ -54,9 +54,20 @@ class Sentinels:
 
 INFILL: Mapping[str, Sentinels] = MappingProxyType(
     {
+        # The model cards of bigcode/starcoder and starcoder2, also in nuprl/MultiPL-E.
         "starcoder": Sentinels("<fim_prefix>", "<fim_suffix>", "<fim_middle>"),
+        # The README of QwenLM/Qwen2.5-Coder, "File-Level Code Completion"; CodeQwen1.5 has
+        # StarCoder's.
         "qwen2.5-coder": Sentinels("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
+        # ai.google.dev/gemma/docs/codegemma/prompt-structure; the model ends with the last of them.
+        "codegemma": Sentinels(
+            "<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>", "<|file_separator|>"
+        ),
+        # Pieces of its SentencePiece vocabulary, as its tokenizer in transformers names them.
         "codellama": Sentinels("▁<PRE>", "▁<SUF>", "▁<MID>", "▁<EOT>"),
+        # The README of deepseek-ai/DeepSeek-Coder, "Code Insertion": the hole stands for SUF.
+        "deepseek-coder": Sentinels("<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"),
+        # special_tokens_map.json of bigcode/santacoder.
         "santacoder": Sentinels("<fim-prefix>", "<fim-suffix>", "<fim-middle>"),
     }
 )

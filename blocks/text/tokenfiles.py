@@ -53,17 +53,29 @@ def read_files(place: Place) -> dict[str, bytes]:
         if len(files) == len(names):
             break
     else:
-        others = [n for n in (*NAMES, *_KNOWN_ELSEWHERE) if place.find(n, assume_absent=True)]
-        raise TokenizerError(
-            "has no tokenizer.json, no tokenizer.model, and not both vocab.json and merges.txt; "
-            f"of tokenizer files there is {', '.join(others) or 'none'}",
-            file=place.name,
-            hint="save a tokenizer.json there, as every fast tokenizer does",
-        )
+        path = place.find(CONFIG)
+        files = {CONFIG: _read(path)} if path else {}
+        if not is_byt5(files):
+            raise _no_vocabulary(place)
     for name in (CONFIG, SPECIAL, ADDED, *TEMPLATES.values()):
         if path := place.find(name, assume_absent=name != CONFIG):
             files[name] = _read(path)
     return files
+
+
+def is_byt5(files: Mapping[str, bytes]) -> bool:
+    """Whether there needs no vocabulary, since tokens are bytes."""
+    return read_json(files, CONFIG).get("tokenizer_class") == "ByT5Tokenizer"
+
+
+def _no_vocabulary(place: Place) -> TokenizerError:
+    others = [n for n in (*NAMES, *_KNOWN_ELSEWHERE) if place.find(n, assume_absent=True)]
+    return TokenizerError(
+        "has no tokenizer.json, no tokenizer.model, and not both vocab.json and merges.txt; "
+        f"of tokenizer files there is {', '.join(others) or 'none'}",
+        file=place.name,
+        hint="save a tokenizer.json there, as every fast tokenizer does",
+    )
 
 
 def _read(path: Path) -> bytes:

@@ -32,7 +32,8 @@ __all__ = ["Tokenizer"]
 class Tokenizer:
     """A checkpoint's vocabulary, special tokens and chat template; made by `from_pretrained`.
 
-    Reads tokenizer.json, else tokenizer.model (SentencePiece), else vocab.json with merges.txt.
+    Reads tokenizer.json, else tokenizer.model (SentencePiece), else vocab.json with merges.txt; of
+    a ByT5, whose tokens are bytes, tokenizer_config.json alone.
     Truncation and padding that a tokenizer.json carries are switched off. In text, a string stands
     for a special token where tokenizer.json or a side file declares it.
 
@@ -112,19 +113,20 @@ class Tokenizer:
         eos: str | None = None,
         pad: str | None = None,
         unk: str | None = None,
+        mask: str | None = None,
         chat_template: str | None = None,
     ) -> Tokenizer:
         """Wrap a copy of a tokenizer made with the `tokenizers` library, to use and to save.
 
         Args:
             backend: the tokenizer.
-            bos, eos, pad, unk: tokens of its vocabulary that play these parts.
+            bos, eos, pad, unk, mask: tokens of its vocabulary that play these parts.
             chat_template: a Jinja text.
 
         Errors:
             TokenizerError: a token named is not in the vocabulary, or the backend can't be written.
         """
-        named = {"bos": bos, "eos": eos, "pad": pad, "unk": unk}
+        named = {"bos": bos, "eos": eos, "pad": pad, "unk": unk, "mask": mask}
         config: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast"}
         config["clean_up_tokenization_spaces"] = False  # decode is what the backend says
         config |= {f"{role}_token": token for role, token in named.items() if token is not None}
@@ -245,13 +247,8 @@ class Tokenizer:
         **variables: Any,
     ) -> list[int]:
         """The ids of a conversation: `render`, encoded with no special tokens but those in it."""
-        text = self.render(
-            messages,
-            add_generation_prompt=add_generation_prompt,
-            tools=tools,
-            template=template,
-            **variables,
-        )
+        how: dict[str, Any] = {"tools": tools, "template": template, **variables}
+        text = self.render(messages, add_generation_prompt=add_generation_prompt, **how)
         return self.encode(text, special=False)
 
     @property
@@ -283,6 +280,11 @@ class Tokenizer:
     def unk(self) -> int | None:
         """Id of the token for what the vocabulary lacks."""
         return self._role("unk_token")
+
+    @property
+    def mask(self) -> int | None:
+        """Id of the token that hides another one."""
+        return self._role("mask_token")
 
     def _role(self, role: str) -> int | None:
         token = self._names.get(role)

@@ -93,7 +93,8 @@ def test_parakeet_on_speech(speech: torch.Tensor) -> None:
 @pytest.mark.parametrize("emphasis", [0.0, 0.5])
 def test_parakeet_options(emphasis: float) -> None:
     waves = noise(8000, 3200)
-    options: Any = {"feature_size": 20, "n_fft": 256, "win_length": 200, "hop_length": 80, "preemphasis": emphasis}
+    options: Any = {"feature_size": 20, "n_fft": 256, "win_length": 200, "hop_length": 80}
+    options["preemphasis"] = emphasis
     got = ParakeetFeatureExtractor(**options)([w.numpy() for w in waves], **RATE)
     frames, _ = NormedLogMel(mels=20, fft=256, window=200, hop=80, emphasis=emphasis)(waves)
     torch.testing.assert_close(frames, got["input_features"][:, :-1], atol=2e-4, rtol=0)

@@ -57,7 +57,9 @@ def test_a_tone_stays_the_tone(tmp_path: Path) -> None:
     found = read_audio(write(tmp_path / "a.wav", tone(48000), 48000, subtype="FLOAT"), 16000)
     assert found.shape == (16000,)
     middle = slice(1000, -1000)  # a filter rings at the ends
-    torch.testing.assert_close(found[middle], torch.from_numpy(tone(16000))[middle], atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        found[middle], torch.from_numpy(tone(16000))[middle], atol=1e-3, rtol=0
+    )
 
 
 def test_speech() -> None:
@@ -106,7 +108,9 @@ def test_a_header_that_promises_too_much(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, 16000.0, True, 2**30])
 def test_rates_that_are_none(tmp_path: Path, rate: Any) -> None:
-    assert refused(write(tmp_path / "a.wav", wave(9)), "samples a second", rate=rate).field == "rate"
+    assert (
+        refused(write(tmp_path / "a.wav", wave(9)), "samples a second", rate=rate).field == "rate"
+    )
 
 
 @pytest.mark.parametrize("package", ["soundfile", "soxr"])

@@ -30,6 +30,10 @@ def floats(*shape: int) -> Callable[[], Tensor]:
     return lambda: torch.randn(*shape)
 
 
+def far(*shape: int) -> Callable[[], Tensor]:
+    return lambda: 100 * torch.randn(*shape)  # where small weights saturate a sigmoid
+
+
 def ints(below: int, *shape: int) -> Callable[[], Tensor]:
     return lambda: torch.randint(below, shape)
 
@@ -99,6 +103,7 @@ TABLE: dict[str, Small] = {
     "ALiBi": Small((6,), inputs=(places(3, 5), places(3, 7)), shape=(3, 6, 5, 7)),
     "AdaptiveEmbedding": Small((50, 16), ADAPTIVE, (ints(50, 3, 7),), (3, 7, 16)),
     "AdaptiveHead": Small((16, 50), ADAPTIVE, shape=(3, 7, 50)),
+    "AxialPositions": Small((16,), {"shape": (3, 4), "widths": (2, 6)}),
     "CausalLM": Small(
         (),
         {"vocab": 50, "dim": 16, "layers": (LAYER, LAYER), "norm": RMSNorm},
@@ -106,7 +111,10 @@ TABLE: dict[str, Small] = {
         (3, 7, 50),
     ),
     "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
+    "ChunkAttention": Small((16,), {"heads": 4, "chunk": 2}, zero=("before", "after")),
     "Clip": Small((16,), {"cap": 0.5}),
+    "BatchNorm": Small((16,)),
+    "ConvModule": Small((16,), {"kernel": 3}),
     "ConvStem": Small((8, 16), {"norm": LayerNorm}, (floats(3, 9, 8),), (3, 5, 16)),
     "ClampedGLU": Small((16,), {"hidden": 24, "limit": 0.2}),
     "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
@@ -115,9 +123,17 @@ TABLE: dict[str, Small] = {
         (16,), {"heads": 4, "kv_heads": 2, "segment": 3, "qk": (Spec(RoPE, theta=100.0),)}
     ),
     "LMHead": Small((16, 50), shape=(3, 7, 50)),
+    "LSHAttention": Small(
+        (16,),
+        {"heads": 4, "buckets": (2, 4), "chunk": 2, "hashes": 2, "multiple": 4},
+        # What a token sees changes with later ones; a seed's rotations are drawn outside a graph.
+        checks={"causal": False, "fullgraph": False},
+        zero=("before", "after", "seed"),
+    ),
     "LatentAttention": Small((16,), LATENT),
     "LayerNorm": Small((16,)),
     "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
+    "LongformerAttention": Small((16,), {"heads": 4, "radius": 2}),
     "MLP": Small((16,), {"hidden": 24}),
     "MediaTokens": Small(
         (16,),
@@ -135,22 +151,32 @@ TABLE: dict[str, Small] = {
     "Parallel": Small((16,), {"branches": {"attention": ATTENTION, "mlp": MLP}}),
     "PatchEmbedding": Small((16,), {"patch": 2}, (floats(3, 5, 12),), (3, 5, 16)),
     "QKNorm": Small((8, 4, 2), {"norm": RMSNorm}, HEADS),
+    "QueryScale": Small((8, 4, 2), {"trained": 3}, HEADS, zero=("heads", "kv_heads")),
     "RMSNorm": Small((16,)),
     "RelativeAttention": Small(
         (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}
     ),
+    "RepeatedEmbedding": Small((50, 16), inputs=(ints(50, 3, 7),), shape=(3, 7, 16)),
     "Residual": Small(
         (16,),
         {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": RMSNorm, "norm_after": LayerNorm},
     ),
+    "Reversible": Small(
+        (16,), {"steps": {"attention": Spec(GQAttention, heads=2), "mlp": MLP}, "dropout": 0.1}
+    ),
     "RoPE": Small((8, 4, 2), {"theta": 100.0}, HEADS, zero=("heads", "kv_heads")),
-    "SigmoidRouter": Small((16, 8, 2), {"groups": 4, "kept_groups": 2}, **ROUTED),
+    "Scale": Small((16,), {"scale": 0.5}),
+    "SigmoidRouter": Small(
+        (16, 8, 2), {"groups": 4, "kept_groups": 2}, **ROUTED | {"inputs": (far(12, 16),)}
+    ),
     "SinusoidalPositions": Small((16,), zero=("offset",)),
     "SoftCap": Small((4,), {"cap": 2.0}, (floats(3, 4, 5, 7),), zero=("heads",)),
     "SoftmaxRouter": Small((16, 8, 2), {"groups": 4, "kept_groups": 2}, **ROUTED),
     "SparseMixerRouter": Small((16, 8, 2), **ROUTED),
+    "TimeNorm": Small((16,)),
     "TokenEmbedding": Small((50, 16), inputs=(ints(50, 3, 7),), shape=(3, 7, 16)),
     "TopKRouter": Small((16, 8, 2), **ROUTED),
+    "XIELU": Small((16,)),
 }
 
 

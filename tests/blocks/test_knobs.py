@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import blocks
 from blocks import (
+    XIELU,
     Causal,
     Clip,
     Full,
@@ -42,6 +43,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "ALiBi": {"max_bias": 4.0, "scale": 0.5},
     "AdaptiveEmbedding": {"cutoffs": (9,), "width": 14, "div": 3, "scale": 2.0, "dropout": 0.5},
     "AdaptiveHead": {"cutoffs": (9,), "width": 14, "div": 3},
+    "AxialPositions": {"shape": (4, 3), "widths": (4, 4), "dropout": 0.5},
     "CausalLM": {
         "vocab": 51,
         "dim": 32,
@@ -55,7 +57,18 @@ VALUES: dict[str, dict[str, Any]] = {
         "context": 8,
     },
     "Chain": {"steps": dict(reversed(TABLE["Chain"].options["steps"].items()))},
+    "ChunkAttention": {
+        "heads": 2,
+        "chunk": 3,
+        "before": 0,
+        "after": (1, {"mask": Full()}),
+        "head_dim": 8,
+        "mask": Full(),
+        "dropout": 0.5,
+    },
     "Clip": {"cap": 0.25},
+    "BatchNorm": {"eps": 0.1},
+    "ConvModule": {"kernel": 5, "norm": LayerNorm},
     "ConvStem": {
         "kernels": (3, 5),
         "strides": (2, 1),
@@ -86,6 +99,19 @@ VALUES: dict[str, dict[str, Any]] = {
         "scale": 0.1,
     },
     "LMHead": {"scale": 0.5, "width": 8, "cap": 0.5},
+    "LSHAttention": {
+        "heads": 2,
+        "buckets": 4,
+        "chunk": 4,
+        "head_dim": 8,
+        "hashes": 1,
+        "before": 0,
+        "after": (1, {"mask": Full()}),
+        "multiple": 6,
+        "seed": 1,
+        "mask": Full(),
+        "dropout": 0.5,
+    },
     "LatentAttention": {
         "heads": 2,
         "kv_rank": 7,
@@ -101,7 +127,8 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "LayerNorm": {"eps": 0.1, "offset": 1.0},
     "LearnedPositions": {"rows": 10, "offset": 1, "dropout": 0.5},
-    "MLP": {"hidden": 20, "dropout": 0.5},
+    "LongformerAttention": {"heads": 2, "radius": 1, "head_dim": 8, "dropout": 0.5},
+    "MLP": {"hidden": 20, "act": XIELU, "dropout": 0.5},
     "MediaTokens": {"token": 4, "embed": PATCHES},
     "MoE": {
         "experts": 3,
@@ -109,11 +136,13 @@ VALUES: dict[str, dict[str, Any]] = {
         "expert": OTHER,
         "router": SigmoidRouter,
         "shared": (None, {"shared_gate": False}),
+        "scale": 0.5,
     },
     "Normed": {"inner": OTHER, "norm_in": None, "norm_out": None},
     "Parallel": {"branches": {"attention": ATTENTION, "other": OTHER}},
     "PatchEmbedding": {"patch": 3, "channels": 1},
     "QKNorm": {"norm": LayerNorm},
+    "QueryScale": {"growth": 0.5, "trained": 2},
     "RMSNorm": {"eps": 0.1, "offset": 1.0},
     "RelativeAttention": {
         "heads": 2,
@@ -124,6 +153,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "mask": Full(),
         "dropout": 0.5,
     },
+    "RepeatedEmbedding": {"times": 4, "dropout": 0.5},
     "Residual": {
         "inner": OTHER,
         "norm_in": None,
@@ -132,14 +162,18 @@ VALUES: dict[str, dict[str, Any]] = {
         "scale": 0.5,
         "dropout": 0.5,
     },
+    "Reversible": {"steps": {"attention": OTHER, "mlp": OTHER}, "dropout": 0.5},
     "RoPE": {"theta": 10.0, "rotated": 0.5, "scaling": LinearScaling(2.0)},
+    "Scale": {"scale": 2.0},
     "SigmoidRouter": {"groups": 2, "kept_groups": 1, "scale": 2.0},
     "SinusoidalPositions": {"theta": 10.0, "offset": 1, "scale": 0.5, "dropout": 0.5},
     "SoftCap": {"cap": 1.0},
     "SoftmaxRouter": {"groups": (2, {"kept_groups": 1}), "kept_groups": 1, "scale": 2.0},
     "SparseMixerRouter": {"jitter": 0.5},
+    "TimeNorm": {"eps": 0.1},
     "TokenEmbedding": {"scale": 2.0, "width": 8, "dropout": 0.5},
     "TopKRouter": {},
+    "XIELU": {},
 }
 
 

@@ -153,3 +153,15 @@ def test_errors() -> None:
         Spec(QKNorm, norm=RMSNorm, over="heads")
     with pytest.raises(SpecError, match="kv_heads"):
         QKNorm(E, H, 0, norm=RMSNorm)
+
+
+def test_a_layer_norm_adds_its_offset_before_anything_is_rounded() -> None:
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(9, 64, generator=draw).bfloat16()
+    norm = LayerNorm(64, offset=1.0, bias=False).bfloat16()
+    norm.weight.data = (torch.randn(64, generator=draw) * 0.01).bfloat16()
+    exact = LayerNorm(64, offset=1.0, bias=False)
+    exact.weight.data = norm.weight.data.float()
+    rounded = torch.nn.functional.layer_norm(x, (64,), norm.weight + 1)
+    assert torch.equal(norm(x), exact(x.float()).bfloat16())
+    assert not torch.equal(norm(x), rounded)

@@ -34,9 +34,10 @@ def test_gpt_oss_router(dtype: torch.dtype) -> None:
     ours = TopKRouter(D, X, 3, bias=True)
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(30, D, dtype=dtype)
-    _, weights, chosen = theirs.to(dtype)(x)
-    found = ours.to(dtype)(x)
-    assert found[0].dtype == dtype and torch.equal(found[1], chosen)
+    theirs, ours = theirs.to(dtype), ours.to(dtype)
+    found = ours(x)  # as if all were in float32
+    _, weights, chosen = theirs.float()(x.float())
+    assert found[0].dtype == torch.float32 and torch.equal(found[1], chosen)
     torch.testing.assert_close(found[0], weights)
 
 
@@ -92,6 +93,15 @@ def test_the_correction_chooses_but_does_not_weigh(kind: Any) -> None:
     assert "correction" in router.state_dict() and "correction" not in dict(
         router.named_parameters()
     )
+
+
+def test_the_correction_may_be_added_before_the_sigmoid() -> None:
+    router = SigmoidRouter(1, X, 2, renormalize=False, by="logit")
+    router.weight.data = torch.tensor([[9.0], [8.0], [1.0], *[[0.0]] * 5])
+    router.correction[2] = 7.5
+    weights, chosen = router(torch.ones(1, 1))
+    assert chosen.tolist() == [[0, 2]]
+    torch.testing.assert_close(weights, torch.tensor([[9.0, 1.0]]).sigmoid())
 
 
 def test_shares_that_are_zero_are_no_weights() -> None:
@@ -158,3 +168,13 @@ ERRORS: list[tuple[Any, int, str]] = [
 def test_errors(router: Any, top_k: int, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         router(D, X, top_k)
+
+
+@pytest.mark.parametrize("kind", [SoftmaxRouter, SigmoidRouter, SparseMixerRouter, TopKRouter])
+def test_16_bits_round_no_score(kind: type) -> None:
+    router = scrambled(kind(D, X, 2)).bfloat16()
+    x = torch.randn(500, D, dtype=torch.bfloat16)
+    narrow = router(x)
+    wide = router.float()(x.float())
+    assert narrow[0].dtype == torch.float32
+    assert torch.equal(narrow[1], wide[1]) and torch.allclose(narrow[0], wide[0])

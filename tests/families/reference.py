@@ -42,6 +42,7 @@ class Variant:
         generates: why generation can't be compared with the reference, if it can't.
         model: the reference's model class, where this variant has another head than the case's.
         answer: what of the reference's output is compared.
+        padded: why padding can't be compared with the reference, if it can't.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -49,6 +50,7 @@ class Variant:
     generates: str | None = None
     model: type[Any] | None = None
     answer: Callable[[Any], Tensor] = attrgetter("logits")
+    padded: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,7 @@ class Case:
         exported: the reference's class of what is exported, where that is another.
         kind: `decoder`, `encoder`, or `pair` for encoder–decoders, whose tokens are the source and
             whose target is drawn beside it; `hearer` and `transcriber` for the same two of sound.
+        table: the address of the table of tokens, which a tied head shares.
         channels: of frames of sound, where a model hears those instead of reading tokens.
         hears: such frames [B T C] as the reference wants them.
     """
@@ -102,6 +105,7 @@ class Case:
     implied: frozenset[str] = frozenset()
     exported: type[Any] | None = None
     kind: str = "decoder"
+    table: str = "embedding.weight"
     channels: int | None = None
     hears: Callable[[Tensor], Tensor] = lambda frames: frames
 
@@ -152,7 +156,8 @@ class Loaded:
     def target(self) -> Tensor:
         """What the decoder of a pair is given."""
         draw = torch.Generator().manual_seed(3)
-        return torch.randint(0, self.case.vocab, (1, TARGET), generator=draw).expand(2, -1)
+        # Below the vocabulary, which of some targets is a smaller one.
+        return torch.randint(0, self.case.vocab - 16, (1, TARGET), generator=draw).expand(2, -1)
 
     def ask(self, tokens: Tensor, model: Any = None, mask: Tensor | None = None) -> Tensor:
         """The reference's answer; its rope tables start anew, as they keep the longest they met."""
@@ -174,10 +179,14 @@ class Loaded:
             target = (self.target[: len(tokens)],) if asked else ()
             return flat(model(tokens, *target, mask))
 
+    @property
+    def keys(self) -> Any:
+        """The table of names."""
+        return family_of(self.ours.provenance.family).table(self.ours.spec)
+
     def theirs(self, *addresses: str) -> list[str]:
         """The names in the file of what stands at our addresses."""
-        table = family_of(self.ours.provenance.family).table(self.ours.spec)
-        mapped = table.chosen(list(blocks.addresses(self.ours)))
+        mapped = self.keys.chosen(list(blocks.addresses(self.ours)))
         names = {address: one.theirs for one in mapped for address in one.ours}
         return [names[address] for address in addresses]
 
@@ -253,6 +262,8 @@ def scramble(model: nn.Module) -> None:
     """Matrices of spread 1.2 / √fan_in, embeddings 1, gains 1 ± 0.3, biases 0.3."""
     draw = torch.Generator().manual_seed(1)
     for module in model.modules():
+        if "Sinusoidal" in type(module).__name__:
+            continue  # a table of waves, which no file holds
         for name, tensor in module.named_parameters(recurse=False):
             values = torch.randn(tensor.shape, generator=draw)
             if isinstance(module, nn.Embedding):

@@ -18,7 +18,7 @@ from tests.families import ageing
 from tests.families.reference import TOLERANCE, case_of, families, first
 
 BAD = (0, -1, 2**46, 2**80, -0.5, 1e300, math.nan, math.inf, True, "x", "", [], [1], {}, {"a": 1})
-LAST = {"moe_layer_end_index"}  # fields where -1 is the last layer
+LAST = {"clamp_len", "moe_layer_end_index"}  # fields where -1 is no bound, or the last layer
 NORM = re.compile(r"norm_(in|out|after)\.weight$")
 # Their files differ in nothing but the model_type, which alone says how channels are paired, or
 # that scores are not divided.

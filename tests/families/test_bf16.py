@@ -13,7 +13,7 @@ from tests.families.ageing import Tensors, aged
 from tests.families.reference import TOKENS, TOLERANCE, families, first
 
 MEAN, LARGEST = 1.1, 1.5  # our error, as a multiple of the reference's
-PROMPTS, SEEDS = 24, 3
+PROMPTS, SEEDS = 96, 3  # the largest of few is the luck of one token, sent to another expert
 
 
 def _rounded(tensors: Tensors) -> Tensors:
@@ -50,7 +50,4 @@ def test_bfloat16_is_as_near_the_truth_as_the_reference(loaded, tmp_path, family
             errors["theirs"].append((theirs - exact).abs())
     ours_off, theirs_off = (torch.cat(parts) for parts in errors.values())
     assert ours_off.mean() <= MEAN * theirs_off.mean()
-    # The largest of each prompt, over all prompts: that of one alone is the luck of one token,
-    # which a rounding may send to another expert.
-    largest, theirs_largest = (off.amax((1, 2)).mean() for off in (ours_off, theirs_off))
-    assert largest <= LARGEST * theirs_largest
+    assert ours_off.max() <= LARGEST * theirs_off.max()

@@ -22,7 +22,9 @@ def test_answers_from_memory(loaded, family, variant, room):
     with torch.no_grad():
         parts = [given(it.target[:, :3], state=state)]
         given.memory.fill_(torch.nan)  # read once, by the first step
-        parts += [given(part, state=state) for part in it.target[:, 3:].split([1, 1, TARGET - 5], 1)]
+        parts += [
+            given(part, state=state) for part in it.target[:, 3:].split([1, 1, TARGET - 5], 1)
+        ]
     assert it.close(torch.cat(parts, 1), it.logits) <= TOLERANCE
 
 
@@ -54,8 +56,8 @@ def test_frames_that_are_padding_are_not_heard(loaded, family, variant):
 def test_greedy_answers(loaded, family, variant):
     it = loaded(family, variant)
     start = it.target[:, :1]
-    given = it.ours.given(it.tokens)
-    ours = blocks.generate(given, start, max_new_tokens=8, stop=())
+    how = {"max_new_tokens": 8, "stop": ()}
+    ours = blocks.generate(it.ours, it.tokens, start=start.tolist(), **how)
     tokens = start
     for _ in range(8):
         with torch.no_grad():

@@ -198,14 +198,31 @@ def next_token_module(at: int, *, marked: bool = True) -> Callable[[Tensors], Te
     return after
 
 
-def test_the_module_for_a_further_token_is_left_alone(loaded: Get, tmp_path: Path) -> None:
-    it = loaded("deepseek_v3", "plain")
+@pytest.mark.parametrize("family", ["deepseek_v3", "glm4_moe", "hy_v3"])
+def test_the_module_for_a_further_token_is_left_alone(
+    loaded: Get, tmp_path: Path, family: str
+) -> None:
+    it = loaded(family, "plain")
     folder = ageing.aged(it.folder, tmp_path / "more", tensors=next_token_module(3))
     ours = blocks.from_pretrained(folder)
     assert it.close(ours(it.tokens), it.logits) <= 1e-5
     report = blocks.inspect(folder)
     assert report.fits and "model.layers.3.eh_proj.weight" in report.ignored
     assert all(name.startswith("model.layers.3.") for name in report.ignored)
+
+
+@pytest.mark.parametrize(
+    ("family", "start"), [("exaone_moe", "mtp."), ("mimo_v2_flash", "model.mtp.")]
+)
+def test_a_module_for_further_tokens_apart_from_the_layers_is_left_alone(
+    loaded: Get, tmp_path: Path, family: str, start: str
+) -> None:
+    it, name = loaded(family, "plain"), f"{start}layers.0.self_attn.q_proj.weight"
+    more = {name: torch.full((2,), torch.nan)}
+    folder = ageing.aged(it.folder, tmp_path / "more", tensors=lambda all: all | more)
+    ours = blocks.from_pretrained(folder)
+    assert it.close(ours(it.tokens), it.logits) <= 1e-5
+    assert name in ours.provenance.left_out
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def test_padding_changes_nothing(loaded, family, variant, side):
 @readers
 def test_padding_is_what_it_is_to_the_reference(loaded, family, variant):
     it = loaded(family, variant)
+    if it.variant.padded:
+        pytest.skip(it.variant.padded)
     mask = half_real(it, "right")
     ours, theirs = it.answer(it.ours, it.tokens, mask), it.ask(it.tokens, mask=mask)
     if it.case.kind == "encoder" and ours.dim() == 3:

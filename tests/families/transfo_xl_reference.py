@@ -55,4 +55,5 @@ def main(folder: Path) -> None:
     save_file(answers | {"greedy": greedy.contiguous()}, folder / "answers.safetensors")
 
 
-main(Path(sys.argv[1]))
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,9 @@ import transformers
 from transformers import GPT2Config, LlamaConfig, MistralConfig
 
 import blocks
+from blocks import GenerationDefaults
+from blocks.hub.defaults import read_generation
+from blocks.hub.source import resolve
 
 transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
@@ -58,3 +62,9 @@ def asked(theirs: Any, ids: Any, mask: Any, **options: Any) -> tuple[torch.Tenso
     given = {"do_sample": False, "return_dict_in_generate": True, "output_scores": True}
     found = theirs.generate(ids, attention_mask=mask, **given, **options)
     return found.sequences_scores, found.sequences
+
+
+def written(folder: Path, **fields: Any) -> GenerationDefaults:
+    """What is read of a generation_config.json that holds these fields."""
+    (folder / "generation_config.json").write_text(json.dumps(fields))
+    return read_generation(resolve(folder))

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
 
 from blocks import (
     Chain,
     CrossAttention,
     EncoderDecoder,
     ForcedFirst,
-    ForcedLast,
     Full,
     GenerationError,
     GQAttention,
     LayerStack,
     LongRoPEScaling,
-    MinLength,
     NoSourceNGram,
     Residual,
     RMSNorm,
@@ -34,7 +30,6 @@ from blocks import (
     stream,
 )
 from blocks.hub.defaults import GenerationDefaults
-from tests.generation.pairs import asked, pair
 from tests.generation.tiny import tiny
 
 VOCAB = 19
@@ -245,77 +240,3 @@ def test_a_model_that_continues_has_no_start() -> None:
     with pytest.raises(GenerationError, match="begins with its prompt") as caught:
         generate(tiny(), [1], start=3)
     assert caught.value.field == "start"
-
-
-WORDS, PAD, NEW = 29, 1, 8
-SIZES: dict[str, Any] = {"vocab_size": WORDS, "pad_token_id": PAD, "eos_token_id": None}
-FAMILIES: dict[str, Any] = {
-    "t5": lambda: T5ForConditionalGeneration(
-        T5Config(
-            **SIZES,
-            d_model=16,
-            d_kv=4,
-            d_ff=24,
-            num_layers=2,
-            num_heads=4,
-            decoder_start_token_id=0,
-        )
-    ),
-}
-
-
-@cache
-def both(name: str) -> tuple[Any, Any]:
-    return pair(FAMILIES[name]())
-
-
-def sources() -> tuple[torch.Tensor, torch.Tensor]:
-    lengths = torch.tensor([6, 3, 9])
-    ids = torch.randint(2, WORDS, (3, 9), generator=torch.Generator().manual_seed(4))
-    mask = torch.arange(9) < lengths[:, None]
-    return ids.masked_fill(~mask, PAD), mask
-
-
-OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "plain": ({}, {}),
-    "long": ({"length_penalty": 2.0}, {"length_penalty": 2.0}),
-    "short": (
-        {"length_penalty": -1.0, "early_stopping": True},
-        {"length_penalty": -1.0, "early_stopping": True},
-    ),
-    "never": ({"early_stopping": "never"}, {"early_stopping": "never"}),
-    "rules": (
-        {
-            "rules": [ForcedFirst(13), ForcedLast((9,)), NoSourceNGram(1), MinLength(6)],
-            "no_repeat_ngram": 2,
-            "repetition_penalty": 1.2,
-        },
-        {
-            "forced_bos_token_id": 13,
-            "forced_eos_token_id": 9,
-            "encoder_no_repeat_ngram_size": 1,
-            "min_length": 6,
-            "no_repeat_ngram_size": 2,
-            "repetition_penalty": 1.2,
-        },
-    ),
-}
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("stop", [(9, 16), ()])
-def test_the_same_answers_as_the_reference(family: str, name: str, stop: tuple[int, ...]) -> None:
-    model, reference = both(family)
-    ids, mask = sources()
-    ours, options = OPTIONS[name]
-    fixed = {"max_new_tokens": NEW, "eos_token_id": list(stop) or None, "pad_token_id": PAD}
-    given = {**fixed, **options}
-    wanted, texts = asked(reference, ids, mask, num_beams=4, num_return_sequences=2, **given)
-    told = {"max_new_tokens": NEW, "stop": stop, "mask": mask}
-    scores, found = beam_search(model, ids, beams=4, returned=2, **told, **ours)
-    assert found.tolist() == texts.tolist()
-    torch.testing.assert_close(scores, wanted, atol=2e-5, rtol=1e-5)
-    if name in ("plain", "rules"):
-        greedy = reference.generate(ids, attention_mask=mask, do_sample=False, **given)
-        assert generate(model, ids, **told, **ours).tolist() == greedy.tolist()

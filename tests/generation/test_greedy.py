@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -187,6 +188,16 @@ def test_the_context_is_never_exceeded() -> None:
         generate(model, list(range(8)), max_new_tokens=1)
     ragged = generate(model, [[1] * 3, [1] * 6], max_new_tokens=2)
     assert ragged.shape == (2, 8)
+
+
+def test_both_take_the_same_arguments() -> None:
+    one, other = signature(generate), signature(stream)
+    assert list(one.parameters.values()) == list(other.parameters.values())
+    assert one.parameters["max_new_tokens"].default == 128
+    assert (one.return_annotation, other.return_annotation) == ("Tensor", "Iterator[int]")
+    for call in (generate, stream):
+        with pytest.raises(TypeError, match="temprature"):
+            call(tiny(), [1], temprature=1.0)  # type: ignore[call-arg]  # that is the test
 
 
 def test_stream_takes_one_prompt() -> None:

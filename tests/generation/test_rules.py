@@ -11,13 +11,10 @@ import pytest
 import torch
 import transformers
 
-import blocks
 from blocks import (
     BadWords,
-    ConfigError,
     ForcedFirst,
     ForcedLast,
-    GenerationDefaults,
     GenerationError,
     MinLength,
     MinNewTokens,
@@ -33,7 +30,7 @@ from blocks import (
 )
 from blocks.hub.defaults import read_generation
 from blocks.hub.source import resolve
-from tests.generation.pairs import PAD, VOCAB, asked, decoder
+from tests.generation.pairs import PAD, VOCAB, asked, decoder, written
 from tests.generation.tiny import Scripted, tiny
 
 STOP, NEW = (22, 8), 9
@@ -166,11 +163,6 @@ def test_a_ragged_batch_obeys_row_by_row(name: str) -> None:
         torch.testing.assert_close(scores[row], score[0], atol=1e-5, rtol=1e-5)
 
 
-def read(folder: Path, **fields: Any) -> GenerationDefaults:
-    (folder / "generation_config.json").write_text(json.dumps(fields))
-    return read_generation(resolve(folder))
-
-
 @each
 def test_a_checkpoint_says_the_same(name: str, tmp_path: Path) -> None:
     ours, options, length = RULES[name]
@@ -191,7 +183,7 @@ def test_a_checkpoint_says_the_same(name: str, tmp_path: Path) -> None:
 
 def test_an_argument_takes_the_place_of_what_the_checkpoint_says(tmp_path: Path) -> None:
     model = Scripted(*[[5, 7, 5, 7, 5, 7]])
-    model.generation = read(
+    model.generation = written(
         tmp_path, min_length=5, repetition_penalty=9.0, suppress_tokens=[7], eos_token_id=7
     )
     says = {"max_new_tokens": 4}
@@ -248,73 +240,3 @@ def test_min_new_tokens_counts_what_is_added() -> None:
     model = Scripted([5, 5, 5, 5, 5])
     found = generate(model, [1, 2], max_new_tokens=5, stop=5, rules=[MinNewTokens(3)])
     assert found.shape == (1, 6) and found[0, -1] == 5 and 5 not in found[0, 2:5]
-
-
-FOREIGN: dict[str, Any] = {
-    "sequence_bias": [[[3], 2.0]],
-    "guidance_scale": 1.5,
-    "encoder_repetition_penalty": 1.2,
-    "exponential_decay_length_penalty": [5, 1.2],
-    "num_beam_groups": 2,
-    "diversity_penalty": 0.5,
-    "penalty_alpha": 0.6,
-    "dola_layers": "high",
-    "stop_strings": ["END"],
-    "force_words_ids": [[5]],
-    "constraints": ["x"],
-    "token_healing": True,
-    "watermarking_config": {"bias": 2.0},
-}
-
-
-@pytest.mark.parametrize("field", FOREIGN)
-def test_what_is_not_done_is_named(field: str, tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match=f"generation_config.json: texts .* without {field}$"):
-        kept = read(tmp_path, **{field: FOREIGN[field]})
-    assert kept.to_json() == {field: FOREIGN[field]}
-
-
-def test_what_changes_nothing_is_no_reason_to_warn(tmp_path: Path) -> None:
-    inert = {"guidance_scale": 1.0, "num_beam_groups": 1, "sequence_bias": None, "constraints": []}
-    sampling = {"do_sample": True, "temperature": 0.6, "top_p": 0.9, "max_length": 20}
-    kept = read(tmp_path, **inert, **sampling, eos_token_id=3)
-    assert kept.eos == (3,) and kept.to_json() == {**inert, **sampling, "eos_token_id": 3}
-
-
-BAD: dict[str, Any] = {
-    "eos_token_id": ["a"],
-    "decoder_start_token_id": True,
-    "forced_eos_token_id": 1.5,
-    "suppress_tokens": [[1]],
-    "bad_words_ids": [1],
-    "num_beams": -1,
-    "no_repeat_ngram_size": 2.5,
-    "min_length": "5",
-    "length_penalty": "long",
-    "repetition_penalty": True,
-    "early_stopping": "soon",
-    "renormalize_logits": 1,
-}
-
-
-@pytest.mark.parametrize("field", BAD)
-def test_bad_fields_are_named(field: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=field) as caught:
-        read(tmp_path, **{field: BAD[field]})
-    assert caught.value.field == field and str(caught.value.file).endswith(".json")
-
-
-def test_config_json_is_read_where_there_is_no_other(tmp_path: Path) -> None:
-    fields = {"num_beams": 5, "decoder_start_token_id": 4, "no_repeat_ngram_size": 3}
-    (tmp_path / "config.json").write_text(json.dumps({"model_type": "x", **fields}))
-    found = read_generation(resolve(tmp_path))
-    assert (found.beams, found.start, found.no_repeat_ngram) == (5, 4, 3) and not found.other
-    found = read(tmp_path, eos_token_id=2)
-    assert (found.beams, found.start, found.no_repeat_ngram) == (1, 4, 0), "ids alone are shared"
-
-
-def test_saved_defaults_come_back(tmp_path: Path) -> None:
-    model = tiny()
-    model.generation = read(tmp_path, num_beams=3, bad_words_ids=[[1], [2, 3]], top_k=7)
-    blocks.save_pretrained(model, tmp_path / "saved")
-    assert blocks.from_pretrained(tmp_path / "saved").generation == model.generation

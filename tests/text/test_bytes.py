@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +114,69 @@ def test_bad_names(how: dict[str, Any]) -> None:
 def test_a_long_text_takes_no_square() -> None:
     text = "näive " * 50_000
     assert len(PLAIN.encode(text)) == len(text.encode())
+
+
+NAMED = {"content": "</s>", "lstrip": False, "rstrip": False, "__type": "AddedToken"}
+OLDER: list[dict[str, Any]] = [
+    {},
+    {"extra_ids": 125, "additional_special_tokens": list(EXTRA)},
+    {"extra_ids": 3},
+    {"extra_ids": 0},
+    {"eos_token": NAMED, "pad_token": NAMED | {"content": "<pad>"}},
+    {"eos_token": "<end>", "extra_ids": 2},
+]
+
+
+def same_as_theirs(folder: Path) -> None:
+    ours, theirs = Tokenizer.from_pretrained(folder), ByT5Tokenizer.from_pretrained(folder)
+    assert ours.vocab == len(theirs)
+    assert [ours.pad, ours.eos, ours.unk] == [0, 1, 2] and ours.special_ids >= {0, 1, 2}
+    end = ours.token(1)
+    texts = (
+        *TEXTS,
+        f"a {end} b",
+        " <pad> <unk>x ",
+        "a<extra_id_0> b <extra_id_124>c",
+        "<extra_id_2>",
+    )
+    for text in texts:
+        ids = theirs(text, add_special_tokens=False).input_ids
+        assert ours.encode(text, special=False) == ids
+        assert ours.encode(text + "z") == theirs(text + "z").input_ids
+        shown = theirs.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        assert ours.decode(ids, skip_special=False) == shown
+        assert ours.decode(ours.encode(text)) == theirs.decode(ids, skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("config", OLDER)
+def test_byt5_from_its_config_alone(config: dict[str, Any], tmp_path: Path) -> None:
+    told = {"tokenizer_class": "ByT5Tokenizer"} | config
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    same_as_theirs(tmp_path)
+
+
+def test_byt5_as_transformers_saves_it(tmp_path: Path) -> None:
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    same_as_theirs(tmp_path)
+    Tokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "again")
+    again, ours = (Tokenizer.from_pretrained(at) for at in (tmp_path / "again", tmp_path))
+    text = "a </s> b<extra_id_3>"
+    assert again.encode(text) == ours.encode(text) and again.vocab == 384
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({"extra_ids": -1}, "extra_ids"),
+        ({"extra_ids": "9"}, "extra_ids"),
+        ({"extra_ids": 10**9}, "extra_ids"),
+        ({"added_tokens_decoder": {"5": {"content": "<pad>"}}}, "added_tokens_decoder"),
+        ({"added_tokens_decoder": {"300": {"content": "<x>"}}}, "added_tokens_decoder"),
+    ],
+)
+def test_a_byt5_config_that_cannot_be(config: dict[str, Any], field: str, tmp_path: Path) -> None:
+    told = {"tokenizer_class": "ByT5Tokenizer"} | config
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    with pytest.raises(TokenizerError) as caught:
+        Tokenizer.from_pretrained(tmp_path)
+    assert caught.value.field == field

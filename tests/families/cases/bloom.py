@@ -30,7 +30,6 @@ VARIANTS = {
 }
 
 
-
 def plain_skips(spec: Any) -> Any:
     """A mutation: the norm before each branch norms nothing else."""
 

@@ -11,8 +11,10 @@ from tests.families.ageing import old_config
 from tests.families.cases import gpt2, llama
 from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
-ATTENTION = {"kv_n_heads": 2, "rope_theta": 10_000.0}
+# Without a bound the reference fails.
+ATTENTION = {"kv_n_heads": 2, "rope_theta": 10_000.0, "clip_qkv": 1.5}
 EXPERTS = {"ffn_hidden_size": 24, "moe_num_experts": 4, "moe_top_k": 2}
+AS_THEY_ARE = {"moe_normalize_expert_weights": None}
 BASE = {
     "vocab_size": 97,
     "d_model": 32,
@@ -37,17 +39,17 @@ VARIANTS = {
     "another theta": Variant(
         {"rope_theta": 500.0, "attn_config": ATTENTION | {"rope_theta": 500.0}}
     ),
-    "clipped": Variant({"attn_config": ATTENTION | {"clip_qkv": 0.7}}),
+    "narrow": Variant({"attn_config": ATTENTION | {"clip_qkv": 0.7}}),
     "one key head": Variant({"attn_config": ATTENTION | {"kv_n_heads": 1}}),
     "eight experts": Variant({"ffn_config": EXPERTS | {"moe_num_experts": 8, "moe_top_k": 3}}),
-    "weights as they are": Variant({"ffn_config": EXPERTS | {"moe_normalize_expert_weights": None}}),
+    "weights as they are": Variant({"ffn_config": EXPERTS | AS_THEY_ARE}),
     "gelu": Variant({"ffn_config": EXPERTS | {"ffn_act_fn": {"name": "gelu"}}}),
-    "linear": Variant({"rope_parameters": llama.LINEAR}),
+    "linear": Variant(llama.rope("linear", factor=4.0, rope_theta=10_000.0)),
 }
 
 MUTATIONS = decoder_mutations(LayerNorm, GatedMLP) | {
-    "cap": ("clipped", change(Clip, cap=0.8)),
-    "cap of values": ("clipped", change(GQAttention, values=None)),
+    "cap": ("narrow", change(Clip, cap=0.8)),
+    "cap of values": ("narrow", change(GQAttention, values=None)),
     "fewer chosen": ("eight experts", change(MoE, top_k=2)),
     "weights not renormalised": ("plain", change(SoftmaxRouter, renormalize=False)),
     "weights renormalised": ("weights as they are", change(SoftmaxRouter, renormalize=True)),

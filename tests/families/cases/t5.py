@@ -17,7 +17,7 @@ BASE = {
     "num_heads": 4,
     "relative_attention_num_buckets": 8,
     "relative_attention_max_distance": 20,
-    "layer_norm_epsilon": 0.05,
+    "layer_norm_epsilon": 0.5,
     "pad_token_id": 0,
     "eos_token_id": None,
     "decoder_start_token_id": 0,
@@ -80,13 +80,23 @@ PUBLISHED = {
 
 CASE = Case(
     kind="pair",
+    table="encoder.embedding.weight",
     config=T5Config,
     model=T5ForConditionalGeneration,
     base=BASE,
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
-    untried=frozenset({"d_kv", "dropout_rate", "is_encoder_decoder", "num_decoder_layers", "scale_decoder_outputs"}),
+    untried=frozenset(
+        {
+            "d_kv",
+            "dropout_rate",
+            "is_encoder_decoder",
+            "num_decoder_layers",
+            "num_heads",
+            "scale_decoder_outputs",
+        }
+    ),
     fields={
         "hidden_size": "d_model",
         "intermediate_size": "d_ff",
@@ -98,7 +108,7 @@ CASE = Case(
         "num_key_value_heads": None,
         "head_dim": None,
     },
-    implied=frozenset({"hidden_size", "num_attention_heads", "num_hidden_layers"}),
+    implied=frozenset({"num_attention_heads"}),
     extra=(),
     tied=True,
 )

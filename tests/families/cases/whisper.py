@@ -6,8 +6,15 @@ from typing import Any
 
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
-from blocks import MLP, ConvStem, CrossAttention, GQAttention, LayerNorm, LearnedPositions
-from blocks import Full, replace, rewrite
+from blocks import (
+    MLP,
+    ConvStem,
+    CrossAttention,
+    Full,
+    GQAttention,
+    LayerNorm,
+    replace,
+)
 from tests.families.reference import Case, Variant, change
 
 BASE = {
@@ -140,6 +147,7 @@ CASE = Case(
     missing_prefix="model.",
     tied=True,
     kind="transcriber",
+    table="decoder.embedding.weight",
     channels=12,
     hears=lambda frames: frames.mT,
 )

@@ -1,0 +1,28 @@
+"""Marian's translation models: the Transformer of 2017, post-norm layers with waves for positions.
+
+Vaswani et al., 2017, arXiv:1706.03762; Junczys-Dowmunt et al., "Marian", 2018, arXiv:1804.00344.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import Spec
+from blocks.families import _bart as common
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+
+
+def spec(c: Config) -> Spec:
+    c.take("share_encoder_decoder_embeddings", bool, True)  # the tensors say it
+    source = c.take("vocab_size", int)
+    return common.spec(c, before=False, learned=False, normed=False, source=source)
+
+
+def config(s: Spec) -> dict[str, Any]:
+    shared = any(place == "decoder.embedding.weight" for place, _ in s.keywords["ties"])
+    vocab = {"vocab_size": s.keywords["source"], "decoder_vocab_size": s.keywords["vocab"]}
+    return common.config(s) | vocab | {"share_encoder_decoder_embeddings": shared}
+
+
+FAMILY = Family("marian", ("MarianMTModel",), spec, config, common.keys, ties=common.TIES)
