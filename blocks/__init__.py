@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from blocks.attention.scale import Scale as Scale
     from blocks.attention.seen import Seen as Seen
     from blocks.attention.softcap import SoftCap as SoftCap
+    from blocks.attention.turned import TurnedAttention as TurnedAttention
     from blocks.audio.files import read_audio as read_audio
     from blocks.audio.logmel import LogMel as LogMel
     from blocks.audio.normed import NormedLogMel as NormedLogMel
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from blocks.audio.waveform import NormedWaveform as NormedWaveform
     from blocks.conv.module import ConvModule as ConvModule
     from blocks.conv.stem import ConvStem as ConvStem
+    from blocks.conv.subsampling import Subsampling as Subsampling
     from blocks.edit import at as at
     from blocks.edit import replace as replace
     from blocks.edit import rewrite as rewrite
@@ -133,6 +135,7 @@ if TYPE_CHECKING:
     from blocks.models.encoder import Encoder as Encoder
     from blocks.models.encoder_decoder import EncoderDecoder as EncoderDecoder
     from blocks.models.gpt3_shapes import gpt3 as gpt3
+    from blocks.models.hearing import FrameEncoder as FrameEncoder
     from blocks.models.masked import MaskedLM as MaskedLM
     from blocks.models.palm_shapes import palm as palm
     from blocks.models.places import addresses as addresses
@@ -230,6 +233,7 @@ else:
         "FirstToken": "blocks.attention.marks",
         "ForcedFirst": "blocks.generation.forcing",
         "ForcedLast": "blocks.generation.forcing",
+        "FrameEncoder": "blocks.models.hearing",
         "FrontEnd": "blocks.audio.preprocessor",
         "Full": "blocks.attention.mask",
         "GQAttention": "blocks.attention.gq",
@@ -315,6 +319,7 @@ else:
         "Stack": "blocks.hub.keys",
         "State": "blocks.state",
         "Step": "blocks.step",
+        "Subsampling": "blocks.conv.subsampling",
         "Suppressed": "blocks.generation.banning",
         "SuppressedFirst": "blocks.generation.banning",
         "SymmetricWindow": "blocks.attention.mask",
@@ -327,6 +332,7 @@ else:
         "TopKRouter": "blocks.moe.topk_router",
         "Transcript": "blocks.generation.transcript",
         "Transpose": "blocks.hub.keys",
+        "TurnedAttention": "blocks.attention.turned",
         "TypeEmbedding": "blocks.embedding.types",
         "TypeRelation": "blocks.attention.relation",
         "Window": "blocks.attention.mask",

@@ -79,6 +79,7 @@ class ConvStem(nn.Module):
         followed = len(kernels) if normed == "all" else 1
         made: list[Any] = [norm(width) for width in widths[1 : followed + 1]] if norm else []
         self.norms = nn.ModuleList(made)
+        self._over_time = any("real" in wants(part) for part in self.norms)
         self.act = activation(act)
 
     def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:
@@ -89,8 +90,7 @@ class ConvStem(nn.Module):
             x = conv(x.mT).mT  # B T' C
             real = self.strides.real(real, n)
             if n < len(self.norms):
-                norm = self.norms[n]
-                x = norm(x, real) if "real" in wants(norm) else norm(x)
+                x = self.norms[n](x, real) if self._over_time else self.norms[n](x)
             x = silent(self.act(x), real)
         return x  # B T' D
 

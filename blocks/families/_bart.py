@@ -70,6 +70,11 @@ def config(s: Spec) -> dict[str, Any]:
     return pair.write(s) | own
 
 
+def shared(s: Spec) -> bool:
+    """Whether both halves have one table of tokens."""
+    return any(place == "decoder.embedding.weight" for place, _ in s.keywords["ties"])
+
+
 def keys(s: Spec) -> Keys:
     """The table of names."""
     steps = s.keywords["encoder"].keywords["layers"][0].keywords["steps"]
@@ -86,7 +91,7 @@ def keys(s: Spec) -> Keys:
     ]
     # Where the halves share a table it has a name of its own; else nothing reads what has it.
     table = ["model.encoder.embed_tokens.weight", "model.shared.weight"]
-    if s.keywords["ties"]:
+    if shared(s):
         table.reverse()
     waves = tuple(f"model.{half}.embed_positions.weight" for half in pair.HALVES)
     copies = (*table, "model.decoder.embed_tokens.weight")

@@ -5,36 +5,15 @@ Arcee AI, "AFM-4.5B", 2025; the activation: So et al., "Primer", 2021, arXiv:210
 
 from __future__ import annotations
 
-from typing import Any
-
-from blocks import MLP, RMSNorm, Spec, at
-from blocks.families import _decoder as common
-from blocks.families._dialects import read_activation
-from blocks.families._rope import read_rope
+from blocks import RMSNorm, Spec
+from blocks.families._llama import KEYS, plain_mlp, read_llama, write_llama
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5))
-    bias = c.take("attention_bias", bool, False)
-    attention = common.attention(c, dim, read_rope(c, context), bias=bias)
-    sizes = {"hidden": c.take("intermediate_size", int), "bias": c.take("mlp_bias", bool, False)}
-    mlp = Spec(MLP, act=read_activation(c, default="relu2"), **sizes)
-    return common.decoder(c, common.pre_norm(norm, attention, mlp), norm, dim, context)
+    return read_llama(c, norm, plain_mlp(c, "relu2"), context=4096)
 
 
-def config(s: Spec) -> dict[str, Any]:
-    mlp = at(s, "layers.0.mlp")
-    biases = {
-        "attention_bias": at(s, "layers.0.attention").keywords["bias"],
-        "mlp_bias": mlp.keywords["bias"],
-    }
-    return common.write_decoder(s) | common.write_mlp(mlp) | biases
-
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
-
-FAMILY = Family("arcee", ("ArceeForCausalLM",), spec, config, KEYS)
+FAMILY = Family("arcee", ("ArceeForCausalLM",), spec, write_llama, KEYS)

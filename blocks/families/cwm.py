@@ -11,10 +11,10 @@ from blocks import Llama3Scaling, RMSNorm, Spec, at
 from blocks.families import _decoder as common
 from blocks.families._dialects import read_or_null
 from blocks.families._layers import masks, read_slides, write_slides
+from blocks.families._llama import KEYS
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -38,7 +38,5 @@ def config(s: Spec) -> dict[str, Any]:
     scaling = fields["rope_scaling"] or {"rope_type": "default"}  # null would mean LLaMA 3's
     return fields | {"mlp_bias": mlp.keywords["bias"], "rope_scaling": scaling}
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("cwm", ("CwmForCausalLM",), spec, config, KEYS)

@@ -9,10 +9,10 @@ from typing import Any
 
 from blocks import RMSNorm, Spec, at
 from blocks.families import _decoder as common
+from blocks.families._llama import KEYS
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -30,7 +30,5 @@ def config(s: Spec) -> dict[str, Any]:
     bias = {"use_bias": mlp.keywords["bias"]}
     return common.write_decoder(s, head_dim=True) | common.write_mlp(mlp) | bias
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("ernie4_5", ("Ernie4_5ForCausalLM",), spec, config, KEYS)

@@ -10,10 +10,10 @@ from typing import Any
 from blocks import RMSNorm, Spec, TokenEmbedding, at
 from blocks.families import _decoder as common
 from blocks.families._dialects import read_activation
+from blocks.families._llama import KEYS
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -35,7 +35,5 @@ def config(s: Spec) -> dict[str, Any]:
     mlp = common.write_mlp(at(s, "layers.0.mlp"), tanh="gelu_pytorch_tanh")
     return common.write_decoder(s, head_dim=True) | mlp | biases
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("gemma", ("GemmaForCausalLM",), spec, config, KEYS)

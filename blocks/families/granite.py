@@ -10,9 +10,9 @@ from typing import Any
 from blocks import Spec, at
 from blocks.families import _decoder as common
 from blocks.families._granite import read_granite, write_granite
+from blocks.families._llama import KEYS
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -23,7 +23,5 @@ def config(s: Spec) -> dict[str, Any]:
     mlp = at(s, "layers.0.mlp")
     return write_granite(s) | common.write_mlp(mlp) | {"mlp_bias": mlp.keywords["bias"]}
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("granite", ("GraniteForCausalLM",), spec, config, KEYS)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import RMSNorm, Spec, at
+from blocks import RMSNorm, Spec
 from blocks.families import _decoder as common
+from blocks.families._llama import KEYS, write_llama
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -28,14 +28,7 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    mlp = at(s, "layers.0.mlp")
-    biases = {
-        "mlp_bias": mlp.keywords["bias"],
-        "attention_bias": at(s, "layers.0.attention").keywords["bias"],
-    }
-    return common.write_decoder(s, head_dim=True) | common.write_mlp(mlp) | biases
+    return write_llama(s, head_dim=True)
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("internlm3", ("InternLM3ForCausalLM", "LlamaForCausalLM"), spec, config, KEYS)

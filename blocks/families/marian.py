@@ -20,9 +20,8 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    shared = any(place == "decoder.embedding.weight" for place, _ in s.keywords["ties"])
     vocab = {"vocab_size": s.keywords["source"], "decoder_vocab_size": s.keywords["vocab"]}
-    return common.config(s) | vocab | {"share_encoder_decoder_embeddings": shared}
+    return common.config(s) | vocab | {"share_encoder_decoder_embeddings": common.shared(s)}
 
 
 FAMILY = Family("marian", ("MarianMTModel",), spec, config, common.keys, ties=common.TIES)

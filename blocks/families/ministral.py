@@ -11,10 +11,10 @@ from blocks import RMSNorm, Spec, at
 from blocks.families import _decoder as common
 from blocks.families._dialects import read_or_null
 from blocks.families._layers import masks, read_slides, write_slides
+from blocks.families._llama import KEYS
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -33,7 +33,5 @@ def config(s: Spec) -> dict[str, Any]:
     mlp = common.write_mlp(at(s, "layers.0.mlp"))
     return common.write_decoder(s, head_dim=True) | mlp | write_slides(s)
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("ministral", ("MinistralForCausalLM",), spec, config, KEYS)

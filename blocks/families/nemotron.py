@@ -8,35 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import MLP, LayerNorm, Spec, at
-from blocks.families import _decoder as common
-from blocks.families._dialects import read_activation
-from blocks.families._rope import read_rope
+from blocks import LayerNorm, Spec, at
+from blocks.families._llama import KEYS, plain_mlp, read_llama, write_llama
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
     norm = Spec(LayerNorm, eps=c.take("norm_eps", float, 1e-5), offset=1.0)
-    rope, bias = read_rope(c, context, rotated=0.5), c.take("attention_bias", bool, False)
-    attention = common.attention(c, dim, rope, bias=bias)
-    sizes = {"hidden": c.take("intermediate_size", int), "bias": c.take("mlp_bias", bool, False)}
-    mlp = Spec(MLP, act=read_activation(c, default="relu2"), **sizes)
-    return common.decoder(c, common.pre_norm(norm, attention, mlp), norm, dim, context)
+    return read_llama(c, norm, plain_mlp(c, "relu2"), context=4096, rope={"rotated": 0.5})
 
 
 def config(s: Spec) -> dict[str, Any]:
-    attention, mlp = at(s, "layers.0.attention").keywords, at(s, "layers.0.mlp")
-    own = {
-        "attention_bias": attention["bias"],
-        "mlp_bias": mlp.keywords["bias"],
-        "partial_rotary_factor": attention["qk"][0].keywords["rotated"],
-    }
-    return common.write_decoder(s, eps="norm_eps") | common.write_mlp(mlp) | own
+    rope = at(s, "layers.0.attention").keywords["qk"][0].keywords
+    return write_llama(s, eps="norm_eps") | {"partial_rotary_factor": rope["rotated"]}
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("nemotron", ("NemotronForCausalLM",), spec, config, KEYS)

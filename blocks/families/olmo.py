@@ -9,10 +9,10 @@ from typing import Any
 
 from blocks import Clip, LayerNorm, QKNorm, Spec, at
 from blocks.families import _decoder as common
+from blocks.families._llama import KEYS
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -35,7 +35,5 @@ def config(s: Spec) -> dict[str, Any]:
     }
     return common.write_decoder(s, eps=None) | common.write_mlp(at(s, "layers.0.mlp")) | own
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("olmo", ("OlmoForCausalLM",), spec, config, KEYS)

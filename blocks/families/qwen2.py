@@ -10,10 +10,10 @@ from typing import Any
 from blocks import RMSNorm, Spec, at
 from blocks.families import _decoder as common
 from blocks.families._layers import read_late_windows, write_late_windows
+from blocks.families._llama import KEYS
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -33,7 +33,5 @@ def config(s: Spec) -> dict[str, Any]:
     mlp = at(s, "layers.0.mlp")
     return common.write_decoder(s) | common.write_mlp(mlp) | write_late_windows(s)
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("qwen2", ("Qwen2ForCausalLM",), spec, config, KEYS)

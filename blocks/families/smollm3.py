@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import RMSNorm, Spec, at
+from blocks import RMSNorm, Spec
 from blocks.families import _decoder as common
 from blocks.families import _layers as kinds
 from blocks.families._dialects import count
+from blocks.families._llama import KEYS, write_llama
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
@@ -39,16 +39,12 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    mlp, slides = at(s, "layers.0.mlp"), kinds.write_slides(s)
+    slides = kinds.write_slides(s)
     own = {
-        "attention_bias": at(s, "layers.0.attention").keywords["bias"],
-        "mlp_bias": mlp.keywords["bias"],
         "no_rope_layers": [int(bool(one.keywords["qk"])) for one in kinds.attentions(s)],
         "use_sliding_window": "sliding_attention" in slides["layer_types"],
     }
-    return common.write_decoder(s) | common.write_mlp(mlp) | slides | own
+    return write_llama(s) | slides | own
 
-
-KEYS = Keys(*common.DECODER_KEYS, *common.GATED_MLP_KEYS, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("smollm3", ("SmolLM3ForCausalLM",), spec, config, KEYS)

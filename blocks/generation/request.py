@@ -52,7 +52,7 @@ class Request:
         device = None if first is None else first.device
         self._source: tuple[Tensor, Tensor | None] | None = None
         self._read: tuple[Tensor, Tensor] | None = None
-        if not hasattr(model, "given"):  # it continues what it reads
+        if not hasattr(type(model), "given"):  # it continues what it reads
             if start is not None:
                 name = type(model).__name__
                 raise GenerationError(f"a {name} begins with its prompt", field="start")

@@ -136,7 +136,7 @@ Hint: did you mean 'hidden_act'?
 
     def only(self, name: str, *allowed: Any) -> None:
         """Reads a field of which the family supports some values alone; absent is the first."""
-        value = self.take(name, Any, allowed[0])
+        value = self.take(name, Any, allowed[0], low=0)
         if value not in allowed:
             raise self.error(name, f"{value!r} is not supported; {allowed[0]!r} is")
 

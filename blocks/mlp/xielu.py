@@ -33,8 +33,8 @@ class XIELU(nn.Module):
     Example:
         >>> import torch
         >>> from blocks import XIELU
-        >>> XIELU(3)(torch.tensor([-1.0, 0.0, 1.0])).round(decimals=4)
-        tensor([-0.2057,  0.0000,  1.3000], grad_fn=<RoundBackward1>)
+        >>> XIELU(3)(torch.tensor([-1.0, 1.0, 2.0])).round(decimals=4)
+        tensor([-0.2057,  1.3000,  4.2000], grad_fn=<RoundBackward1>)
     """
 
     beta: Tensor

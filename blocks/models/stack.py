@@ -68,13 +68,15 @@ class LayerStack(nn.Module):
         self.layers = nn.ModuleList([layer(dim) for layer in layers])
         self.norm = norm(dim) if norm else None
         self._wants = [wants(layer) for layer in self.layers]
+        self._stem_wants = wants(self.stem) if self.stem else frozenset()
+        self._hides_padding = "real" in wants(self.embedding)
 
     def forward(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
-        reads_padding = step is not None and "real" in wants(self.embedding)
-        x = self.embedding(inputs, step.real) if reads_padding else self.embedding(inputs)  # B T D
+        hides = step is not None and self._hides_padding
+        x = self.embedding(inputs, step.real) if hides else self.embedding(inputs)  # B T D
         step = Step.plain(x) if step is None else self.shrunk(step)
         if self.stem is not None:
-            x = call(self.stem, x, step, None, wants(self.stem))
+            x = call(self.stem, x, step, None, self._stem_wants)
         x = x if self.widen is None else self.widen(x)
         for i, layer in enumerate(self.layers):
             x = call(layer, x, step, None if state is None else state[i], self._wants[i])  # B T D

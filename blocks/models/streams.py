@@ -41,8 +41,8 @@ def two_streams(
         model: an encoder whose embedding is a `QueryEmbedding`.
         tokens: [B T] int.
         targets: [B P] int, the places in question; None answers for each token by its content.
-        seen: [B T T] bool, True where a token may look at another; all by default. In an order of
-            the tokens: those that come before it.
+        seen: [B T T] bool, True where a token may look at another: in an order of the tokens,
+            those that come before it. By default all look at all but the targets.
         mask: [B T] bool, True where a token is real.
         types: [B T] int, which text of a pair a token belongs to.
         state: `State.of(model, B)`: the memory of earlier segments, extended by these tokens.
@@ -68,10 +68,13 @@ def two_streams(
     _check(model, tokens, targets, seen, types)
     begun = State(Clock(len(tokens), None, tokens.device), None) if state is None else state
     step = replace(begun.begin(len(tokens), tokens.shape[1], mask), types=types)
+    if seen is None and targets is not None:
+        hidden = torch.zeros_like(tokens, dtype=torch.bool).scatter(1, targets, True)
+        seen = ~hidden[:, None].expand(-1, tokens.shape[1], -1)  # B T T
     if seen is not None:
         step.seen = seen | torch.eye(seen.shape[1], dtype=torch.bool, device=seen.device)
     answers = step
-    if targets is not None:
+    if targets is not None and seen is not None:
         step, answers = _with_queries(step, tokens, targets, seen)
         tokens = F.pad(tokens, (0, targets.shape[1]), value=-1)
     x = LayerStack.forward(model, tokens, step, begun.content)
@@ -81,20 +84,15 @@ def two_streams(
     return x if model.head is None else call(model.head, x, answers, None, wants(model.head))
 
 
-def _with_queries(
-    step: Step, tokens: Tensor, targets: Tensor, seen: Tensor | None
-) -> tuple[Step, Step]:
+def _with_queries(step: Step, tokens: Tensor, targets: Tensor, seen: Tensor) -> tuple[Step, Step]:
     """The step of both streams, and that of the queries alone."""
     rows, length = tokens.shape
 
     def at(values: Tensor) -> Tensor:
         return values.expand(rows, -1).gather(1, targets)  # B P
 
-    if seen is None:
-        others = ~torch.eye(length, dtype=torch.bool, device=tokens.device)
-        seen = others.expand(rows, -1, -1)
     told = seen.gather(1, targets[..., None].expand(-1, -1, length))  # B P T
-    content = torch.ones_like(seen) if step.seen is None else step.seen  # B T T
+    content = seen if step.seen is None else step.seen  # B T T
     real = torch.ones_like(tokens, dtype=torch.bool) if step.real is None else step.real
     count = targets.shape[1]
     queries = Step(at(step.positions), types=None if step.types is None else at(step.types))

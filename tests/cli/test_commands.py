@@ -62,6 +62,7 @@ def test_every_command_has_help(name: str) -> None:
     [
         ["--help"],
         ["generate", "--help"],
+        ["fill-mask", "--help"],
         ["generate", "--temperature", "warm", "a", "b"],
         ["generate", "to be or not"],
         ["list"],

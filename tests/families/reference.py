@@ -179,14 +179,16 @@ class Loaded:
             target = (self.target[: len(tokens)],) if asked else ()
             return flat(model(tokens, *target, mask))
 
-    @property
-    def keys(self) -> Any:
-        """The table of names."""
-        return family_of(self.ours.provenance.family).table(self.ours.spec)
+    def read(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors of a file without those that nobody is to read."""
+        table = family_of(self.ours.provenance.family).table(self.ours.spec)
+        used = {one.theirs for one in table.chosen(list(blocks.addresses(self.ours)), tensors)}
+        return {n: t for n, t in tensors.items() if n in used or not table.ignored(n, tensors)}
 
     def theirs(self, *addresses: str) -> list[str]:
         """The names in the file of what stands at our addresses."""
-        mapped = self.keys.chosen(list(blocks.addresses(self.ours)))
+        table = family_of(self.ours.provenance.family).table(self.ours.spec)
+        mapped = table.chosen(list(blocks.addresses(self.ours)))
         names = {address: one.theirs for one in mapped for address in one.ours}
         return [names[address] for address in addresses]
 

@@ -12,7 +12,7 @@ import blocks
 from blocks import GenerationError, State, two_streams
 from tests.families.reference import TOLERANCE
 
-LENGTH, PLACES = 14, torch.tensor([[3, 9, 0], [13, 4, 5]])
+LENGTH, PLACES = 14, torch.tensor([[3, 9, 0], [11, 4, 5]])
 
 
 def visible(one_way: bool = False) -> Tensor:
@@ -56,7 +56,7 @@ def test_any_order_and_hidden_places(loaded: Any, variant: str, typed: bool, pad
         types = torch.randint(0, 3, tokens.shape, generator=torch.Generator().manual_seed(5))
         options["token_type_ids"] = given["types"] = types
     if padded:
-        mask[1, -3:-1] = False
+        mask[1, -2:] = False
         options["attention_mask"], given["mask"] = mask.float(), mask
     with torch.no_grad():
         content = two_streams(it.ours, tokens, **given)
@@ -76,41 +76,37 @@ def test_one_way(loaded: Any, variant: str) -> None:
     tokens, seen, places = rows(it), visible(one_way=True), PLACES.clamp(min=1)
     with torch.no_grad():
         ours = two_streams(it.ours, tokens, places, seen=seen)
-    options = {"perm_mask": (~seen).float(), "target_mapping": one_hot(places, LENGTH)}
-    assert it.close(ours, asked(it, tokens, **options).logits) <= TOLERANCE
+    for row in range(2):  # the reference fails at several
+        options = {"perm_mask": ~seen, "target_mapping": one_hot(places, LENGTH)}
+        options = {name: value[row : row + 1].float() for name, value in options.items()}
+        theirs = asked(it, tokens[row : row + 1], **options).logits
+        assert it.close(ours[row : row + 1], theirs) <= TOLERANCE
 
 
 @pytest.mark.parametrize("variant", ["plain", "remembers", "one way", "clamped distances"])
 @pytest.mark.parametrize("queries", [False, True])
 def test_segments_see_the_memory(loaded: Any, variant: str, queries: bool) -> None:
     it = loaded("xlnet", variant)
-    state, mems = State.of(it.ours, 2), None
+    rows = 1 if variant == "one way" else 2  # of which the reference takes no more
+    state, mems = State.of(it.ours, rows), None
     for n, length in enumerate((5, 1, 9, 3, 6)):
-        tokens = it.tokens[:, 4 * n : 4 * n + length]
-        types = torch.arange(length).expand(2, -1) % 2
+        tokens = it.tokens[:rows, 4 * n : 4 * n + length]
+        types = (torch.arange(length) % 2).expand(rows, -1)
         options: dict[str, Any] = {"token_type_ids": types}
         given: dict[str, Any] = {"types": types}
         if queries:
-            seen = ~torch.eye(length, dtype=torch.bool).expand(2, -1, -1)
-            places = torch.tensor([[length - 1], [0]])
-            if variant == "one way" or length == 1:
-                seen = torch.ones(2, length, length, dtype=torch.bool).tril(-1)
-            options["perm_mask"] = (~seen).float()
-            options["target_mapping"] = one_hot(places, length)
-            given |= {"seen": seen, "targets": places}
-        if not (queries and n == 0 and variant == "one way"):
-            wanted = asked(it, tokens, mems=mems, use_mems=True, **options)
+            given["seen"] = torch.ones(rows, length, length, dtype=torch.bool).tril(-1)
+            given["targets"] = torch.tensor([[length - 1], [length // 2]])[:rows]
+            options["perm_mask"] = (~given["seen"]).float()
+            options["target_mapping"] = one_hot(given["targets"], length)
+        wanted = asked(it, tokens, mems=mems, use_mems=True, **options)
         with torch.no_grad():
             ours = two_streams(it.ours, tokens, state=state, **given)
-        if queries and mems is None:  # where nothing is seen, the reference mixes what is hidden
-            ours, theirs = ours[:1], wanted.logits[:1]
-        else:
-            theirs = wanted.logits
-        assert it.close(ours, theirs) <= TOLERANCE
+        assert it.close(ours, wanted.logits) <= TOLERANCE
         mems = wanted.mems
     held = {"remembers": 7}.get(variant, 24)
     assert mems is not None and mems[0].shape[0] == held
-    for ours, theirs in zip(state.content, mems, strict=False):
+    for ours, theirs in zip(state.content, mems, strict=True):
         kept = ours["attention"].x[:, -held:].transpose(0, 1)
         torch.testing.assert_close(kept, theirs, rtol=1e-4, atol=1e-4)
 
@@ -120,8 +116,9 @@ def test_a_query_knows_nothing_of_its_token(loaded: Any) -> None:
     tokens = rows(it)
     other = tokens.scatter(1, PLACES[:, :1], (tokens.gather(1, PLACES[:, :1]) + 1) % 97)
     with torch.no_grad():
-        one, two = (two_streams(it.ours, t, PLACES[:, :1]) for t in (tokens, other))
-        assert torch.equal(one, two)
+        for seen in (None, visible()):
+            one, two = (two_streams(it.ours, t, PLACES[:, :1], seen=seen) for t in (tokens, other))
+            assert torch.equal(one, two)
         assert not torch.equal(two_streams(it.ours, tokens), two_streams(it.ours, other))
         assert torch.equal(two_streams(it.ours, tokens), it.ours(tokens))
 

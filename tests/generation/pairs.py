@@ -48,7 +48,8 @@ def pair(theirs: Any) -> tuple[Any, Any]:
     """Ours with the reference's parameters, which are drawn anew first."""
     draw = torch.Generator().manual_seed(7)
     with torch.no_grad():
-        for parameter in theirs.parameters():
+        learnt = (parameter for parameter in theirs.parameters() if parameter.requires_grad)
+        for parameter in learnt:
             parameter.copy_(torch.randn(parameter.shape, generator=draw) * 0.3)
     theirs.eval()
     with TemporaryDirectory() as folder:

@@ -107,6 +107,15 @@ def test_ragged_sources(side: str) -> None:
         torch.testing.assert_close(scores[2 * row : 2 * row + 2], score, atol=1e-5, rtol=0)
 
 
+def test_a_model_that_has_read_continues_its_answer() -> None:
+    model, source = built(), torch.tensor([SOURCES[0]])
+    ids = [[7, 2, 5]]
+    found = generate(model.given(source), ids, max_new_tokens=5)  # type: ignore[arg-type]  # it speaks the protocol
+    assert found.tolist() == [uncached(model, source, ids[0], 5)]
+    best = beam_search(model.given(source), ids, max_new_tokens=5)  # type: ignore[arg-type]  # likewise
+    assert torch.equal(best[1], beam_search(model, source, start=ids, max_new_tokens=5)[1])
+
+
 def test_forms_of_a_start() -> None:
     model = built()
     wanted = [uncached(model, source, [7, 2], 4) for source in SOURCES]

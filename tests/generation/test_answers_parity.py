@@ -17,7 +17,15 @@ from transformers import (
     T5Config,
 )
 
-from blocks import ForcedFirst, ForcedLast, MinLength, NoSourceNGram, beam_search, generate
+from blocks import (
+    ForcedFirst,
+    ForcedLast,
+    MinLength,
+    NoSourceNGram,
+    Suppressed,
+    beam_search,
+    generate,
+)
 from blocks.hub.defaults import read_generation
 from blocks.hub.source import resolve
 from tests.generation.pairs import asked, pair
@@ -59,7 +67,13 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "never": ({"early_stopping": "never"}, {"early_stopping": "never"}),
     "rules": (
         {
-            "rules": [ForcedFirst(13), ForcedLast((9,)), NoSourceNGram(1), MinLength(6)],
+            "rules": [
+                ForcedFirst(13),
+                ForcedLast((9,)),
+                NoSourceNGram(1),
+                MinLength(6),
+                Suppressed((PAD,)),  # which the reference takes for a part of the source
+            ],
             "no_repeat_ngram": 2,
             "repetition_penalty": 1.2,
         },
@@ -67,6 +81,7 @@ OPTIONS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
             "forced_bos_token_id": 13,
             "forced_eos_token_id": 9,
             "encoder_no_repeat_ngram_size": 1,
+            "suppress_tokens": [PAD],
             "min_length": 6,
             "no_repeat_ngram_size": 2,
             "repetition_penalty": 1.2,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import ExaoneMoeConfig, ExaoneMoeForCausalLM
 
 from blocks import Causal, GatedMLP, GQAttention, QKNorm, RMSNorm, RoPE, Window
+from tests.families import ageing
 from tests.families.cases import dots1, llama
 from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
@@ -47,6 +50,19 @@ MUTATIONS = (
     }
 )
 
+
+def older(data: dict[str, Any], kind: str = "rope_type") -> dict[str, Any]:
+    """config.json as it was first published."""
+    old = ageing.old_config(data, kind)
+    dense = [kind == "dense" for kind in old.pop("mlp_layer_types")]
+    return old | {
+        "first_last_k_dense_replace": sum(dense),
+        "is_moe_layer": [not one for one in dense],
+        "scoring_func": "sigmoid",
+        "topk_method": "noaux_tc",
+    }
+
+
 CASE = Case(
     config=ExaoneMoeConfig,
     model=ExaoneMoeForCausalLM,
@@ -56,4 +72,5 @@ CASE = Case(
     published={},
     untried=frozenset({"moe_intermediate_size", "num_experts", "num_shared_experts"}),
     fused=True,
+    older=older,
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import HYV3Config, HYV3ForCausalLM
 
 from blocks import GatedMLP, GQAttention, MoE, QKNorm, RMSNorm, RoPE, SigmoidRouter, Spec
+from tests.families import ageing
 from tests.families.cases import dots1, llama
 from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
@@ -45,6 +48,23 @@ MUTATIONS = (
     }
 )
 
+
+def older(data: dict[str, Any], kind: str = "rope_type") -> dict[str, Any]:
+    """config.json as it was published."""
+    old = ageing.old_config(data, kind)
+    return old | {
+        "enable_attention_fp32_softmax": False,
+        "enable_lm_head_fp32": True,
+        "first_k_dense_replace": old.pop("mlp_layer_types").count("dense"),
+        "moe_router_enable_expert_bias": True,
+        "moe_router_use_sigmoid": True,
+        "num_nextn_predict_layers": 1,
+        "qk_norm": True,
+        "route_norm": True,
+        "use_grouped_mm": False,
+    }
+
+
 CASE = Case(
     config=HYV3Config,
     model=HYV3ForCausalLM,
@@ -54,4 +74,5 @@ CASE = Case(
     published={},
     untried=frozenset({"moe_intermediate_size", "num_experts", "num_shared_experts"}),
     fused=True,
+    older=older,
 )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import MiniMaxM2Config, MiniMaxM2ForCausalLM
 
 from blocks import GatedMLP, GQAttention, MoE, RMSNorm, RoPE, SigmoidRouter
+from tests.families import ageing
 from tests.families.cases import llama, mixtral
 from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
@@ -30,6 +33,28 @@ MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {
     "factor of yarn": ("yarn", rescale(factor=3.0)),
 }
 
+
+def older(data: dict[str, Any], kind: str = "rope_type") -> dict[str, Any]:
+    """config.json as it was published."""
+    return ageing.old_config(data, kind) | {
+        "attn_type_list": [1] * data["num_hidden_layers"],
+        "layernorm_full_attention_beta": 1.0,
+        "layernorm_linear_attention_beta": 1.0,
+        "layernorm_mlp_beta": 1.0,
+        "mlp_intermediate_size": 112,
+        "mtp_transformer_layers": 1,
+        "num_mtp_modules": 3,
+        "qk_norm_type": "per_layer",
+        "scoring_func": "sigmoid",
+        "shared_intermediate_size": 0,
+        "shared_moe_mode": "sigmoid",
+        "sliding_window": None,
+        "use_mtp": True,
+        "use_qk_norm": True,
+        "use_routing_bias": True,
+    }
+
+
 CASE = Case(
     config=MiniMaxM2Config,
     model=MiniMaxM2ForCausalLM,
@@ -38,4 +63,5 @@ CASE = Case(
     mutations=MUTATIONS,
     published={},
     fused=True,
+    older=older,
 )

@@ -1,0 +1,92 @@
+"""FrameEncoder: layers that hear frames of sound, and a head that names what each holds."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from blocks.conv.stem import ConvStem
+from blocks.heads.language import LMHead
+from blocks.models.stack import LayerStack
+from blocks.models.tokens import check_frames, check_mask
+from blocks.ops.check import check_positive
+from blocks.spec import Slot, Spec
+from blocks.step import Step
+
+__all__ = ["FrameEncoder"]
+
+
+class FrameEncoder(LayerStack):
+    r"""logits = head(norm(layer_n(… layer_1(W stem(embedding(frames))))))
+
+    Trained so that the tokens of its places, without repetitions and blanks, are what was said
+    (CTC: Graves et al., 2006): `transcribe` reads them so.
+
+    Args:
+        channels: of a frame, C; 1 for samples.
+        vocab: tokens V, the blank among them.
+        dim: width D.
+        layers: one slot of size (dim) a layer, with masks that look both ways: `Full()`.
+        norm: the norm after the last layer.
+        embedding: slot of sizes (channels, dim), or (channels, width) where there is one.
+        stem: what follows the embedding before the first layer.
+        width: of embedding and stem, where W widens it to D; None is D, without W.
+        head: slot of sizes (dim, vocab).
+
+    Shapes: frames [B T C], mask [B T] bool (True where real, padding at the end) -> [B T' V]; T' is
+    less than T where the embedding has strides.
+
+    Attributes:
+        spec: the Spec it was built from.
+
+    Errors:
+        SpecError: parts that don't fit.
+        GenerationError: frames of another shape, or too few.
+
+    Example:
+        >>> import torch
+        >>> from blocks import ConvModule, FrameEncoder, Residual, Spec
+        >>> layer = Spec(Residual, inner=Spec(ConvModule, kernel=3))
+        >>> model = FrameEncoder(channels=80, vocab=30, dim=16, layers=(layer,))
+        >>> model(torch.randn(1, 100, 80)).shape
+        torch.Size([1, 50, 30])
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int,
+        vocab: int,
+        dim: int,
+        layers: tuple[Slot, ...],
+        norm: Slot | None = None,
+        embedding: Slot = ConvStem,
+        stem: Slot | None = None,
+        width: int | None = None,
+        head: Slot = LMHead,
+    ):
+        parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
+        super().__init__(channels, dim, **parts, width=width)
+        check_positive("FrameEncoder", vocab=vocab)
+        sizes = {"channels": channels, "vocab": vocab, "dim": dim, "width": width}
+        self.spec = Spec(FrameEncoder, **sizes, **parts, head=head)
+        self.channels, self.vocab = channels, vocab
+        self.head = head(dim, vocab)
+
+    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Logits of what each place holds.
+
+        Args:
+            frames: [B T C].
+            mask: [B T] bool, True where a frame is real.
+        """
+        return self.head(LayerStack.forward(self, frames, self._step(frames, mask)))  # B T' V
+
+    def heard(self, frames: Tensor, mask: Tensor | None = None) -> Tensor | None:
+        """[B T'] which places of the answer are real; None where all are."""
+        return self.shrunk(self._step(frames, mask)).real
+
+    def _step(self, frames: Tensor, mask: Tensor | None) -> Step:
+        check_frames(frames, self.channels)
+        real = check_mask(mask, frames[..., 0])
+        return Step(torch.arange(frames.shape[1], device=frames.device)[None], real=real)
