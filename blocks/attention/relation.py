@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive
-from blocks.step import Step
 
 __all__ = ["TypeRelation"]
 
@@ -15,20 +13,20 @@ __all__ = ["TypeRelation"]
 class TypeRelation(nn.Module):
     r"""score_ts = (q_t + b) W_0 where type_t = type_s,   (q_t + b) W_1 where they differ
 
-    Only whether two types are the same counts, not which they are. Tokens remembered from earlier
-    calls are of type 0. Yang et al., "XLNet", 2019, arXiv:1906.08237, section 2.5.
+    Only whether two types are the same counts, not which they are. Yang et al., "XLNet", 2019,
+    arXiv:1906.08237, section 2.5.
 
     Args:
         head_dim: width E of a head.
         heads: query heads H.
 
-    Shapes: q [B H T E], step.types [B T] int, how many tokens S are seen -> [B H T S].
+    Shapes: q [B H T E], types of queries [B T] or [1 T] and keys [B S] or [1 S], int -> [B H T S].
 
     Example:
         >>> import torch
-        >>> from blocks import Step, TypeRelation
-        >>> step = Step(torch.arange(3)[None], types=torch.tensor([[0, 0, 1]]))
-        >>> TypeRelation(4, 2)(torch.randn(1, 2, 3, 4), step, 3).shape
+        >>> from blocks import TypeRelation
+        >>> types = torch.tensor([[0, 0, 1]])
+        >>> TypeRelation(4, 2)(torch.randn(1, 2, 3, 4), types, types).shape
         torch.Size([1, 2, 3, 3])
     """
 
@@ -42,10 +40,7 @@ class TypeRelation(nn.Module):
     def reset_parameters(self) -> None:
         nn.init.normal_(self.weight, std=0.02)
 
-    def forward(self, q: Tensor, step: Step, seen: int) -> Tensor:
+    def forward(self, q: Tensor, q_types: Tensor, k_types: Tensor) -> Tensor:
         scores = (q + self.bias[:, None]) @ self.weight.permute(1, 2, 0)  # B H T 2
-        if step.types is None:
-            return scores[..., :1].expand(*q.shape[:3], seen)
-        keys = F.pad(step.types, (seen - step.types.shape[1], 0))  # B S
-        other = (step.types[:, :, None] != keys[:, None]).long()  # B T S
-        return scores.gather(-1, other[:, None].expand(-1, q.shape[1], -1, -1))  # B H T S
+        other = (q_types[:, :, None] != k_types[:, None]).long()  # B T S
+        return scores.gather(-1, other[:, None].expand(*scores.shape[:3], -1))  # B H T S

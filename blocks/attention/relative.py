@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from blocks.attention.mask import Causal, Mask, Window
 from blocks.attention.past import Past
-from blocks.attention.seen import Seen
+from blocks.attention.seen import Seen, types_of
 from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
@@ -38,7 +38,7 @@ class RelativeAttention(nn.Module):
         memory: how many tokens of earlier calls are remembered; None is all. No gradient passes.
         filled: as many zeros lie before the first token, and are seen.
         norm_in: norm of all that is read, the memory too. Slot of size (dim).
-        types: what scores gain by the texts of a pair: `TypeRelation`. Sizes (head_dim, heads).
+        relation: what scores gain in pairs of texts: `TypeRelation`. Sizes (head_dim, heads).
         mask: which keys a query may see; `Causal()` sees the whole memory.
         dropout: rate of dropped weights in training.
 
@@ -66,7 +66,7 @@ class RelativeAttention(nn.Module):
         memory: int | None = None,
         filled: bool = False,
         norm_in: Slot | None = None,
-        types: Slot | None = None,
+        relation: Slot | None = None,
         mask: Mask = Causal(),  # frozen
         dropout: float = 0.0,
     ):
@@ -80,7 +80,7 @@ class RelativeAttention(nn.Module):
         self.dim, self.heads, self.layout, self.clamp = dim, heads, layout, clamp
         self.memory, self.filled, self.mask, self.dropout = memory, filled, mask, dropout
         self.norm_in = norm_in(dim) if norm_in else None
-        self.types = types(e, heads) if types else None
+        self.relation = relation(e, heads) if relation else None
         self.q, self.k, self.v = (nn.Linear(dim, heads * e, bias=bias) for _ in range(3))
         self.position = nn.Linear(dim, heads * e, bias=False)
         self.content_bias = nn.Parameter(torch.zeros(heads, e))
@@ -98,7 +98,8 @@ class RelativeAttention(nn.Module):
         q, k, v = (self._heads(part) for part in (self.q(x[:, -tokens:]), self.k(x), self.v(x)))
         table, causal = Seen(k, v, places, real, name, real is None).visible(self.mask, step)
         more = self._by_distance(q + self.position_bias[:, None], places, step)  # B H T S
-        more = more + self.types(q, step, places.shape[1]) if self.types else more
+        if self.relation is not None:
+            more = more + self.relation(q, *types_of(step, places.shape[1]))
         how = {"seen": table, "causal": causal, "dropout": self.dropout * self.training}
         y = attend(q + self.content_bias[:, None], k, v, bias=more / q.shape[-1] ** 0.5, **how)
         return self.out(y.transpose(1, 2).flatten(2))  # B T D

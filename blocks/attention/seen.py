@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -63,3 +64,9 @@ class Seen:
             older = seen.shape[-1] - step.seen.shape[-1]
             seen = seen & F.pad(step.seen, (older, 0), value=True)
         return seen[:, None]  # B 1 T S
+
+
+def types_of(step: Step, seen: int) -> tuple[Tensor, Tensor]:
+    """The types of a step's tokens, and of all that they see: the remembered ones are of type 0."""
+    types = torch.zeros_like(step.positions[:1]) if step.types is None else step.types
+    return types, F.pad(types, (seen - types.shape[1], 0))

@@ -28,7 +28,24 @@ from blocks.families._dialects import (
     write_activation,
     write_window,
 )
-from blocks.families._names import *  # noqa: F403  # families read the tables from here
+from blocks.families._names import (  # noqa: F401  # families read the tables from here
+    DECODER_KEYS,
+    END_KEYS,
+    EXPERT_KEYS,
+    FUSED_MLP_KEYS,
+    GATED_MLP_KEYS,
+    MOE_KEYS,
+    ONE_BY_ONE_KEYS,
+    OUT_KEY,
+    OUT_NORM_KEYS,
+    PARALLEL_KEYS,
+    PRE_NORM_KEYS,
+    QK_NORM_KEYS,
+    QKV_KEYS,
+    ROTARY_TABLES,
+    SANDWICH_KEYS,
+    gated_keys,
+)
 from blocks.families._rope import reach, write_rope
 from blocks.hub.config import REQUIRED, Config
 

@@ -55,6 +55,10 @@ _HEADS = {
 }
 
 
+USUAL = ("ForMaskedLM", "ForQuestionAnswering", "ForSequenceClassification")
+USUAL += ("ForTokenClassification",)
+
+
 def architectures(name: str, *tasks: str) -> tuple[str, ...]:
     """The names in `architectures` of these tasks, or of all; the bare model is last."""
     return tuple(name + task for task in (*(tasks or _HEADS), "Model"))

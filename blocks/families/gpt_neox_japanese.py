@@ -28,10 +28,8 @@ def spec(c: Config) -> Spec:
     every = (attention,) * (count(c, "num_hidden_layers") - 1)
     act, hidden = read_activation(c, default="gelu"), dim * c.take(_TIMES, int, 4)
     mlp, dropout = Spec(MLP, hidden=hidden, act=act, bias=False), c.take("hidden_dropout", float, 0)
-    layers = tuple(
-        pre_norm(norm, one, mlp, dropout=dropout)
-        for one in (*every, replace(attention, out_bias=True))
-    )
+    every = (*every, replace(attention, out_bias=True))
+    layers = tuple(pre_norm(norm, one, mlp, dropout=dropout) for one in every)
     return decoder(c, layers, norm, dim, context)
 
 

@@ -46,7 +46,7 @@ class MLP(nn.Module):
         self.up = nn.Linear(dim, hidden, bias=bias)
         self.drop = nn.Dropout(dropout)
         self.down = nn.Linear(hidden, dim, bias=bias)
-        self.act = activation(act) if isinstance(act, str) else act(hidden)
+        self.act = act(hidden) if callable(act) else activation(act)
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "MLP")

@@ -33,7 +33,7 @@ class FrameEncoder(LayerStack):
         width: of embedding and stem, where W widens it to D; None is D, without W.
         head: slot of sizes (dim, vocab).
 
-    Shapes: frames [B T C], mask [B T] bool (True where real, padding at the end) -> [B T' V]; T' is
+    Shapes: frames [B T C], real [B T] bool (padding at the end) -> [B T' V]; T' is
     less than T where the embedding has strides.
 
     Attributes:
@@ -73,20 +73,20 @@ class FrameEncoder(LayerStack):
         self.channels, self.vocab = channels, vocab
         self.head = head(dim, vocab)
 
-    def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:
         """Logits of what each place holds.
 
         Args:
             frames: [B T C].
-            mask: [B T] bool, True where a frame is real.
+            real: [B T] bool, True where a frame is no padding.
         """
-        return self.head(LayerStack.forward(self, frames, self._step(frames, mask)))  # B T' V
+        return self.head(LayerStack.forward(self, frames, self._step(frames, real)))  # B T' V
 
-    def heard(self, frames: Tensor, mask: Tensor | None = None) -> Tensor | None:
+    def heard(self, frames: Tensor, real: Tensor | None = None) -> Tensor | None:
         """[B T'] which places of the answer are real; None where all are."""
-        return self.shrunk(self._step(frames, mask)).real
+        return self.shrunk(self._step(frames, real)).real
 
-    def _step(self, frames: Tensor, mask: Tensor | None) -> Step:
+    def _step(self, frames: Tensor, real: Tensor | None) -> Step:
         check_frames(frames, self.channels)
-        real = check_mask(mask, frames[..., 0])
+        real = check_mask(real, frames[..., 0])
         return Step(torch.arange(frames.shape[1], device=frames.device)[None], real=real)

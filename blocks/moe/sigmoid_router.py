@@ -28,7 +28,7 @@ class SigmoidRouter(nn.Module):
         kept_groups: only the experts of that many best groups can be chosen.
         scale: what the weights are multiplied with.
         correction: whether there is a correction; else c is 0.
-        by: what it is added to, and the choice looks at: the `score` s or the `logit` W x (Kolibri).
+        by: what it is added to, and the choice looks at: the `score` s, or the `logit` W x.
 
     Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
 

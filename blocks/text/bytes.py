@@ -59,7 +59,7 @@ def byte_tokenizer(
             raise TokenizerError(
                 reason, hint="each needs a name of its own, of two letters or more"
             )
-    backend = _backend(*([Added(token) for token in part] for part in (before, after)), bos, eos)
+    backend = _backend([*map(Added, before)], [*map(Added, after)], bos, eos)
     return Tokenizer.from_backend(backend, bos=bos, eos=eos, pad=pad, unk=unk)
 
 

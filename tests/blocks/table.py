@@ -165,6 +165,9 @@ TABLE: dict[str, Small] = {
     "PatchEmbedding": Small((16,), {"patch": 2}, (floats(3, 5, 12),), (3, 5, 16)),
     "QKNorm": Small((8, 4, 2), {"norm": RMSNorm}, HEADS),
     "QueryScale": Small((8, 4, 2), {"trained": 3}, HEADS, zero=("heads", "kv_heads")),
+    "QueryEmbedding": Small(
+        (50, 16), inputs=(lambda: torch.randint(-1, 50, (3, 7)),), shape=(3, 7, 16)
+    ),
     "RMSNorm": Small((16,)),
     "RelativeAttention": Small(
         (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}
@@ -189,6 +192,9 @@ TABLE: dict[str, Small] = {
     "Subsampling": Small((9, 16), {"hidden": 4, "depth": 2}, (floats(3, 9, 9),), (3, 3, 16)),
     "TimeNorm": Small((16,)),
     "TurnedAttention": Small((16,), {"heads": 4}),
+    "TypeRelation": Small(
+        (8, 4), inputs=(HEADS[0], ints(2, 3, 7), ints(2, 3, 9)), shape=(3, 4, 7, 9)
+    ),
     "TokenEmbedding": Small((50, 16), inputs=(ints(50, 3, 7),), shape=(3, 7, 16)),
     "TopKRouter": Small((16, 8, 2), **ROUTED),
     "XIELU": Small((16,)),

@@ -29,6 +29,7 @@ from blocks import (
     SigmoidRouter,
     Spec,
     TokenEmbedding,
+    TypeRelation,
     generate,
 )
 from blocks.models.places import addresses
@@ -154,6 +155,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "PatchEmbedding": {"patch": 3, "channels": 1},
     "QKNorm": {"norm": LayerNorm},
     "QueryScale": {"growth": 0.5, "trained": 2},
+    "QueryEmbedding": {"dropout": 0.5},
     "RMSNorm": {"eps": 0.1, "offset": 1.0},
     "RelativeAttention": {
         "heads": 2,
@@ -161,6 +163,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "clamp": 1,
         "memory": (4, {"mask": Causal()}),
         "norm_in": None,
+        "relation": TypeRelation,
         "mask": Full(),
         "dropout": 0.5,
     },
@@ -186,6 +189,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "TurnedAttention": {"heads": 2, "theta": 10.0, "mask": Causal(), "dropout": 0.5},
     "TokenEmbedding": {"scale": 2.0, "width": 8, "dropout": 0.5},
     "TopKRouter": {},
+    "TypeRelation": {},
     "XIELU": {},
 }
 
