@@ -98,8 +98,7 @@ class RelativeAttention(nn.Module):
         q, k, v = (self._heads(part) for part in (self.q(x[:, -tokens:]), self.k(x), self.v(x)))
         table, causal = Seen(k, v, places, real, name, real is None).visible(self.mask, step)
         more = self._by_distance(q + self.position_bias[:, None], places, step)  # B H T S
-        if self.relation is not None:
-            more = more + self.relation(q, *types_of(step, places.shape[1]))
+        more = more + self.relation(q, *types_of(step, places.shape[1])) if self.relation else more
         how = {"seen": table, "causal": causal, "dropout": self.dropout * self.training}
         y = attend(q + self.content_bias[:, None], k, v, bias=more / q.shape[-1] ** 0.5, **how)
         return self.out(y.transpose(1, 2).flatten(2))  # B T D

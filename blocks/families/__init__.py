@@ -11,7 +11,12 @@ from blocks.errors import ConfigError, printable
 from blocks.hub.family import Family
 
 # A module's name has no dash; these are the few types that do.
-_DASHED = {"openai_gpt": "openai-gpt", "transfo_xl": "transfo-xl", "xlm_roberta": "xlm-roberta", "wav2vec2_conformer": "wav2vec2-conformer"}
+_DASHED = {
+    "openai_gpt": "openai-gpt",
+    "transfo_xl": "transfo-xl",
+    "wav2vec2_conformer": "wav2vec2-conformer",
+    "xlm_roberta": "xlm-roberta",
+}
 # What files say that are older than the name.
 _OLDER = {"RefinedWeb": "falcon", "RefinedWebModel": "falcon"}
 

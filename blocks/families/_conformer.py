@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blocks import MLP, Chain, ConvModule, LayerNorm, Residual, Spec, at
@@ -12,7 +12,7 @@ STEPS = ("mlp_before", "attention", "conv", "mlp")
 
 
 def conformer(
-    attention: Spec, mlp: Spec, conv: Spec, rates: Mapping[str, float] | None = None
+    attention: Spec, mlp: Spec, conv: Spec, rates: Sequence[float] = (0.0,) * 4
 ) -> Spec:
     """x + ½ mlp, + attention, + conv, + ½ mlp, each of a norm of x; then a norm of it all.
 
@@ -22,10 +22,9 @@ def conformer(
         attention, mlp, conv: the blocks; both MLPs are alike.
         rates: the dropout after each of STEPS.
     """
-    norm, inner = Spec(LayerNorm), dict(zip(STEPS, (mlp, attention, conv, mlp), strict=True))
-    steps = {}
-    for name, block in inner.items():
-        around: dict[str, Any] = {"norm_in": norm, "dropout": (rates or {}).get(name, 0.0)}
+    norm, steps = Spec(LayerNorm), {}
+    for name, block, rate in zip(STEPS, (mlp, attention, conv, mlp), rates, strict=True):
+        around: dict[str, Any] = {"norm_in": norm, "dropout": rate}
         if block.func is MLP:
             around["scale"] = 0.5
         if name == STEPS[-1]:

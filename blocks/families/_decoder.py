@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blocks import (
@@ -44,6 +44,7 @@ from blocks.families._names import (  # noqa: F401  # families read the tables f
     QKV_KEYS,
     ROTARY_TABLES,
     SANDWICH_KEYS,
+    W123_KEYS,
     gated_keys,
 )
 from blocks.families._rope import reach, write_rope
@@ -158,6 +159,12 @@ def layer(attention: Spec, mlp: Spec, **around: Any) -> Spec:
 def pre_norm(norm: Spec, attention: Spec, mlp: Spec, **around: Any) -> Spec:
     """x + attention(norm x), then x + mlp(norm x)."""
     return layer(attention, mlp, norm_in=norm, **around)
+
+
+def pre_norms(norm: Spec, attention: Spec, mlps: Sequence[Spec]) -> tuple[Spec, ...]:
+    """The same for each of many layers, whose MLPs are of a few kinds."""
+    kinds = {mlp: pre_norm(norm, attention, mlp) for mlp in set(mlps)}
+    return tuple(kinds[mlp] for mlp in mlps)
 
 
 def decoder(

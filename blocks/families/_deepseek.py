@@ -81,7 +81,7 @@ def spec(
     options = {"hidden": sizes.expert, "top_k": sizes.top_k, "shared": sizes.shared, "bias": bias}
     moe = experts.read_experts(c, router(c), sizes.experts, **options)
     mlps = experts.read_mlps(c, moe, sizes.first, hidden=sizes.dense, bias=bias)
-    layers = tuple(common.pre_norm(norm, attention, mlp) for mlp in mlps)
+    layers = common.pre_norms(norm, attention, mlps)
     return common.decoder(c, layers, norm, dim, context)
 
 

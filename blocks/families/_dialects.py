@@ -66,8 +66,15 @@ def read_head_dim(c: Config, dim: int, heads: int, absent: int | None = None) ->
 
 def read_noise(c: Config, name: str) -> None:
     """Noise that the reference adds in training alone: checked, and of no use here."""
-    if not 0 <= c.take(name, float, 0.0) < 1:
-        raise c.error(name, "must be in [0, 1)")
+    read_rate(c, name, 0.0)
+
+
+def read_rate(c: Config, name: str, absent: float) -> float:
+    """A rate at which something is dropped in training."""
+    rate = c.take(name, float, absent)
+    if not 0 <= rate < 1:
+        raise c.error(name, f"{rate} is not in [0, 1)")
+    return rate
 
 
 def read_or_null(c: Config, name: str, absent: Any, kind: Any = int) -> Any:

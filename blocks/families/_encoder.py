@@ -72,19 +72,45 @@ def read_labels(c: Config) -> int:
     return number or (2 if named is None else len(named))
 
 
-def post_norm(c: Config, norm: Spec, dim: int, *, names: Mapping[str, str] = BERT) -> Spec:
-    """norm(x + attention x), then norm(x + mlp x), of full attention and a plain MLP."""
-    attention = classic.attention(c, dim, names=names, rate=0.1, mask=Full())
-    mlp = classic.mlp(c, names=names, act="gelu")
-    return layer(attention, mlp, norm_after=norm, dropout=c.take(names["dropout"], float, 0.1))
+def post_norm(
+    c: Config,
+    norm: Spec,
+    dim: int,
+    *,
+    names: Mapping[str, str] = BERT,
+    rate: float = 0.1,
+    act: str = "gelu",
+) -> Spec:
+    """norm(x + attention x), then norm(x + mlp x), of full attention and a plain MLP.
+
+    Args:
+        c: the reader.
+        norm: of both sums.
+        dim: the model's width.
+        names: of the fields.
+        rate: the dropout that a config means that says none.
+        act: the same of the activation.
+    """
+    attention = classic.attention(c, dim, names=names, rate=rate, mask=Full())
+    mlp = classic.mlp(c, names=names, act=act)
+    return layer(attention, mlp, norm_after=norm, dropout=c.take(names["dropout"], float, rate))
 
 
-def stem(c: Config, norm: Spec, *, rows: int, offset: int = 0, types: int | None = None) -> Spec:
+def stem(
+    c: Config,
+    norm: Spec,
+    *,
+    rows: int,
+    offset: int = 0,
+    types: int | None = None,
+    names: Mapping[str, str] = BERT,
+    rate: float = 0.1,
+) -> Spec:
     """Types and positions are added, then normed and dropped."""
     parts = {} if types is None else {"types": Spec(TypeEmbedding, types=types)}
     parts |= {"positions": Spec(LearnedPositions, rows=rows, offset=offset), "norm": norm}
-    rate = c.take("hidden_dropout_prob", float, 0.1)
-    return Spec(Chain, steps=parts | {"drop": Spec(Dropout, dropout=rate)})
+    drop = Spec(Dropout, dropout=c.take(names["dropout"], float, rate))
+    return Spec(Chain, steps=parts | {"drop": drop})
 
 
 def encoder(
@@ -101,6 +127,8 @@ def encoder(
     norm: Spec | None = None,
     width: int | None = None,
     pooler: Spec | None = None,
+    replaced: Spec | None = None,
+    names: Mapping[str, str] = BERT,
 ) -> Spec:
     """The whole model, with the head of the task that `architectures` names.
 
@@ -114,23 +142,26 @@ def encoder(
         sequence: the head that tells a text's class; its labels are read here.
         embedding, stem, norm, width: of the assembly.
         pooler: what the bare model has beside its hidden states.
+        replaced: the head that tells replaced tokens, where models are pretrained with that.
+        names: of the fields.
     """
     if isinstance(layers, Spec):
-        layers = (layers,) * count(c, "num_hidden_layers")
+        layers = (layers,) * count(c, names["depth"])
     parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem, "width": width}
     whole = {"vocab": c.take("vocab_size", int), "dim": dim, "context": context, **parts}
     named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
     task = next((name for name in named if name in served), served[0])
     if task.endswith(("ForMaskedLM", "LMHeadModel")):
         return Spec(MaskedLM, head=masked, **whole)
+    if task.endswith("ForPreTraining") and replaced:
+        return Spec(Encoder, head=replaced, **whole)
     if task.endswith("ForPreTraining"):
         head = Spec(PretrainingHead, masked=masked, pairs=replace(sequence, labels=2))
         return Spec(MaskedLM, head=head, **whole)
     if task.endswith("ForSequenceClassification"):
         return Spec(Encoder, head=replace(sequence, labels=read_labels(c)), **whole)
     if task.endswith("ForTokenClassification"):
-        rate = sequence.keywords["dropout"]
-        head = Spec(TokenHead, labels=read_labels(c), dropout=rate)
+        head = Spec(TokenHead, labels=read_labels(c), dropout=sequence.keywords["dropout"])
         return Spec(Encoder, head=head, **whole)
     if task.endswith(("ForQuestionAnswering", "ForQuestionAnsweringSimple")):
         return Spec(Encoder, head=Spec(SpanHead), **whole)
@@ -142,6 +173,8 @@ def task_of(s: Spec) -> str:
     head = s.keywords["head"]
     if head is None:
         return "Model"
+    if head.func is TokenHead and head.keywords["act"]:
+        return "ForPreTraining"
     known = _HEADS | {"LMHeadModel": LMHead}
     return next(task for task, kind in known.items() if kind is head.func)
 
@@ -149,9 +182,9 @@ def task_of(s: Spec) -> str:
 def write(s: Spec, name: str, names: Mapping[str, str] = BERT) -> dict[str, Any]:
     """The fields that `encoder`, `post_norm` and `stem` are read from."""
     head = s.keywords["head"]
-    labels = {} if head is None else {"num_labels": head.keywords.get("labels")}
     fields = classic.write(s, names) | {"architectures": [name + task_of(s)]}
-    return fields | {n: value for n, value in labels.items() if value is not None}
+    told = "Classification" in task_of(s)
+    return fields | ({"num_labels": head.keywords["labels"]} if told else {})
 
 
 def write_types(s: Spec) -> dict[str, int]:
@@ -166,6 +199,7 @@ def table(
     *,
     body: Rules,
     pooled: Mapping[str, str],
+    pooler: str = "pooler.dense",
     ignore: Sequence[str] = (),
 ) -> Keys:
     """The table of a model's names; those of other tasks' heads may lie beside them.
@@ -179,10 +213,11 @@ def table(
         ends: the names of the head, by task.
         body: the names of everything below the head.
         pooled: where the pooler's projection lies in the tasks that have one.
+        pooler: its name.
         ignore: templates that nothing reads.
     """
     task = task_of(s)
-    pool = [("pooler.dense.{w}", pooled[task])] if task in pooled else []
+    pool = [(pooler + ".{w}", pooled[task])] if task in pooled else []
     below = aged((*body, *pool))
     long = [(prefix + theirs, ours) for theirs, ours in below]
     others = {theirs for rules in ends.values() for theirs, _ in aged(rules)}
@@ -212,6 +247,11 @@ def moved(rules: Rules, to: str) -> Rules:
     return [(theirs, to + ours.removeprefix("head.")) for theirs, ours in rules]
 
 
+POOLED = {
+    "ForPreTraining": "head.pairs.dense.{w}",
+    "ForSequenceClassification": "head.dense.{w}",
+    "Model": "pooler.dense.{w}",
+}
 TIES = (("head.weight", "embedding.weight"), ("head.masked.weight", "embedding.weight"))
 POSITION_IDS = "embeddings.position_ids"  # counted, but older files hold them
 

@@ -58,7 +58,7 @@ def read_glm_moe(
     attention = common.attention(c, dim, *qk, kv_heads=8, head_dim=head_dim, **options)
     moe = experts.read_experts(c, experts.read_router(c), 128, hidden=hidden)
     mlps = experts.read_mlps(c, moe, first, hidden=10_944)
-    layers = tuple(common.pre_norm(norm, attention, mlp) for mlp in mlps)
+    layers = common.pre_norms(norm, attention, mlps)
     return common.decoder(c, layers, norm, dim, context)
 
 

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from blocks import BeforeToken, FirstToken, LongformerAttention, Marks, Spec
-from blocks.families._dialects import count
+from blocks import (
+    BeforeToken,
+    FirstToken,
+    GQAttention,
+    LongformerAttention,
+    Marks,
+    Spec,
+    rewrite,
+)
 from blocks.families._layers import attentions, check_depth
 from blocks.hub.config import Config
 
 
-def read_attentions(c: Config, dim: int) -> list[Spec]:
-    """The attention of every layer: windows may differ."""
-    heads, depth = c.take("num_attention_heads", int), count(c, "num_hidden_layers")
-    if dim % heads:
-        raise c.error("num_attention_heads", f"{heads} heads don't divide hidden_size {dim}")
+def windowed(c: Config, layers: Sequence[Spec]) -> tuple[Spec, ...]:
+    """These layers with windows for their attention; those of several layers may differ."""
     said = c.take("attention_window", int | tuple[int, ...], 512)
-    sizes = (said,) * depth if isinstance(said, int) else said
-    check_depth(c, "attention_window", sizes, depth)
+    sizes = (said,) * len(layers) if isinstance(said, int) else said
+    check_depth(c, "attention_window", sizes, len(layers))
     if any(size < 2 or size % 2 for size in sizes):
         raise c.error("attention_window", f"{said} has no two halves, one for each side")
-    rate = c.take("attention_probs_dropout_prob", float, 0.1)
-    options = {"heads": heads, "head_dim": dim // heads, "bias": True, "out_bias": True}
-    each = {n: Spec(LongformerAttention, radius=n // 2, dropout=rate, **options) for n in sizes}
-    return [each[n] for n in sizes]
+    pairs = zip(layers, sizes, strict=True)
+    return tuple(rewrite(each, GQAttention, _windowed(size // 2)) for each, size in pairs)
+
+
+def _windowed(radius: int) -> Callable[[Spec], Spec]:
+    kept = ("heads", "head_dim", "bias", "out_bias", "dropout")
+
+    def of(attention: Spec) -> Spec:
+        options = {name: attention.keywords[name] for name in kept}
+        return Spec(LongformerAttention, radius=radius, **options)
+
+    return of
 
 
 def write_windows(s: Spec) -> dict[str, Any]:

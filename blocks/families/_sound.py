@@ -44,7 +44,6 @@ _OF_OTHERS: dict[Any, tuple[str, ...]] = {
         *("max_source_positions", "output_hidden_size", "proj_codevector_dim"),
         *("num_conv_pos_embedding_groups", "num_conv_pos_embeddings", "xvector_output_dim"),
     ),
-    float: ("contrastive_logits_temperature", "diversity_loss_weight"),
     tuple[int, ...]: ("tdnn_dilation", "tdnn_dim", "tdnn_kernel"),
     bool: ("ctc_zero_infinity",),
     str: ("ctc_loss_reduction",),
@@ -60,6 +59,9 @@ def read_wav2vec2(c: Config) -> None:
             c.take(name, kind, None)
     for name in (*_NOISE, "layerdrop"):
         read_noise(c, name)
+    for name in ("contrastive_logits_temperature", "diversity_loss_weight"):
+        if c.take(name, float, 0.0) < 0:
+            raise c.error(name, "is below zero")
     c.only("add_adapter", False)
 
 
@@ -114,8 +116,10 @@ def write_stem(s: Spec) -> dict[str, Any]:
     }
 
 
-def attention(c: Config, kind: str | None, heads: int, rate: float) -> Spec:
-    """Attention of the kind of positions that wav2vec 2.0's Conformer is given."""
+def attention(c: Config, kind: str | None, dim: int, heads: int, rate: float) -> Spec:
+    """Attention with the kind of positions that wav2vec 2.0's Conformer is given."""
+    if dim % heads:
+        raise c.error("num_attention_heads", f"{heads} heads don't divide hidden_size {dim}")
     both: dict[str, Any] = {"heads": heads, "bias": True, "mask": Full(), "dropout": rate}
     theta = c.take("rotary_embedding_base", int, 10_000)
     if kind == "relative":
@@ -123,7 +127,7 @@ def attention(c: Config, kind: str | None, heads: int, rate: float) -> Spec:
     if kind == "rotary":
         return Spec(TurnedAttention, theta=float(theta), **both)
     if kind is None:
-        return Spec(GQAttention, out_bias=True, kv_heads=heads, **both)
+        return Spec(GQAttention, out_bias=True, kv_heads=heads, head_dim=dim // heads, **both)
     raise c.error("position_embeddings_type", f"{kind!r} is not known", "relative, rotary or null")
 
 

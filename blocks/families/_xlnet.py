@@ -106,6 +106,8 @@ def read_summary(c: Config) -> Spec:
     act = "linear" if "summary_activation" in c.data else "tanh"  # which is what null means
     options = {"act": read_activation(c, "summary_activation", act), "pool": pool}
     rate = c.take("summary_last_dropout", float, 0.1)
+    if not 0 <= rate < 1:
+        raise c.error("summary_last_dropout", "must be in [0, 1)")
     return Spec(SequenceHead, labels=2, dropout=rate, **options)
 
 

@@ -51,17 +51,12 @@ ENDS = common.TASK_KEYS | {
     "ForMaskedLM": PREDICTIONS,
     "ForPreTraining": (*common.moved(PREDICTIONS, "head.masked."), *PAIRS),
 }
-POOLED = {
-    "ForPreTraining": "head.pairs.dense.{w}",
-    "ForSequenceClassification": "head.dense.{w}",
-    "Model": "pooler.dense.{w}",
-}
 COPIES = ("cls.predictions.decoder.bias",)  # of cls.predictions.bias
 
 
 def keys(s: Spec) -> Keys:
     body = common.BODY_KEYS
-    return common.table(s, "bert.", ENDS, body=body, pooled=POOLED, ignore=COPIES)
+    return common.table(s, "bert.", ENDS, body=body, pooled=common.POOLED, ignore=COPIES)
 
 
 FAMILY = Family("bert", SERVED, spec, config, keys, ties=common.TIES, optional=("pooler",))

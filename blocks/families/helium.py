@@ -15,9 +15,9 @@ from blocks.hub.family import Family
 
 def spec(c: Config) -> Spec:
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-8), cast="after")
+    sizes: dict[str, Any] = {"context": 4096, "kv_heads": 20, "head_dim": 128}
     rope = {"theta": 1e5, "pairing": "adjacent"}
-    sizes = {"kv_heads": 20, "head_dim": 128}
-    return read_llama(c, norm, context=4096, rope=rope, out_bias=False, **sizes)
+    return read_llama(c, norm, rope=rope, out_bias=False, **sizes)
 
 
 def config(s: Spec) -> dict[str, Any]:

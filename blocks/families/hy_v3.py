@@ -32,7 +32,7 @@ def spec(c: Config) -> Spec:
     router = Spec(SigmoidRouter, scale=c.take("router_scaling_factor", float, 2.826))
     moe = experts.read_experts(c, router, 192, hidden=1536, bias=bias)
     mlps = experts.read_mlps(c, moe, 1, hidden=13_312, bias=bias)
-    layers = tuple(common.pre_norm(norm, attention, mlp) for mlp in mlps)
+    layers = common.pre_norms(norm, attention, mlps)
     return common.decoder(c, layers, norm, dim, context)
 
 

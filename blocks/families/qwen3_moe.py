@@ -28,7 +28,7 @@ def spec(c: Config) -> Spec:
     router = Spec(SoftmaxRouter, renormalize=c.take("norm_topk_prob", bool, False))
     moe = common.moe(c, router, 128, top_k=8, size=_SIZE, hidden=768)
     mlps = (moe, common.gated_mlp(c, hidden=6144))
-    layers = tuple(common.pre_norm(norm, attention, mlps[dense]) for dense in read_dense(c))
+    layers = common.pre_norms(norm, attention, [mlps[dense] for dense in read_dense(c)])
     return common.decoder(c, layers, norm, dim, context)
 
 

@@ -24,10 +24,10 @@ def spec(c: Config) -> Spec:
     act, kernel = read_activation(c, default="gelu"), c.take("conv_depthwise_kernel_size", int, 31)
     mlp = Spec(MLP, hidden=c.take("intermediate_size", int), act=act, dropout=rate["activation"])
     kind = read_or_null(c, "position_embeddings_type", "relative", str)
-    attention = sound.attention(c, kind, heads, rate["attention"])
-    after = dict(zip(conformer.STEPS, (rate["hidden"], rate["attention"], convs), strict=False))
+    attention = sound.attention(c, kind, dim, heads, rate["attention"])
+    after = (rate["hidden"], rate["attention"], convs, rate["hidden"])
     module = conformer.conv_module(kernel, act, bias=False)
-    layer = conformer.conformer(attention, mlp, module, after | {"mlp": rate["hidden"]})
+    layer = conformer.conformer(attention, mlp, module, after)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
     layers = (layer,) * count(c, "num_hidden_layers")
     parts = {"layers": layers, "norm": norm, "stem": norm, **sound.stem(c)}

@@ -23,7 +23,7 @@ _STEEPEST = 10  # beyond it, scores of long texts are not told apart in 32 bits
 
 @torch.no_grad()
 def beam_search(
-    model: nn.Module,
+    model: Any,
     tokens: Any,
     *,
     beams: int | None = None,
@@ -42,7 +42,7 @@ def beam_search(
 ) -> tuple[Tensor, Tensor]:
     r"""Finds likely texts: at every token the `beams` likeliest beginnings are kept.
 
-        score(y) = Σ log p(y_t | y_<t) / T^length_penalty          T tokens that were added
+        score(y) = Σ log p(y_t | y_<t) / n^length_penalty          n tokens that were added
 
     Args:
         model, tokens: as of `generate`.

@@ -20,7 +20,7 @@ class Draft:
         most: how many may be added in all.
         ends: ids that end a text.
         source: what is answered, ids [N M] and [N M] which of them are real: an encoder–decoder's
-            source, else the prompt. None for frames.
+            source where that is a text, else what the text begins with.
 
     Example:
         >>> import blocks
@@ -80,6 +80,5 @@ class Draft:
     def select(self, rows: Tensor) -> None:
         """Goes on with some of the texts; rows [M] may name one more than once."""
         self._ids, self._begin = self._ids[rows], self._begin[rows]
-        if self.source is not None:
-            ids, real = self.source
-            self.source = ids[rows], real[rows]
+        ids, real = self.source
+        self.source = ids[rows], real[rows]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from blocks.errors import GenerationError
 from blocks.generation.alike import alike
@@ -19,7 +19,7 @@ __all__ = ["generate", "stream"]
 
 
 def _asked(
-    model: nn.Module,
+    model: Any,
     tokens: Any,
     *,
     max_new_tokens: int = 128,

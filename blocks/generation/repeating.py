@@ -107,8 +107,6 @@ class NoSourceNGram:
         check_count(self.size, "no_source_ngram")
 
     def __call__(self, scores: Tensor, draft: Draft) -> Tensor:
-        if draft.source is None:
-            return scores
         return _without_runs(scores, draft, *draft.source, self.size)
 
 

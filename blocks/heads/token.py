@@ -1,23 +1,25 @@
-"""Token head: which class each token belongs to, or where an answer begins and ends."""
+"""Token head: which class each token belongs to."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
+from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_positive, check_rate, check_width
 
 __all__ = ["TokenHead"]
 
 
 class TokenHead(nn.Module):
-    r"""logits_t = W x_t + b
+    r"""logits_t = W x_t + b,        or W act(W_dense x_t) + b where there is an activation
 
-    With two labels it finds the answer to a question: the score of each token as its begin and as
-    its end. Devlin et al., "BERT", 2018, arXiv:1810.04805, sections 4.2 and 5.3.
+    Devlin et al., "BERT", 2018, arXiv:1810.04805, section 5.3; with one label and an activation
+    it tells replaced tokens: Clark et al., "ELECTRA", 2020, arXiv:2003.10555.
 
     Args:
         dim: width D.
         labels: classes.
+        act: the activation after W_dense; None is neither of them.
         dropout: rate at which channels are dropped in training.
 
     Shapes: [B T D] -> [B T labels].
@@ -29,14 +31,20 @@ class TokenHead(nn.Module):
         torch.Size([1, 5, 2])
     """
 
-    def __init__(self, dim: int, *, labels: int, dropout: float = 0.0):
+    def __init__(
+        self, dim: int, *, labels: int, act: Activation | None = None, dropout: float = 0.0
+    ):
         super().__init__()
         check_positive("TokenHead", dim=dim, labels=labels)
         check_rate("TokenHead", dropout=dropout)
+        self.dense = nn.Linear(dim, dim) if act else None
+        self.act = activation(act) if act else None
         self.out = nn.Linear(dim, labels)
         self.drop = nn.Dropout(dropout)
         self.dim = dim
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "TokenHead")
+        if self.dense is not None and self.act is not None:
+            x = self.act(self.dense(x))
         return self.out(self.drop(x))  # B T labels

@@ -137,7 +137,8 @@ Hint: did you mean 'hidden_act'?
     def only(self, name: str, *allowed: Any) -> None:
         """Reads a field of which the family supports some values alone; absent is the first."""
         value = self.take(name, Any, allowed[0], low=0)
-        if value not in allowed:
+        same = (one for one in allowed if isinstance(one, bool) == isinstance(value, bool))
+        if value not in same:  # True is no 1
             raise self.error(name, f"{value!r} is not supported; {allowed[0]!r} is")
 
     def inner(self, name: str) -> Config | None:

@@ -101,12 +101,15 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
     """A tensor that is missing although its twin is there is shared; it does not matter which."""
     missing = {m.ours[0]: m for m in result.missing if len(m.ours) == 1}
     found = {m.ours[0]: m for m in result.found if len(m.ours) == 1}
-    shared = []
+    shared: list[tuple[str, str]] = []
+    once: set[str] = set()
     for place, source in ties:
         if ours.get(place) != ours.get(source) or place not in ours:
             continue
-        if place in missing and source in found:
-            result.missing.remove(missing.pop(place))
+        if source in found and place not in found and place not in once:
+            if place in missing:  # else no name is known for it but its source's
+                result.missing.remove(missing.pop(place))
+            once.add(place)
             shared.append((place, source))
         elif source in missing and place in found:
             result.missing.remove(missing.pop(source))

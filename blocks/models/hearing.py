@@ -7,6 +7,7 @@ from torch import Tensor
 
 from blocks.conv.stem import ConvStem
 from blocks.heads.language import LMHead
+from blocks.models.places import tie
 from blocks.models.stack import LayerStack
 from blocks.models.tokens import check_frames, check_mask
 from blocks.ops.check import check_positive
@@ -32,6 +33,7 @@ class FrameEncoder(LayerStack):
         stem: what follows the embedding before the first layer.
         width: of embedding and stem, where W widens it to D; None is D, without W.
         head: slot of sizes (dim, vocab).
+        ties: pairs (place, source) of addresses that share one tensor or block.
 
     Shapes: frames [B T C], real [B T] bool (padding at the end) -> [B T' V]; T' is
     less than T where the embedding has strides.
@@ -64,14 +66,16 @@ class FrameEncoder(LayerStack):
         stem: Slot | None = None,
         width: int | None = None,
         head: Slot = LMHead,
+        ties: tuple[tuple[str, str], ...] = (),
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
         super().__init__(channels, dim, **parts, width=width)
         check_positive("FrameEncoder", vocab=vocab)
         sizes = {"channels": channels, "vocab": vocab, "dim": dim, "width": width}
-        self.spec = Spec(FrameEncoder, **sizes, **parts, head=head)
+        self.spec = Spec(FrameEncoder, **sizes, **parts, head=head, ties=ties)
         self.channels, self.vocab = channels, vocab
         self.head = head(dim, vocab)
+        tie(self, ties)
 
     def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:
         """Logits of what each place holds.

@@ -87,6 +87,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "stem": LayerNorm,
         "width": 8,
         "head": Spec(LMHead, bias=True),
+        "ties": (("layers.1.up.weight", "layers.0.up.weight"),),
     },
     "GQAttention": {
         "heads": 2,

@@ -185,6 +185,11 @@ class Loaded:
         used = {one.theirs for one in table.chosen(list(blocks.addresses(self.ours)), tensors)}
         return {n: t for n, t in tensors.items() if n in used or not table.ignored(n, tensors)}
 
+    @property
+    def one_layer(self) -> bool:
+        """Whether all layers share their tensors, so that a file can't tell how many there are."""
+        return any(place == "layers.1" for place, _ in self.ours.spec.keywords["ties"])
+
     def theirs(self, *addresses: str) -> list[str]:
         """The names in the file of what stands at our addresses."""
         table = family_of(self.ours.provenance.family).table(self.ours.spec)
@@ -279,8 +284,10 @@ def scramble(model: nn.Module) -> None:
             else:
                 tensor.copy_(1 + values * 0.3)
         for name, tensor in module.named_buffers(recurse=False):
-            if name == "e_score_correction_bias":  # learnt, though no parameter
+            if name in ("e_score_correction_bias", "running_mean"):  # learnt, though no parameter
                 tensor.copy_(torch.randn(tensor.shape, generator=draw) * 0.3)
+            if name == "running_var":
+                tensor.copy_(torch.rand(tensor.shape, generator=draw) + 0.5)
 
 
 def load(family: str, name: str, folder: Path) -> Loaded:
@@ -329,7 +336,12 @@ def rescale(**options: Any) -> Change:
 
 def shallow(spec: Any) -> Any:
     """A mutation: one layer fewer."""
-    return blocks.replace(spec, layers=spec.keywords["layers"][:-1])
+    layers = spec.keywords["layers"][:-1]
+    if "ties" not in spec.keywords:
+        return blocks.replace(spec, layers=layers)
+    last = f"layers.{len(layers)}"
+    ties = tuple(tie for tie in spec.keywords["ties"] if not f"{tie[0]}.".startswith(f"{last}."))
+    return blocks.replace(spec, layers=layers, ties=ties)
 
 
 def other_pairing(spec: Any) -> Any:

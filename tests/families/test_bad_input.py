@@ -187,6 +187,8 @@ def test_everything_wrong_with_the_tensors_is_listed_at_once(loaded, tmp_path, f
     it = loaded(family, first(family))
     found = (name for name in blocks.addresses(it.ours) if NORM.search(name))
     norm = next(found, "layers.0.attention.q.weight")  # norms may be without a weight
+    if it.one_layer:
+        pytest.skip("all layers are one: no second one could have another shape")
     one, two = it.theirs(norm, norm.replace("layers.0", "layers.1"))
     surplus = one.replace("weight", "surplus")
 
@@ -209,7 +211,10 @@ def test_everything_wrong_with_the_tensors_is_listed_at_once(loaded, tmp_path, f
     [("intermediate_size", 28), ("num_hidden_layers", 1), ("vocab_size", 98)],
 )
 def test_the_field_that_disagrees_is_named(loaded, tmp_path, family, name, value):
-    it, name = loaded(family, first(family)), named(family, name)
+    it, given = loaded(family, first(family)), name
+    name = named(family, name)
+    if it.one_layer and given == "num_hidden_layers":
+        pytest.skip("all layers are one, so that no file tells how many there are")
     true = it.case.body(ageing.read_config(it.folder))[name]
 
     def wrong(data):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ import blocks
 from blocks import GenerationError
 from tests.families.reference import TARGET, TOKENS, TOLERANCE, pairs
 
+hearers = pytest.mark.parametrize(("family", "variant"), pairs("hearer"))
 writers = pytest.mark.parametrize(("family", "variant"), pairs("transcriber"))
 
 
@@ -73,3 +76,44 @@ def test_sounds_of_another_shape_are_refused(loaded, family, variant):
             it.ours(wrong, it.target)
     with pytest.raises(GenerationError, match="position 20 is beyond"):
         it.ours(torch.cat([it.tokens, it.tokens[:, :2]], 1), it.target)
+
+
+@hearers
+def test_padding_is_not_heard(loaded, family, variant):
+    it = loaded(family, variant)
+    mask = torch.arange(TOKENS) < torch.tensor([[TOKENS], [27]])
+    loud = torch.where(mask[..., None], it.tokens, torch.inf)
+    ours = it.answer(it.ours, loud, mask)
+    real = it.ours.heard(it.tokens, mask)
+    assert real is not None and real[0].all() and not real[1].all()
+    assert it.close(ours[:1], it.logits[:1]) <= TOLERANCE
+    alone = it.ask(it.tokens[1:, :27])
+    assert int(real[1].sum()) == alone.shape[1]
+    assert it.close(ours[1:, real[1]], alone) <= TOLERANCE
+    with pytest.raises(GenerationError, match="end alone"):
+        it.answer(it.ours, it.tokens, mask.flip(1))
+
+
+@hearers
+def test_too_few_frames_are_refused(loaded, family, variant):
+    it = loaded(family, variant)
+    for wrong in (it.tokens[0], it.tokens.long(), it.tokens[:, :0]):
+        with pytest.raises(GenerationError):
+            it.ours(wrong)
+
+
+@hearers
+def test_training_goes_through_every_parameter(loaded, family, variant):
+    it = loaded(family, variant)
+    ours = copy.deepcopy(it.ours).train()
+    mask = torch.arange(TOKENS) < torch.tensor([[TOKENS], [33]])
+    logits = ours(it.tokens, mask)
+    lengths = ours.heard(it.tokens, mask).sum(1)
+    said = torch.tensor([[1, 2], [3, 4]])
+    logs = logits.log_softmax(-1).transpose(0, 1)
+    torch.nn.functional.ctc_loss(logs, said, lengths, torch.tensor([2, 2])).backward()
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in ours.parameters())
+    before, after = (blocks.addresses(model) for model in (it.ours, ours))
+    for address in before:
+        if address.endswith(("conv.norm.mean", "conv.norm.variance")):
+            assert not torch.equal(before[address], after[address])

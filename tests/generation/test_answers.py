@@ -110,9 +110,9 @@ def test_ragged_sources(side: str) -> None:
 def test_a_model_that_has_read_continues_its_answer() -> None:
     model, source = built(), torch.tensor([SOURCES[0]])
     ids = [[7, 2, 5]]
-    found = generate(model.given(source), ids, max_new_tokens=5)  # type: ignore[arg-type]  # it speaks the protocol
+    found = generate(model.given(source), ids, max_new_tokens=5)
     assert found.tolist() == [uncached(model, source, ids[0], 5)]
-    best = beam_search(model.given(source), ids, max_new_tokens=5)  # type: ignore[arg-type]  # likewise
+    best = beam_search(model.given(source), ids, max_new_tokens=5)
     assert torch.equal(best[1], beam_search(model, source, start=ids, max_new_tokens=5)[1])
 
 

@@ -19,7 +19,8 @@ from tests.generation.tiny import tiny
 
 NEW = 8
 LENGTHS = [6, 3, 9]
-ENDS = {"llama": [(22, 8), (17,), ()], "mistral": [(23, 8), (14,), ()], "gpt2": [(24,), ()]}
+MANY = tuple(range(3, 21))
+ENDS = {"llama": [(22, 8), (17,), MANY, ()], "mistral": [(23, 8), (14,), ()], "gpt2": [(24,), ()]}
 
 
 def prompts() -> tuple[torch.Tensor, torch.Tensor]:

@@ -108,5 +108,6 @@ CASE = Case(
     untried=frozenset({"architectures", "hidden_dropout_prob", "num_labels", "type_vocab_size"}),
     fields=FIELDS,
     extra=(),
+    missing_prefix="bert.",
     tied=True,
 )

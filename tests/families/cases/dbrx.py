@@ -8,7 +8,7 @@ from transformers import DbrxConfig, DbrxForCausalLM
 
 from blocks import Clip, GatedMLP, GQAttention, LayerNorm, MoE, SoftmaxRouter
 from tests.families.ageing import old_config
-from tests.families.cases import gpt2, llama
+from tests.families.cases import gpt2, llama, mpt
 from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
 # Without a bound the reference fails.
@@ -101,17 +101,7 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
-    fields={
-        "hidden_size": "d_model",
-        "num_hidden_layers": "n_layers",
-        "num_attention_heads": "n_heads",
-        "max_position_embeddings": "max_seq_len",
-        "intermediate_size": None,
-        "hidden_act": None,
-        "attention_dropout": None,
-        "num_key_value_heads": None,
-        "head_dim": None,
-    },
+    fields=mpt.FIELDS,
     extra=(),
     older=older,
 )

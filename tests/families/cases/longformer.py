@@ -21,7 +21,7 @@ from blocks import (
 from tests.families.cases import bert
 from tests.families.reference import TOKENS, Case, Change, Variant, change, shallow
 
-PAD, SEP = 1, 2
+PAD, SEP, OTHER = 1, 2, 3
 
 BASE = bert.BASE | {
     "attention_window": [4, 8],
@@ -39,8 +39,9 @@ class Questions(Case):
     """No token is padding, by which the reference counts positions; three are separators."""
 
     def source(self, rows: int, draw: torch.Generator) -> Tensor:
-        tokens = torch.randint(SEP + 1, self.vocab, (rows, TOKENS), generator=draw)
+        tokens = torch.randint(OTHER + 1, self.vocab, (rows, TOKENS), generator=draw)
         tokens[:, [18, 19, 23]] = SEP
+        tokens[:, 20] = OTHER
         return tokens
 
 
@@ -74,7 +75,7 @@ MUTATIONS = {
     "a first token like any other": ("classes", marks(None)),
     "a question like any text": ("spans", marks(None)),
     "a question of one token": ("spans", marks(FirstToken())),
-    "another separator": ("spans", marks(BeforeToken(5))),
+    "another separator": ("spans", marks(BeforeToken(OTHER))),
     "a first token that sees all": ("plain", marks(FirstToken())),
 }
 

@@ -78,6 +78,18 @@ PUBLISHED = {
     ),
 }
 
+FIELDS = {
+    "hidden_size": "d_model",
+    "num_hidden_layers": "n_layers",
+    "num_attention_heads": "n_heads",
+    "max_position_embeddings": "max_seq_len",
+    "intermediate_size": None,
+    "hidden_act": None,
+    "attention_dropout": None,
+    "num_key_value_heads": None,
+    "head_dim": None,
+}
+
 CASE = Case(
     config=MptConfig,
     model=MptForCausalLM,
@@ -85,17 +97,7 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
-    fields={
-        "hidden_size": "d_model",
-        "num_hidden_layers": "n_layers",
-        "num_attention_heads": "n_heads",
-        "max_position_embeddings": "max_seq_len",
-        "intermediate_size": None,
-        "hidden_act": None,
-        "attention_dropout": None,
-        "num_key_value_heads": None,
-        "head_dim": None,
-    },
+    fields=FIELDS,
     extra=(),
     missing_prefix="transformer.",
     tied=True,

@@ -1,0 +1,80 @@
+"""Parakeet with a CTC head."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import ParakeetCTCConfig, ParakeetForCTC
+
+from blocks import (
+    MLP,
+    BatchNorm,
+    Causal,
+    ConvModule,
+    LayerNorm,
+    RelativeAttention,
+    Subsampling,
+)
+from tests.families.reference import Case, Variant, change, shallow
+
+ENCODER = {
+    "model_type": "parakeet_encoder",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 56,
+    "num_mel_bins": 12,
+    "conv_kernel_size": 5,
+    "subsampling_conv_channels": 6,
+    "subsampling_factor": 4,
+}
+BASE = {"vocab_size": 37, "pad_token_id": 36, "encoder_config": ENCODER}
+
+VARIANTS = {
+    "plain": Variant(),
+    "not scaled": Variant({"scale_input": False}),
+    "no biases": Variant({"attention_bias": False, "convolution_bias": False}),
+    "gelu": Variant({"hidden_act": "gelu"}),
+    "three images": Variant({"subsampling_factor": 8, "num_mel_bins": 16}),
+    "wide kernels": Variant({"subsampling_conv_kernel_size": 5}),
+}
+
+MUTATIONS = {
+    "activation": ("plain", change(MLP, act="relu")),
+    "activation of the module": ("plain", change(ConvModule, act="relu")),
+    "biases of the module": ("plain", change(ConvModule, bias=False)),
+    "biases of attention": ("plain", change(RelativeAttention, bias=False)),
+    "biases of the mlp": ("plain", change(MLP, bias=False)),
+    "scale": ("plain", change(Subsampling, scale=1.0)),
+    "eps": ("plain", change(LayerNorm, eps=0.3)),
+    "eps of the module": ("plain", change(BatchNorm, eps=0.3)),
+    "layout of positions": ("plain", change(RelativeAttention, layout="halves")),
+    "distances": ("plain", change(RelativeAttention, clamp=3)),
+    "mask": ("plain", change(RelativeAttention, mask=Causal())),
+    "depth": ("plain", shallow),
+}
+
+
+def older(data: Any, kind: str = "rope_type") -> dict[str, Any]:
+    """There is no older form."""
+    return dict(data)
+
+
+CASE = Case(
+    config=ParakeetCTCConfig,
+    model=ParakeetForCTC,
+    base=BASE,
+    variants=VARIANTS,
+    mutations=MUTATIONS,
+    published={},
+    untried=frozenset(
+        """activation_dropout conv_kernel_size model_type num_mel_bins subsampling_conv_channels
+        subsampling_conv_kernel_size subsampling_conv_stride subsampling_factor""".split()
+    ),
+    fields={"num_key_value_heads": None, "head_dim": None, "max_position_embeddings": None},
+    extra=(),
+    older=older,
+    inside="encoder_config",
+    kind="hearer",
+    channels=12,
+)
