@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from blocks.audio.preprocessor import read_features as read_features
     from blocks.audio.waveform import NormedWaveform as NormedWaveform
     from blocks.conv.module import ConvModule as ConvModule
+    from blocks.conv.molecules import Molecules as Molecules
     from blocks.conv.stem import ConvStem as ConvStem
     from blocks.conv.subsampling import Subsampling as Subsampling
     from blocks.edit import at as at
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from blocks.edit import rewrite as rewrite
     from blocks.edit import walk as walk
     from blocks.embedding.adaptive import AdaptiveEmbedding as AdaptiveEmbedding
+    from blocks.embedding.hashed import HashedEmbedding as HashedEmbedding
     from blocks.embedding.media import MediaTokens as MediaTokens
     from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
     from blocks.embedding.query import QueryEmbedding as QueryEmbedding
@@ -94,6 +96,7 @@ if TYPE_CHECKING:
     from blocks.generation.repeating import NoSourceNGram as NoSourceNGram
     from blocks.generation.repeating import RepetitionPenalty as RepetitionPenalty
     from blocks.generation.sampling import Sampler as Sampler
+    from blocks.generation.sentences import embed as embed
     from blocks.generation.speech import transcribe as transcribe
     from blocks.generation.timestamps import Timestamps as Timestamps
     from blocks.generation.transcript import Segment as Segment
@@ -104,6 +107,7 @@ if TYPE_CHECKING:
     from blocks.heads.pooler import Pooler as Pooler
     from blocks.heads.pretraining import Pretraining as Pretraining
     from blocks.heads.pretraining import PretrainingHead as PretrainingHead
+    from blocks.heads.sentence import SentenceHead as SentenceHead
     from blocks.heads.sequence import SequenceHead as SequenceHead
     from blocks.heads.span import SpanHead as SpanHead
     from blocks.heads.token import TokenHead as TokenHead
@@ -119,6 +123,7 @@ if TYPE_CHECKING:
     from blocks.hub.keys import Transpose as Transpose
     from blocks.hub.load import from_pretrained as from_pretrained
     from blocks.hub.package import packaged as packaged
+    from blocks.hub.pointwise import Pointwise as Pointwise
     from blocks.hub.provenance import Provenance as Provenance
     from blocks.hub.publish import push_to_hub as push_to_hub
     from blocks.hub.reference import export as export
@@ -131,6 +136,7 @@ if TYPE_CHECKING:
     from blocks.mlp.plain import MLP as MLP
     from blocks.mlp.xielu import XIELU as XIELU
     from blocks.models.causal import CausalLM as CausalLM
+    from blocks.models.characters import CharacterEncoder as CharacterEncoder
     from blocks.models.conditioned import Conditioned as Conditioned
     from blocks.models.encoder import Encoder as Encoder
     from blocks.models.encoder_decoder import EncoderDecoder as EncoderDecoder
@@ -208,6 +214,7 @@ else:
         "Causal": "blocks.attention.mask",
         "CausalLM": "blocks.models.causal",
         "Chain": "blocks.wiring.chain",
+        "CharacterEncoder": "blocks.models.characters",
         "CheckpointError": "blocks.errors",
         "Chunk": "blocks.attention.mask",
         "ChunkAttention": "blocks.attention.chunked",
@@ -241,6 +248,7 @@ else:
         "GenerationDefaults": "blocks.hub.defaults",
         "GenerationError": "blocks.errors",
         "Gist": "blocks.attention.gist",
+        "HashedEmbedding": "blocks.embedding.hashed",
         "HubError": "blocks.errors",
         "INFILL": "blocks.text.infill",
         "InfiniAttention": "blocks.attention.infini",
@@ -271,6 +279,7 @@ else:
         "MinLength": "blocks.generation.forcing",
         "MinNewTokens": "blocks.generation.forcing",
         "MoE": "blocks.moe.moe",
+        "Molecules": "blocks.conv.molecules",
         "NearChunks": "blocks.attention.near",
         "NoRepeatNGram": "blocks.generation.repeating",
         "NoSourceNGram": "blocks.generation.repeating",
@@ -280,6 +289,7 @@ else:
         "Parallel": "blocks.wiring.parallel",
         "Past": "blocks.attention.past",
         "PatchEmbedding": "blocks.embedding.patch",
+        "Pointwise": "blocks.hub.pointwise",
         "Pooler": "blocks.heads.pooler",
         "Prefix": "blocks.attention.mask",
         "Pretraining": "blocks.heads.pretraining",
@@ -305,6 +315,7 @@ else:
         "Scaling": "blocks.positions.scaling",
         "Seen": "blocks.attention.seen",
         "Segment": "blocks.generation.transcript",
+        "SentenceHead": "blocks.heads.sentence",
         "Sentinels": "blocks.text.infill",
         "SequenceHead": "blocks.heads.sequence",
         "SigmoidRouter": "blocks.moe.sigmoid_router",
@@ -343,6 +354,7 @@ else:
         "at": "blocks.edit",
         "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
+        "embed": "blocks.generation.sentences",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
         "fill_mask": "blocks.generation.filling",

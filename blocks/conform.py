@@ -121,9 +121,19 @@ def _tuple(value: Any, args: tuple[Any, ...], annotation: Any, slot: Callable[[A
 
 
 def _wrong(value: Any, annotation: Any) -> SpecError:
-    wanted = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
-    if get_origin(annotation) is Literal:
-        wanted = "one of " + ", ".join(repr(a) for a in get_args(annotation))
-    elif get_origin(annotation) is collections.abc.Callable:
-        wanted = "a block (a Spec, a class or a function of sizes)"
-    return SpecError(f"{value!r} is not {wanted or str(annotation).replace('typing.', '')}")
+    return SpecError(f"{value!r} is not {_wanted(annotation)}")
+
+
+def _wanted(annotation: Any) -> str:
+    origin, args = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(a) for a in args)
+    if origin is collections.abc.Callable:
+        return "a block (a Spec, a class or a function of sizes)"
+    if origin in (Union, types.UnionType) and type(None) not in args:
+        return " or ".join(map(_wanted, args))
+    return (
+        annotation.__name__
+        if isinstance(annotation, type)
+        else str(annotation).replace("typing.", "")
+    )

@@ -19,10 +19,11 @@ from blocks.cli.filling import fill_mask
 from blocks.cli.hearing import transcribe
 from blocks.cli.leaving import export
 from blocks.cli.looking import explain, inspect
+from blocks.cli.meaning import embed
 from blocks.cli.writing import generate
 from blocks.errors import BlocksError
 
-COMMANDS = (generate, chat, fill_mask, transcribe, catalog, inspect, explain, export)
+COMMANDS = (generate, chat, embed, fill_mask, transcribe, catalog, inspect, explain, export)
 
 
 class Commands(click.Group):

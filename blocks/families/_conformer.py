@@ -11,9 +11,7 @@ from blocks.families._dialects import write_activation
 STEPS = ("mlp_before", "attention", "conv", "mlp")
 
 
-def conformer(
-    attention: Spec, mlp: Spec, conv: Spec, rates: Sequence[float] = (0.0,) * 4
-) -> Spec:
+def conformer(attention: Spec, mlp: Spec, conv: Spec, rates: Sequence[float] = (0.0,) * 4) -> Spec:
     """x + ½ mlp, + attention, + conv, + ½ mlp, each of a norm of x; then a norm of it all.
 
     Gulati et al., "Conformer", 2020, arXiv:2005.08100.

@@ -15,6 +15,7 @@ from blocks import (
     MaskedHead,
     MaskedLM,
     PretrainingHead,
+    SentenceHead,
     SequenceHead,
     SpanHead,
     Spec,
@@ -27,7 +28,7 @@ from blocks import (
 from blocks.families import _classic as classic
 from blocks.families._decoder import layer
 from blocks.families._dialects import count
-from blocks.hub.config import Config
+from blocks.hub.config import REQUIRED, Config
 from blocks.hub.keys import Keys
 
 Rules = Sequence[tuple[str, str]]
@@ -129,6 +130,7 @@ def encoder(
     pooler: Spec | None = None,
     replaced: Spec | None = None,
     names: Mapping[str, str] = BERT,
+    vocab: int = REQUIRED,
 ) -> Spec:
     """The whole model, with the head of the task that `architectures` names.
 
@@ -144,11 +146,12 @@ def encoder(
         pooler: what the bare model has beside its hidden states.
         replaced: the head that tells replaced tokens, where models are pretrained with that.
         names: of the fields.
+        vocab: how many tokens a config means that doesn't count them.
     """
     if isinstance(layers, Spec):
         layers = (layers,) * count(c, names["depth"])
     parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem, "width": width}
-    whole = {"vocab": c.take("vocab_size", int), "dim": dim, "context": context, **parts}
+    whole = {"vocab": c.take("vocab_size", int, vocab), "dim": dim, "context": context, **parts}
     named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
     task = next((name for name in named if name in served), served[0])
     if task.endswith(("ForMaskedLM", "LMHeadModel")):
@@ -171,7 +174,7 @@ def encoder(
 def task_of(s: Spec) -> str:
     """What follows a family's name in `architectures` for this model."""
     head = s.keywords["head"]
-    if head is None:
+    if head is None or head.func is SentenceHead:
         return "Model"
     if head.func is TokenHead and head.keywords["act"]:
         return "ForPreTraining"

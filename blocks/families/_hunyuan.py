@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from blocks import DynamicScaling, QKNorm, RMSNorm, Spec, at, replace
@@ -46,8 +46,8 @@ _OTHERS = """
 _UNREAD = ("beta_fast", "beta_slow", "mscale", "mscale_all_dim")  # beside alpha in published files
 
 
-def read_hunyuan(c: Config, mlps: Sequence[Spec]) -> Spec:
-    """The model, given the MLP or the experts of every layer."""
+def read_hunyuan(c: Config, mlps: Mapping[int, Spec], which: Sequence[int]) -> Spec:
+    """The model, given MLPs or experts, and which of them each layer has."""
     for name, allowed in _FIXED.items():
         c.only(name, *allowed)
     for name in _OTHERS:
@@ -58,8 +58,8 @@ def read_hunyuan(c: Config, mlps: Sequence[Spec]) -> Spec:
     attention = common.attention(c, dim, Spec(QKNorm, norm=norm), bias=bias)
     c.only("attention_head_dim", attention.keywords["head_dim"])
     attention = read_stretched(c, attention, context)
-    layers = tuple(common.pre_norm(norm, attention, mlp) for mlp in mlps)
-    return common.decoder(c, layers, norm, dim, context)
+    layers = {key: common.pre_norm(norm, attention, mlp) for key, mlp in mlps.items()}
+    return common.decoder(c, tuple(layers[key] for key in which), norm, dim, context)
 
 
 def write_hunyuan(s: Spec) -> dict[str, Any]:

@@ -67,9 +67,7 @@ def read_wav2vec2(c: Config) -> None:
 
 def stem(c: Config) -> dict[str, Any]:
     """The convolutions over the samples, and their width."""
-    sizes = {
-        name: c.take(f"conv_{name}", tuple[int, ...], value) for name, value in _CONVS.items()
-    }
+    sizes = {name: c.take(f"conv_{name}", tuple[int, ...], value) for name, value in _CONVS.items()}
     for name in ("kernel", "stride"):
         if len(sizes[name]) != len(sizes["dim"]):
             raise c.error(f"conv_{name}", f"has not the length of conv_dim {len(sizes['dim'])}")

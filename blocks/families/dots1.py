@@ -26,6 +26,7 @@ def spec(c: Config) -> Spec:
     window = read_or_null(c, "sliding_window", 4096)
     last = c.take("max_window_layers", int, 62, low=0)
     slides = kinds.read_slides(c, lambda i: window is not None and i >= last)
+    c.only("moe_layer_freq", 1)
     router = experts.read_router(c, renormalize=False)
     sizes = {"hidden": 1408, "top_k": REQUIRED, "shared": REQUIRED}
     moe = experts.read_experts(c, router, REQUIRED, **sizes)

@@ -25,11 +25,11 @@ def spec(c: Config) -> Spec:
     theta, share = c.take("rotary_emb_base", float, 1e4), c.take("rotary_pct", float, 1.0)
     options = {"qk": (read_rope(c, context, theta=theta, rotated=share),), "bias": False}
     attention = classic.attention(c, dim, names=classic.LLAMA, rate=0.1, **options)
-    every = (attention,) * (count(c, "num_hidden_layers") - 1)
     act, hidden = read_activation(c, default="gelu"), dim * c.take(_TIMES, int, 4)
     mlp, dropout = Spec(MLP, hidden=hidden, act=act, bias=False), c.take("hidden_dropout", float, 0)
-    every = (*every, replace(attention, out_bias=True))
-    layers = tuple(pre_norm(norm, one, mlp, dropout=dropout) for one in every)
+    each = (replace(attention, out_bias=bias) for bias in (False, True))
+    layer, last = (pre_norm(norm, one, mlp, dropout=dropout) for one in each)
+    layers = (*(layer,) * (count(c, "num_hidden_layers") - 1), last)
     return decoder(c, layers, norm, dim, context)
 
 

@@ -17,7 +17,7 @@ from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    return read_hunyuan(c, [common.gated_mlp(c)] * count(c, "num_hidden_layers"))
+    return read_hunyuan(c, {0: common.gated_mlp(c)}, (0,) * count(c, "num_hidden_layers"))
 
 
 def config(s: Spec) -> dict[str, Any]:

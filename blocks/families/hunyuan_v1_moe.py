@@ -27,7 +27,8 @@ def spec(c: Config) -> Spec:
     for name, one in said.items():
         c.only(name, one, [one] * depth)
     parts = {"expert": expert, "router": Spec(SoftmaxRouter), "shared": expert}
-    return read_hunyuan(c, [Spec(MoE, experts=experts, top_k=k, **parts) for k in chosen])
+    moes = {k: Spec(MoE, experts=experts, top_k=k, **parts) for k in set(chosen)}
+    return read_hunyuan(c, moes, chosen)
 
 
 def config(s: Spec) -> dict[str, Any]:

@@ -31,6 +31,7 @@ def spec(c: Config) -> Spec:
     attention, bias = common.attention(c, dim, *qk, **options), c.take("mlp_bias", bool, False)
     router = Spec(SigmoidRouter, scale=c.take("router_scaling_factor", float, 2.826))
     moe = experts.read_experts(c, router, 192, hidden=1536, bias=bias)
+    c.only("expert_hidden_dim", moe.keywords["expert"].keywords["hidden"])
     mlps = experts.read_mlps(c, moe, 1, hidden=13_312, bias=bias)
     layers = common.pre_norms(norm, attention, mlps)
     return common.decoder(c, layers, norm, dim, context)

@@ -50,5 +50,4 @@ def spec(whole: Config) -> Spec:
     return Spec(FrameEncoder, **sizes, dim=dim, layers=layers, embedding=image, head=head)
 
 
-
 FAMILY = Family("parakeet_ctc", ("ParakeetForCTC",), spec, parakeet.config, parakeet.keys, ties=())

@@ -15,7 +15,6 @@ from blocks.hub.config import Config
 from blocks.hub.family import Family
 
 
-
 def spec(c: Config) -> Spec:
     sound.read_wav2vec2(c)
     rate = {n: c.take(f"{n}_dropout", float, 0.1) for n in ("hidden", "attention", "activation")}
@@ -37,14 +36,19 @@ def spec(c: Config) -> Spec:
 
 def config(s: Spec) -> dict[str, Any]:
     rates, module = conformer.rates(s), at(s, "layers.0.conv").keywords
-    return conformer.write_mlp(s) | sound.write_stem(s) | sound.write_attention(s) | {
-        "attention_dropout": rates["attention"],
-        "conformer_conv_dropout": rates["conv"],
-        "conv_depthwise_kernel_size": module["kernel"],
-        "hidden_dropout": rates["mlp"],
-        "layer_norm_eps": at(s, "norm").keywords["eps"],
-        "vocab_size": s.keywords["vocab"],
-    }
+    return (
+        conformer.write_mlp(s)
+        | sound.write_stem(s)
+        | sound.write_attention(s)
+        | {
+            "attention_dropout": rates["attention"],
+            "conformer_conv_dropout": rates["conv"],
+            "conv_depthwise_kernel_size": module["kernel"],
+            "hidden_dropout": rates["mlp"],
+            "layer_norm_eps": at(s, "norm").keywords["eps"],
+            "vocab_size": s.keywords["vocab"],
+        }
+    )
 
 
 KEYS = sound.conformer_keys("wav2vec2_conformer.")

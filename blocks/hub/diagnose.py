@@ -65,8 +65,14 @@ def _layer_count(found: Match, half: str, depth: int) -> int | None:
     numbers: set[int] = set()
     if not (found.extra or found.missing) or not found.found:
         return None
+    stacks = {  # other parts of a model are counted as well
+        one.theirs[: hit.start()]
+        for one in found.found
+        if "layers." in one.ours[0] and (hit := _LAYER.search(one.theirs))
+    }
     for name in (*(m.theirs for m in found.found), *found.extra):
-        if (hit := _LAYER.search(name)) and (not half or half in name.split(".")):
+        hit = _LAYER.search(name)
+        if hit and name[: hit.start()] in stacks and (not half or half in name.split(".")):
             numbers.add(int(hit[0]))
     count = max(numbers, default=-1) + 1
     return count if count and count != depth and numbers == set(range(count)) else None

@@ -12,6 +12,7 @@ from blocks.errors import BlocksError, ConfigError
 from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
+from blocks.hub.sentence import read_sentence_head
 from blocks.hub.source import Source
 from blocks.spec import Spec
 from blocks.written import from_json
@@ -87,7 +88,11 @@ def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
     data = read_json(path)
     if data.get("model_type") == NATIVE:
         return _native(Config(data, path), blocks)
-    return outline_of(Config(data, path))
+    outline = outline_of(Config(data, path))
+    if outline.spec.keywords.get("head", path) is not None:
+        return outline
+    head = read_sentence_head(source, outline.spec.keywords["dim"])
+    return replace(outline, spec=edited(outline.spec, head=head))
 
 
 def outline_of(config: Config) -> Outline:

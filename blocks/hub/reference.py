@@ -22,6 +22,7 @@ from blocks.hub.folder import read_size, write_json, write_tensors, writing
 from blocks.hub.keys import Mapped
 from blocks.hub.match import listed
 from blocks.hub.save import spec_of, unique_tensors, write_generation
+from blocks.hub.sentence import bare, write_sentence_head
 from blocks.spec import Spec, is_spec, show
 
 __all__ = ["export"]
@@ -66,7 +67,7 @@ def export(
         >>> blocks.from_pretrained(folder).provenance.family
         'llama'
     """
-    spec = _explicit(spec_of(model))
+    spec, sentence = bare(_explicit(spec_of(model)))
     chosen, fields = _expressed(model, spec, family)
     tensors = unique_tensors(model)
     parts = {}
@@ -84,6 +85,8 @@ def export(
         write_json(fresh / "config.json", data)
         write_generation(model, fresh)
         write_json(fresh / CHECKSUMS, folder_checksums(fresh))
+        if sentence is not None:
+            write_sentence_head(fresh, sentence, spec.keywords["dim"])
 
 
 def _mapped(family: Family, spec: Spec, addresses: list[str]) -> list[Mapped]:

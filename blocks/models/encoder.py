@@ -10,7 +10,7 @@ from blocks.embedding.token import TokenEmbedding
 from blocks.errors import GenerationError
 from blocks.models.places import tie
 from blocks.models.stack import LayerStack
-from blocks.models.tokens import check_mask, check_tokens
+from blocks.models.tokens import check_marks, check_mask, check_tokens
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
@@ -143,13 +143,14 @@ class Encoder(LayerStack):
     ) -> Step:
         check_tokens(tokens, self.vocab)
         mask = check_mask(mask, tokens)
-        for name, given in {"types": types, "global_mask": global_mask}.items():
-            if given is not None and given.shape != tokens.shape:
-                reason = f"is {list(given.shape)}, the tokens are {list(tokens.shape)}"
-                raise GenerationError(reason, field=name)
-        if global_mask is None and self.marks is not None:
-            global_mask = self.marks(tokens, mask)
-        marks = None if global_mask is None else global_mask.bool()
+        if types is not None and types.shape != tokens.shape:
+            raise GenerationError(
+                f"types are {list(types.shape)}, the tokens are {list(tokens.shape)}",
+                field="types",
+            )
+        marks = check_marks(global_mask, tokens)
+        if marks is None and self.marks is not None:
+            marks = self.marks(tokens, mask)
         if mask is None:
             positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
         else:

@@ -10,7 +10,7 @@ from blocks.heads.language import LMHead
 from blocks.models.conditioned import Conditioned
 from blocks.models.places import tie
 from blocks.models.stack import LayerStack
-from blocks.models.tokens import check_frames, check_mask, check_tokens
+from blocks.models.tokens import check_frames, check_marks, check_mask, check_tokens
 from blocks.ops.check import check_positive
 from blocks.spec import Slot, Spec
 from blocks.state import State
@@ -100,6 +100,8 @@ class EncoderDecoder(nn.Module):
         target: Tensor,
         source_mask: Tensor | None = None,
         target_mask: Tensor | None = None,
+        *,
+        global_mask: Tensor | None = None,
     ) -> Tensor:
         """Logits of the token after each of the target's.
 
@@ -107,11 +109,15 @@ class EncoderDecoder(nn.Module):
             source: [B M] int, or frames [B M C].
             target: [B T] int, which begins with the token that starts every answer.
             source_mask, target_mask: [B M] and [B T] bool, True where real.
+            global_mask: [B M] bool, True where a token of the source sees all and is seen by all,
+                in layers with a window (Longformer).
         """
-        memory, real = self.encode(source, source_mask)
+        memory, real = self.encode(source, source_mask, global_mask=global_mask)
         return self.decode(target, memory, real, target_mask)
 
-    def encode(self, source: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+    def encode(
+        self, source: Tensor, mask: Tensor | None = None, *, global_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
         """The memory [B M D] of a source, and [B M] which of its places are real, None for all."""
         if self.frames:
             check_frames(source, self.source)
@@ -122,7 +128,8 @@ class EncoderDecoder(nn.Module):
             positions = torch.arange(source.shape[1], device=source.device)[None]
         else:
             positions = (mask.cumsum(1) - 1).clamp(min=0)
-        step = Step(positions, real=mask)
+        marks = check_marks(global_mask, source[..., 0] if self.frames else source)
+        step = Step(positions, real=mask, global_mask=marks)
         return self.encoder(source, step), self.encoder.shrunk(step).real
 
     def decode(
@@ -154,9 +161,11 @@ class EncoderDecoder(nn.Module):
             state.end(step)
         return self.head(_last(x, mask) if last else x)  # B T V
 
-    def given(self, source: Tensor, mask: Tensor | None = None) -> Conditioned:
+    def given(
+        self, source: Tensor, mask: Tensor | None = None, *, global_mask: Tensor | None = None
+    ) -> Conditioned:
         """The language model of answers to these sources, called like a `CausalLM`."""
-        return Conditioned(self, *self.encode(source, mask))
+        return Conditioned(self, *self.encode(source, mask, global_mask=global_mask))
 
     def init_state(
         self, batch: int = 1, room: int | None = None, dtype: torch.dtype | None = None

@@ -62,3 +62,13 @@ def check_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
     if mask.is_meta or torch.compiler.is_compiling():
         return mask
     return None if bool(mask.all()) else mask
+
+
+def check_marks(marks: Tensor | None, tokens: Tensor) -> Tensor | None:
+    """Which tokens see all, as bool [B T]; None where nobody says."""
+    if marks is None:
+        return None
+    if marks.shape != tokens.shape:
+        reason = f"is {list(marks.shape)}, the tokens are {list(tokens.shape)}"
+        raise GenerationError(reason, field="global_mask")
+    return marks.bool()

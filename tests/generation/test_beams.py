@@ -77,6 +77,23 @@ def test_options_change_the_texts() -> None:
     assert early[0] != early[1] != early[2] != early[0]
 
 
+def test_nobody_looks_on_where_all_is_found() -> None:
+    model, _ = decoder("llama")
+    ids, mask = prompts()
+    steps: list[int] = []
+
+    def count(*_: Any) -> None:
+        steps[-1] += 1
+
+    hook = model.register_forward_hook(count)
+    for early in (True, False, "never"):
+        steps.append(0)
+        options = {"mask": mask, "stop": MANY, "max_new_tokens": 40, "early_stopping": early}
+        beam_search(model, ids, length_penalty=2.0, **options)
+    hook.remove()
+    assert steps[0] < steps[1] < steps[2] == 40
+
+
 def log_likelihood(model: Any, prompt: list[int], text: tuple[int, ...]) -> float:
     with torch.no_grad():
         logits = model(torch.tensor([[*prompt, *text]]))[0].float().log_softmax(-1)

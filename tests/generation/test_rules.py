@@ -13,6 +13,7 @@ import transformers
 
 from blocks import (
     BadWords,
+    Draft,
     ForcedFirst,
     ForcedLast,
     GenerationError,
@@ -28,6 +29,7 @@ from blocks import (
     generate,
     stream,
 )
+from blocks.generation.prompt import read_prompt
 from blocks.hub.defaults import read_generation
 from blocks.hub.source import resolve
 from tests.generation.pairs import PAD, VOCAB, asked, decoder, written
@@ -234,6 +236,35 @@ def test_other_tokens_outside_the_vocabulary_are_never_said_anyway() -> None:
     rules = [Suppressed((99,)), SuppressedFirst((23,)), BadWords(((99,), (99, 1), (1, 99)))]
     said = generate(tiny(), [1], max_new_tokens=3, rules=rules)
     assert torch.equal(said, generate(tiny(), [1], max_new_tokens=3))
+
+
+def test_a_text_may_end_by_a_bad_word() -> None:
+    rules = [BadWords(((5,), (7,)))]
+    found = generate(Scripted([5, 5]), [3], max_new_tokens=2, stop=5, rules=rules)
+    assert found.tolist() == [[3, 5]]
+    found = generate(Scripted([5, 7]), [3], max_new_tokens=2, stop=(), rules=rules)
+    assert not {5, 7} & set(found[0, 1:].tolist())
+
+
+def test_padding_is_no_token_zero() -> None:
+    """What stands before the shorter text of a batch looks like zeros."""
+    draft = Draft(read_prompt([[1, 2, 3], [0], [4]], None, 10, pad=0), 5)
+    free = torch.zeros(3, 10)
+
+    def banned(rule: Any) -> list[list[int]]:
+        rows = rule(free, draft)
+        return [row.isneginf().nonzero()[:, 0].tolist() for row in rows]
+
+    assert banned(NoRepeatNGram(1)) == [[1, 2, 3], [0], [4]]
+    assert banned(NoRepeatNGram(2)) == [[], [], []]
+    assert banned(BadWords(((0, 0, 7), (0, 4, 7), (2, 3, 7), (4, 8)))) == [[7], [], [8]]
+    source = torch.tensor([[2, 3, 9], [0, 0, 9], [0, 4, 9]])
+    draft.source = source, torch.ones_like(source, dtype=torch.bool)
+    assert banned(NoSourceNGram(3)) == [[9], [], []]
+    draft.source = source, source != 3
+    assert banned(NoSourceNGram(3)) == [[], [], []]
+    draft.source = source + 1, torch.ones_like(source, dtype=torch.bool)
+    assert banned(NoSourceNGram(1)) == [[3, 4], [1], [1, 5]], "10 is not in this vocabulary"
 
 
 def test_min_new_tokens_counts_what_is_added() -> None:

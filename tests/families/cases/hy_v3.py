@@ -55,6 +55,7 @@ def older(data: dict[str, Any], kind: str = "rope_type") -> dict[str, Any]:
     return old | {
         "enable_attention_fp32_softmax": False,
         "enable_lm_head_fp32": True,
+        "expert_hidden_dim": data["moe_intermediate_size"],
         "first_k_dense_replace": old.pop("mlp_layer_types").count("dense"),
         "moe_router_enable_expert_bias": True,
         "moe_router_use_sigmoid": True,

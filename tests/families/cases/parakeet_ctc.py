@@ -23,7 +23,7 @@ ENCODER = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 56,
-    "num_mel_bins": 12,
+    "num_mel_bins": 16,
     "conv_kernel_size": 5,
     "subsampling_conv_channels": 6,
     "subsampling_factor": 4,
@@ -35,7 +35,7 @@ VARIANTS = {
     "not scaled": Variant({"scale_input": False}),
     "no biases": Variant({"attention_bias": False, "convolution_bias": False}),
     "gelu": Variant({"hidden_act": "gelu"}),
-    "three images": Variant({"subsampling_factor": 8, "num_mel_bins": 16}),
+    "three images": Variant({"subsampling_factor": 8}),
     "wide kernels": Variant({"subsampling_conv_kernel_size": 5}),
 }
 
@@ -71,10 +71,13 @@ CASE = Case(
         """activation_dropout conv_kernel_size model_type num_mel_bins subsampling_conv_channels
         subsampling_conv_kernel_size subsampling_conv_stride subsampling_factor""".split()
     ),
-    fields={"num_key_value_heads": None, "head_dim": None, "max_position_embeddings": None},
+    fields=dict.fromkeys(
+        ("num_key_value_heads", "head_dim", "max_position_embeddings", "vocab_size")
+    ),
+    implied=frozenset({"vocab_size"}),  # beside the encoder's fields
     extra=(),
     older=older,
     inside="encoder_config",
     kind="hearer",
-    channels=12,
+    channels=16,
 )
