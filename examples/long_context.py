@@ -115,7 +115,7 @@ def draw(rows: dict[str, list[tuple[int, float, float]]], file: Path) -> None:
     import matplotlib.pyplot as plt
 
     plt.rcParams.update({"svg.hashsalt": "blocks", "svg.fonttype": "none", "font.size": 9})
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
     for at, (axis, title) in enumerate(
         zip(axes, ("processor seconds", "MiB alive at once"), strict=True), 1
     ):
@@ -127,12 +127,12 @@ def draw(rows: dict[str, list[tuple[int, float, float]]], file: Path) -> None:
         axis.set_xticks(LENGTHS, [f"{n // 1024}k" for n in LENGTHS], minor=False)
         axis.minorticks_off()
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=7)
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     figure.savefig(file, metadata={"Date": None})
 
 
 @click.command()
-@click.option("--repeats", default=5, show_default=True, help="runs, of which the best counts")
+@click.option("--repeats", default=9, show_default=True, help="runs, of which the best counts")
 @click.option(
     "--longest", default=LENGTHS[-1], show_default=True, help="tokens of the longest text"
 )

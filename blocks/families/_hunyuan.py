@@ -51,7 +51,7 @@ def read_hunyuan(c: Config, mlps: Mapping[int, Spec], which: Sequence[int]) -> S
     for name, allowed in _FIXED.items():
         c.only(name, *allowed)
     for name in _OTHERS:
-        c.take(name, Any, None)
+        c.take(name, Any, None, low=-1)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5))
     bias = c.take("attention_bias", bool, False)

@@ -15,16 +15,19 @@ from blocks import (
     rewrite,
 )
 from blocks.families import _pair as pair
-from blocks.families._layers import attentions, check_depth
+from blocks.families._layers import attentions
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys, Row
 
 
-def windowed(c: Config, layers: Sequence[Spec]) -> tuple[Spec, ...]:
-    """These layers with windows for their attention; those of several layers may differ."""
+def windowed(
+    c: Config, layers: Sequence[Spec], depth: str = "num_hidden_layers"
+) -> tuple[Spec, ...]:
+    """These layers, counted by the field `depth`, with windows, which may differ."""
     said = c.take("attention_window", int | tuple[int, ...], 512)
     sizes = (said,) * len(layers) if isinstance(said, int) else said
-    check_depth(c, "attention_window", sizes, len(layers))
+    if len(sizes) != len(layers):
+        raise c.error(depth, f"{len(layers)} layers, but attention_window lists {len(sizes)}")
     if any(size < 2 or size % 2 for size in sizes):
         raise c.error("attention_window", f"{said} has no two halves, one for each side")
     pairs = zip(layers, sizes, strict=True)

@@ -32,7 +32,7 @@ def spec(c: Config) -> Spec:
         around = {"norm_after": bart.NORM, "dropout": rate}
         halves[half] = pair.half(c, half, dim, norm=None, **ends, **around)
     encoder = halves["encoder"]
-    layers = parts.windowed(c, encoder.keywords["layers"])
+    layers = parts.windowed(c, encoder.keywords["layers"], "encoder_layers")
     halves["encoder"] = replace(encoder, layers=layers)
     whole = {"vocab": c.take("vocab_size", int), "dim": dim, "context": rows["decoder"]}
     return Spec(EncoderDecoder, **whole, **halves, head=Spec(LMHead, bias=True))

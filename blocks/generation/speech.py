@@ -16,12 +16,16 @@ from blocks.audio.logmel import LogMel
 from blocks.audio.preprocessor import FrontEnd, features_of
 from blocks.audio.spectrum import waveforms
 from blocks.errors import AudioError, GenerationError
+from blocks.generation.finite import check_finite
 from blocks.generation.loop import generate
 from blocks.generation.marks import Marks, bare
 from blocks.generation.origin import source_of
+from blocks.generation.rulebook import defaults_of
 from blocks.generation.transcript import Segment, Transcript
 from blocks.models.encoder_decoder import EncoderDecoder
+from blocks.models.hearing import FrameEncoder
 from blocks.step import Step
+from blocks.text.letters import Letters
 from blocks.text.tokenizer import Tokenizer
 
 __all__ = ["transcribe"]
@@ -49,7 +53,8 @@ def transcribe(
     last said time of the one before was, and times are then always said.
 
     Args:
-        model: of speech, such as Whisper.
+        model: of speech: Whisper, or one with a CTC head such as Parakeet, to which language,
+            task, timestamps and max_new_tokens are nothing.
         audio: a sound file, or a waveform [N] of floats between -1 and 1.
         rate: samples a second of a waveform, to be checked against the model's.
         language: a code such as `en`; None lets the model tell.
@@ -69,16 +74,47 @@ def transcribe(
         Traceback (most recent call last):
         blocks.errors.GenerationError: model: a CausalLM doesn't hear. Hint: Whisper does
     """
-    if not isinstance(model, EncoderDecoder) or not model.frames:
+    writes = isinstance(model, EncoderDecoder) and model.frames
+    if not writes and not isinstance(model, FrameEncoder):
         name = type(model).__name__
         raise GenerationError(f"a {name} doesn't hear", field="model", hint="Whisper does")
     features = _features(model) if features is None else features
     tokenizer = _tokenizer(model) if tokenizer is None else tokenizer
     wave = _wave(audio, rate, features)
+    if isinstance(model, FrameEncoder):
+        asked = {"language": language, "timestamps": timestamps, "max_new_tokens": max_new_tokens}
+        for name, value in {**asked, "task": task != "transcribe"}.items():
+            if value:
+                raise GenerationError("a CTC model names sounds, and knows none of it", field=name)
+        return _named_sounds(model, features, tokenizer, wave)
     if not isinstance(features, LogMel) or features.seconds is None:
         raise GenerationError("it hears a LogMel of some seconds at once", field="features")
     listening = Listening(model, features, tokenizer, wave, most=max_new_tokens)
     return listening.transcript(language, task, timed=timestamps)
+
+
+def _named_sounds(
+    model: FrameEncoder, features: FrontEnd, tokenizer: Any, wave: Tensor
+) -> Transcript:
+    """The likeliest token of each place, without repetitions and blanks."""
+    blank = defaults_of(model).pad
+    if blank is None:
+        raise GenerationError(
+            "which token is the blank is not known",
+            field="generation",
+            hint="config.json says it: pad_token_id",
+        )
+    first = next(model.parameters())
+    frames, _ = features(wave)
+    was_training = model.training
+    model.eval()
+    logits = model(frames.to(first.device, first.dtype))[0]  # T' V
+    model.train(was_training)
+    check_finite(model, logits, lambda: model(frames.to(first.device, first.dtype)))
+    ids = torch.unique_consecutive(logits.argmax(-1)).tolist()
+    said = tuple(id for id in ids if id != blank)
+    text = None if tokenizer is None else tokenizer.decode(said)
+    return Transcript((Segment(0.0, len(wave) / features.rate, said, text),))
 
 
 class Listening:
@@ -210,8 +246,11 @@ def _features(model: Any) -> FrontEnd:
 
 
 def _tokenizer(model: Any) -> Any:
-    """The tokenizer of that checkpoint; None where it has none."""
+    """What makes text of that checkpoint's tokens; None where it has nothing for it."""
     source = source_of(model)
     if source is None or not any(source.has(name) for name in _VOCABULARIES):
         return None
+    letters = not source.has("tokenizer.json") and not source.has("merges.txt")
+    if letters and source.has("vocab.json"):
+        return Letters.from_source(source)
     return Tokenizer.from_source(source)

@@ -75,3 +75,19 @@ def test_a_spec_says_which_tokens_see_all(loaded):
     assert spec.keywords["marks"] == blocks.BeforeToken(2)
     assert loaded("longformer", "classes").ours.spec.keywords["marks"] == blocks.FirstToken()
     assert loaded("longformer", "plain").ours.spec.keywords["marks"] is None
+
+
+@pytest.mark.parametrize("padded", [False, True])
+def test_a_source_with_global_tokens(loaded, padded):
+    it = loaded("led", "plain")
+    mask = torch.arange(40) < torch.tensor([[40], [27 if padded else 40]])
+    marks = torch.zeros_like(mask).scatter(1, SOME, True) & mask
+    with torch.no_grad():
+        options = {"attention_mask": mask.long(), "decoder_input_ids": it.target}
+        theirs = it.reference(it.tokens, global_attention_mask=marks.long(), **options).logits
+        ours = it.ours(it.tokens, it.target, mask, global_mask=marks)
+        given = it.ours.given(it.tokens, mask, global_mask=marks)
+        again = given(it.target)
+    assert it.close(ours, theirs) <= TOLERANCE
+    assert torch.equal(ours, again)
+    assert it.close(it.ours(it.tokens, it.target, mask), theirs) > 1e-3

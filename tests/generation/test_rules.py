@@ -220,10 +220,26 @@ def test_rules_that_leave_nothing() -> None:
         generate(tiny(), [1], temperature=1.0, **nothing)
 
 
-def test_a_row_that_has_ended_obeys_nothing() -> None:
-    model = Scripted([5, 9, 9, 9, 9], [1, 2, 3, 4, 6], vocab=10)
-    found = generate(model, [[7], [8]], max_new_tokens=5, stop=5, no_repeat_ngram=1)
-    assert found.tolist() == [[7, 5, 5, 5, 5, 5], [8, 1, 2, 3, 4, 6]]
+@pytest.mark.parametrize("temperature", [0.0, 1e-4])
+def test_a_row_that_has_ended_obeys_nothing(temperature: float) -> None:
+    def silent(scores: torch.Tensor, draft: Any) -> torch.Tensor:
+        ended = (draft.added == 5).any(1)
+        return scores.masked_fill(ended[:, None], -math.inf)
+
+    model = Scripted([5, 9, 9, 9], [1, 2, 3, 4], vocab=10)
+    options = {"max_new_tokens": 4, "stop": 5, "rules": [silent], "temperature": temperature}
+    found = generate(model, [[7], [8]], **options)
+    assert found.tolist() == [[7, 5, 5, 5, 5], [8, 1, 2, 3, 4]]
+
+
+def test_scores_are_made_probabilities_after_all_other_rules() -> None:
+    def halved(scores: torch.Tensor, draft: Any) -> torch.Tensor:
+        return scores.index_fill(1, torch.arange(0, scores.shape[1], 2), -math.inf)
+
+    options = {"beams": 11, "returned": 11, "max_new_tokens": 1, "stop": ()}
+    for rules in ([halved, Renormalize(True)], [Renormalize(True), halved]):
+        scores, _ = beam_search(tiny(), [4, 6], rules=rules, **options)
+        assert float(scores.exp().sum()) == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("rule", [ForcedFirst(23), ForcedLast((1, 99))])

@@ -51,13 +51,44 @@ SIZES = frozenset(
     }
 )
 
+PUBLISHED = {
+    "baidu/ERNIE-4.5-21B-A3B-PT": (
+        {
+            "architectures": ["Ernie4_5_MoeForCausalLM"],
+            "hidden_act": "silu",
+            "hidden_size": 2560,
+            "intermediate_size": 12288,
+            "max_position_embeddings": 131072,
+            "model_type": "ernie4_5_moe",
+            "moe_intermediate_size": 1536,
+            "moe_k": 6,
+            "moe_layer_end_index": 27,
+            "moe_layer_interval": 1,
+            "moe_layer_start_index": 1,
+            "moe_num_experts": 64,
+            "moe_num_shared_experts": 2,
+            "num_attention_heads": 20,
+            "num_hidden_layers": 28,
+            "num_key_value_heads": 4,
+            "num_nextn_predict_layers": 1,
+            "rms_norm_eps": 1e-05,
+            "rope_theta": 500000.0,
+            "tie_word_embeddings": True,
+            "torch_dtype": "bfloat16",
+            "use_bias": False,
+            "vocab_size": 103424,
+        },
+        21_825_436_160,  # without the corrections of its routers, which are buffers
+    ),
+}
+
 CASE = Case(
     config=Ernie4_5_MoeConfig,
     model=Ernie4_5_MoeForCausalLM,
     base=BASE,
     variants=VARIANTS,
     mutations=MUTATIONS,
-    published={},
+    published=PUBLISHED,
     untried=SIZES,
     fused=True,
     fields={"intermediate_size": "moe_intermediate_size"},

@@ -17,7 +17,10 @@ BASE = {name: value for name, value in bart.BASE.items() if name != "max_positio
 VARIANTS = {
     "plain": Variant(),
     "one window": Variant({"attention_window": 6}),
-    "windows that hold all": Variant({"attention_window": 128}),
+    # The reference fills a source up to a whole window, and looks that many positions up.
+    "windows that hold all": Variant(
+        {"attention_window": 128, "max_encoder_position_embeddings": 128}
+    ),
     "relu": Variant({"activation_function": "relu"}),
 }
 

@@ -55,6 +55,52 @@ MUTATIONS = {
 }
 
 
+def published(layers: int) -> dict[str, Any]:
+    encoder = {
+        "activation_dropout": 0.1,
+        "attention_bias": True,
+        "attention_dropout": 0.1,
+        "conv_kernel_size": 9,
+        "convolution_bias": True,
+        "dropout": 0.1,
+        "dropout_positions": 0.0,
+        "hidden_act": "silu",
+        "hidden_size": 1024,
+        "initializer_range": 0.02,
+        "intermediate_size": 4096,
+        "layerdrop": 0.1,
+        "max_position_embeddings": 5000,
+        "model_type": "parakeet_encoder",
+        "num_attention_heads": 8,
+        "num_hidden_layers": layers,
+        "num_key_value_heads": 8,
+        "num_mel_bins": 80,
+        "scale_input": True,
+        "subsampling_conv_channels": 256,
+        "subsampling_conv_kernel_size": 3,
+        "subsampling_conv_stride": 2,
+        "subsampling_factor": 8,
+    }
+    return {
+        "architectures": ["ParakeetForCTC"],
+        "ctc_loss_reduction": "mean",
+        "ctc_zero_infinity": True,
+        "encoder_config": encoder,
+        "initializer_range": 0.02,
+        "model_type": "parakeet_ctc",
+        "pad_token_id": 1024,
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.57.0.dev0",
+        "vocab_size": 1025,
+    }
+
+
+PUBLISHED = {
+    "nvidia/parakeet-ctc-0.6b": (published(24), 608_799_745),
+    "nvidia/parakeet-ctc-1.1b": (published(42), 1_062_540_289),
+}
+
+
 def older(data: Any, kind: str = "rope_type") -> dict[str, Any]:
     """There is no older form."""
     return dict(data)
@@ -66,9 +112,10 @@ CASE = Case(
     base=BASE,
     variants=VARIANTS,
     mutations=MUTATIONS,
-    published={},
+    published=PUBLISHED,
     untried=frozenset(
-        """activation_dropout conv_kernel_size model_type num_mel_bins subsampling_conv_channels
+        """activation_dropout conv_kernel_size model_type num_mel_bins vocab_size
+        subsampling_conv_channels
         subsampling_conv_kernel_size subsampling_conv_stride subsampling_factor""".split()
     ),
     fields=dict.fromkeys(
