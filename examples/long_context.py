@@ -89,7 +89,7 @@ def measure(name: str, tokens: int, repeats: int) -> tuple[float, float]:
     torch.manual_seed(0)
     layer, x = make(name, tokens).eval(), torch.randn(1, tokens, DIM)
     place = torch.arange(tokens)[None]
-    step = {"positions": place, "global_mask": place < GLOBAL}
+    step: dict[str, Any] = {"positions": place, "global_mask": place < GLOBAL}
     with Alive() as alive:
         layer(x, Step(**step))
     best = math.inf

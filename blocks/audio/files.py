@@ -52,12 +52,11 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> Tensor:
     samples, found = _samples(file)
     if not samples.size:
         raise AudioError("holds no samples", file=file)
+    wanted = math.ceil(len(samples) * rate / found)
     if found != rate:
-        wanted = math.ceil(len(samples) * rate / found)
         samples = _package("soxr").resample(samples, found, rate, quality="HQ")[:wanted]
     wave = torch.from_numpy(samples)
-    if found != rate:
-        wave = torch.nn.functional.pad(wave, (0, wanted - len(wave)))
+    wave = torch.nn.functional.pad(wave, (0, wanted - len(wave)))
     if not bool(torch.isfinite(wave).all()):
         raise AudioError("holds samples that are not finite numbers", file=file)
     return wave

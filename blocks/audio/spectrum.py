@@ -31,8 +31,8 @@ def _hertz(mels: Tensor) -> Tensor:
 @lru_cache(maxsize=8)
 def mel_filters(mels: int, fft: int, rate: int, high: float) -> Tensor:
     """Triangles [mels, fft // 2 + 1] of equal area, evenly spaced in mels from 0 to `high` Hz."""
-    ends = _mels(torch.tensor([0.0, high], dtype=torch.float64))
-    edges = _hertz(torch.linspace(*ends.tolist(), mels + 2, dtype=torch.float64))[:, None]
+    top = float(_mels(torch.tensor(high, dtype=torch.float64)))
+    edges = _hertz(torch.linspace(0, top, mels + 2, dtype=torch.float64))[:, None]
     bins = torch.linspace(0, rate / 2, fft // 2 + 1, dtype=torch.float64)
     up = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
     down = (edges[2:] - bins) / (edges[2:] - edges[1:-1])

@@ -93,7 +93,7 @@ def silent(x: Tensor, real: Tensor | None) -> Tensor:
 
 
 def along(x: Tensor, step: Step | None, convolve: Callable[[Tensor], Tensor]) -> Tensor:
-    """`convolve` of [B T C] along the real places alone, wherever padding lies; zeros at padding."""
+    """`convolve` of [B T C] along the real places alone, wherever padding lies; zeros there."""
     real = None if step is None else step.real
     if real is None:
         return convolve(x)

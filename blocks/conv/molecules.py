@@ -1,4 +1,4 @@
-"""Molecules: layers over a shorter sequence, which strides of characters are made to."""
+"""Molecules: strides of characters become one place each, and characters again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from blocks.mlp.activations import Activation, activation
 from blocks.norm.layer import LayerNorm
 from blocks.ops.check import check_input, check_positive, check_rate
 from blocks.ops.chunks import to_front
-from blocks.ops.wants import call, wants
 from blocks.spec import Slot
 from blocks.step import Step
 
@@ -19,17 +18,16 @@ __all__ = ["Molecules"]
 
 
 class Molecules(nn.Module):
-    r"""Down to every n-th place, through the layers, and up again:
+    r"""Down to every n-th place, and up again once the layers between have read the short sequence:
 
-        m = layers(norm([x_0, act(conv_n x) but the last]))        conv_n has n taps, n apart
-        y = norm(act(conv_k [x, m repeated]))                      conv_k has k taps, side by side
+        m = norm([x_0, act(conv_n x) but the last])        conv_n has n taps, n apart
+        y = norm(act(conv_k [x, m repeated]))              conv_k has k taps, side by side
 
     Place t reads the molecule of its stride, and the last ones that of the last. Rows are as long
     as their real tokens. Clark et al., "CANINE", 2021, arXiv:2103.06874, section 3.
 
     Args:
         dim: width D of characters and molecules.
-        layers: one slot of size (dim) a layer of the short sequence.
         rate: how many characters n make a molecule.
         kernel: how many places k are read on the way up.
         act: the activation.
@@ -43,16 +41,16 @@ class Molecules(nn.Module):
 
     Example:
         >>> import torch
-        >>> from blocks import MLP, Molecules, Spec
-        >>> Molecules(8, layers=(Spec(MLP, hidden=16),), rate=4)(torch.randn(1, 10, 8)).shape
-        torch.Size([1, 10, 8])
+        >>> from blocks import Molecules, Step
+        >>> molecules, x = Molecules(8, rate=4), torch.randn(1, 10, 8)
+        >>> molecules.down(x, Step.plain(x))[0].shape, molecules(x).shape
+        (torch.Size([1, 2, 8]), torch.Size([1, 10, 8]))
     """
 
     def __init__(
         self,
         dim: int,
         *,
-        layers: tuple[Slot, ...],
         rate: int = 4,
         kernel: int = 4,
         act: Activation = "gelu",
@@ -63,33 +61,29 @@ class Molecules(nn.Module):
         check_positive("Molecules", dim=dim, rate=rate, kernel=kernel)
         check_rate("Molecules", dropout=dropout)
         self.dim, self.rate = dim, rate
-        self.down, self.norm_down = nn.Conv1d(dim, dim, rate, stride=rate), norm(dim)
-        self.layers = nn.ModuleList([layer(dim) for layer in layers])
-        self.up, self.norm_up = nn.Conv1d(2 * dim, dim, kernel), norm(dim)
+        self.shrink, self.norm_shrink = nn.Conv1d(dim, dim, rate, stride=rate), norm(dim)
+        self.merge, self.norm_merge = nn.Conv1d(2 * dim, dim, kernel), norm(dim)
         self.pads = ((kernel - 1) // 2, kernel // 2)
         self.act, self.drop = activation(act), nn.Dropout(dropout)
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor:
         step = Step.plain(x) if step is None else step
-        return self.back(x, *self.deep(x, step), step)  # B T D
+        return self.up(x, self.down(x, step)[0], step)  # B T D
 
-    def deep(self, x: Tensor, step: Step) -> tuple[Tensor, Step]:
-        """The molecules [B M D] after all layers, and the step they are in."""
+    def down(self, x: Tensor, step: Step) -> tuple[Tensor, Step]:
+        """The molecules [B M D], and the step that they are in."""
         check_input(x, self.dim, "Molecules")
         if step.segments is not None or step.seen is not None:
             raise SpecError("strides know no packed documents", field="segments")
         x, lengths = self._fronted(x, step)
         count = (lengths // self.rate).clamp(min=1)  # B 1
         lack = max(0, self.rate - x.shape[1])
-        short = self.act(self.down(F.pad(x, (0, 0, 0, lack)).transpose(1, 2)))  # B D M
-        m = self.norm_down(torch.cat([x[:, :1], short.transpose(1, 2)[:, :-1]], 1))  # B M D
+        short = self.act(self.shrink(F.pad(x, (0, 0, 0, lack)).transpose(1, 2)))  # B D M
+        m = self.norm_shrink(torch.cat([x[:, :1], short.transpose(1, 2)[:, :-1]], 1))  # B M D
         places = torch.arange(m.shape[1], device=x.device)[None]
-        inner = Step(places, real=None if step.real is None else places < count)
-        for layer in self.layers:
-            m = call(layer, m, inner, None, wants(layer))
-        return m, inner
+        return m, Step(places, real=None if step.real is None else places < count)
 
-    def back(self, x: Tensor, m: Tensor, inner: Step, step: Step) -> Tensor:
+    def up(self, x: Tensor, m: Tensor, step: Step) -> Tensor:
         """Characters [B T D] that have read their molecules."""
         whole, lengths = self._fronted(x, step)
         place = torch.arange(x.shape[1], device=x.device)[None]  # 1 T
@@ -97,8 +91,8 @@ class Molecules(nn.Module):
         at = torch.minimum(1 + place // self.rate, last).expand(len(x), -1)  # B T
         read = m.gather(1, at[..., None].expand(-1, -1, self.dim))
         both = torch.cat([whole, read * (place < lengths)[..., None]], -1)  # B T 2D
-        y = self.up(F.pad(both.transpose(1, 2), self.pads)).transpose(1, 2)  # B T D
-        y = self.drop(self.norm_up(self.act(y)))
+        y = self.merge(F.pad(both.transpose(1, 2), self.pads)).transpose(1, 2)  # B T D
+        y = self.drop(self.norm_merge(self.act(y)))
         if step.real is None:
             return y
         order = to_front(step.real).argsort(1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -56,7 +58,7 @@ class Subsampling(nn.Module):
         check_positive("Subsampling", scale=scale)
         self.channels, self.scale = channels, scale
         self.strides = Strides.checked("Subsampling", (kernel,) * depth, (stride,) * depth, True)
-        how = {"stride": stride, "padding": self.strides.pad(0)}
+        how: dict[str, Any] = {"stride": stride, "padding": self.strides.pad(0)}
         self.first = nn.Conv2d(1, hidden, kernel, **how)
         rest = range(depth - 1)
         self.each = nn.ModuleList(

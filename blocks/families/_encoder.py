@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ from blocks.families import _classic as classic
 from blocks.families._decoder import layer
 from blocks.families._dialects import count
 from blocks.hub.config import REQUIRED, Config
-from blocks.hub.keys import Keys
+from blocks.hub.keys import Keys, Rule
 
 Rules = Sequence[tuple[str, str]]
 
@@ -129,6 +130,8 @@ def encoder(
     width: int | None = None,
     pooler: Spec | None = None,
     replaced: Spec | None = None,
+    tokens: Spec | None = None,
+    spans: Spec = Spec(SpanHead),  # noqa: B008  # frozen
     names: Mapping[str, str] = BERT,
     vocab: int = REQUIRED,
 ) -> Spec:
@@ -145,6 +148,8 @@ def encoder(
         embedding, stem, norm, width: of the assembly.
         pooler: what the bare model has beside its hidden states.
         replaced: the head that tells replaced tokens, where models are pretrained with that.
+        tokens: the head that tells a token's class; its labels are read here. None projects.
+        spans: the head that tells where an answer is.
         names: of the fields.
         vocab: how many tokens a config means that doesn't count them.
     """
@@ -164,10 +169,10 @@ def encoder(
     if task.endswith("ForSequenceClassification"):
         return Spec(Encoder, head=replace(sequence, labels=read_labels(c)), **whole)
     if task.endswith("ForTokenClassification"):
-        head = Spec(TokenHead, labels=read_labels(c), dropout=sequence.keywords["dropout"])
-        return Spec(Encoder, head=head, **whole)
+        usual = Spec(TokenHead, labels=2, dropout=sequence.keywords["dropout"])
+        return Spec(Encoder, head=replace(tokens or usual, labels=read_labels(c)), **whole)
     if task.endswith(("ForQuestionAnswering", "ForQuestionAnsweringSimple")):
-        return Spec(Encoder, head=Spec(SpanHead), **whole)
+        return Spec(Encoder, head=spans, **whole)
     return Spec(Encoder, pooler=pooler, **whole)
 
 
@@ -176,7 +181,7 @@ def task_of(s: Spec) -> str:
     head = s.keywords["head"]
     if head is None or head.func is SentenceHead:
         return "Model"
-    if head.func is TokenHead and head.keywords["act"]:
+    if head.func is TokenHead and head.keywords["act"] and not head.keywords["norm"]:
         return "ForPreTraining"
     known = _HEADS | {"LMHeadModel": LMHead}
     return next(task for task, kind in known.items() if kind is head.func)
@@ -203,6 +208,7 @@ def table(
     body: Rules,
     pooled: Mapping[str, str],
     pooler: str = "pooler.dense",
+    fused: Sequence[Rule] = (),
     ignore: Sequence[str] = (),
 ) -> Keys:
     """The table of a model's names; those of other tasks' heads may lie beside them.
@@ -217,17 +223,20 @@ def table(
         body: the names of everything below the head.
         pooled: where the pooler's projection lies in the tasks that have one.
         pooler: its name.
+        fused: rules of tensors of the body that hold several of ours.
         ignore: templates that nothing reads.
     """
     task = task_of(s)
     pool = [(pooler + ".{w}", pooled[task])] if task in pooled else []
     below = aged((*body, *pool))
     long = [(prefix + theirs, ours) for theirs, ours in below]
+    longer = [dataclasses.replace(rule, theirs=prefix + rule.theirs) for rule in fused]
     others = {theirs for rules in ends.values() for theirs, _ in aged(rules)}
     others -= {theirs for theirs, _ in aged(ends[task])}
     others |= set() if pool else {"pooler.", prefix + "pooler."}
     return Keys(
         *(below + long if task == "Model" else long + below),
+        *((*fused, *longer) if task == "Model" else (*longer, *fused)),
         *aged(ends[task]),
         ignore=(*ignore, prefix + POSITION_IDS, POSITION_IDS),
         apart=tuple(sorted(name.partition("{")[0] for name in others)),

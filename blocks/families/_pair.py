@@ -53,7 +53,7 @@ def half(
         "heads": f"{which}_attention_heads",
         "hidden": f"{which}_ffn_dim",
     }
-    mask = {"mask": Full()} if which == "encoder" else {}
+    mask: dict[str, Any] = {"mask": Full()} if which == "encoder" else {}
     attention = classic.attention(c, dim, names=names, key_bias=key_bias, **mask)
     steps = {"attention": attention}
     if which == "decoder":

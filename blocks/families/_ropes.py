@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import RoPE, Spec, Window, at
+from blocks import RoPE, Spec, SymmetricWindow, Window, at
 from blocks.families._rope import WRITE, read_rotated, read_scaling, ropes
 from blocks.hub.config import Config
 
@@ -16,6 +16,8 @@ def read_ropes(
     local: str | None = None,
     local_theta: float = 10_000.0,
     rotated: float | None = None,
+    whole: str = "rope_theta",
+    shared: bool = False,
 ) -> tuple[Spec, Spec]:
     """RoPE without a window, and with one.
 
@@ -29,19 +31,21 @@ def read_ropes(
         local: the older field of the windows' theta; None where both have the same.
         local_theta: its default.
         rotated: the family's default share of turned channels; None where all must turn.
+        whole: the older field of the theta without a window.
+        shared: whether the older scaling is that of the windows as well.
     """
     new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
     if new is not None and old is not None:
         raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
     rotated = read_rotated(c, rotated)
-    theta = c.take("rope_theta", float, theta)
+    theta = c.take(whole, float, theta)
     local_theta = c.take(local, float, local_theta) if local else theta
     none = Config({}, c.file)
     nested = none if new is None else new
     full, sliding = (nested.inner(f"{kind}_attention") for kind in ("full", "sliding"))
     return (
         _read(c, full or old or none, context, theta, rotated),
-        _read(c, sliding or none, context, local_theta, rotated),
+        _read(c, sliding or (shared and old) or none, context, local_theta, rotated),
     )
 
 
@@ -56,7 +60,12 @@ def _read(c: Config, inner: Config, context: int, theta: float, rotated: float |
 
 
 def write_ropes(
-    s: Spec, local: str | None = None, both: float | None = None, rotated: float = 1.0
+    s: Spec,
+    local: str | None = None,
+    both: float | None = None,
+    rotated: float = 1.0,
+    whole: str = "rope_theta",
+    shared: bool = False,
 ) -> dict[str, Any]:
     """The fields that `read_ropes` is read from, in the older dialect where it can say them.
 
@@ -65,17 +74,21 @@ def write_ropes(
         local: the older field of the windows' theta.
         both: the only theta that the older dialect means for both, where there is no such field.
         rotated: the share of turned channels that the family means without saying it.
+        whole: the older field of the theta without a window.
+        shared: whether the older scaling is that of the windows as well.
     """
     first: dict[bool, Spec] = {}
     for layer in s.keywords["layers"]:
-        slides = isinstance(at(layer, "attention").keywords["mask"], Window)
+        mask = at(layer, "attention").keywords["mask"]
+        slides = isinstance(mask, SymmetricWindow | Window)
         first.setdefault(slides, *ropes([layer]))
     full, sliding = (first.get(slides, first.get(not slides)) for slides in (False, True))
     if full is None or sliding is None:
         return {}
     thetas = [rope.keywords["theta"] for rope in (full, sliding)]
-    if sliding.keywords["scaling"] is None and (local or thetas == [both, both]):
-        fields = {"rope_theta": thetas[0], "rope_scaling": _scaling(full)}
+    wanted = full.keywords["scaling"] if shared else None
+    if sliding.keywords["scaling"] == wanted and (local or thetas == [both, both]):
+        fields = {whole: thetas[0], "rope_scaling": _scaling(full)}
         return fields | ({local: thetas[1]} if local else {})
     pair = {"full_attention": full, "sliding_attention": sliding}
     return {"rope_parameters": {kind: _inner(rope, rotated) for kind, rope in pair.items()}}

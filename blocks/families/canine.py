@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import HashedEmbedding, LayerNorm, Pooler, SequenceHead, Spec, at
+from blocks import CharacterEncoder, HashedEmbedding, LayerNorm, Pooler, SequenceHead, Spec
 from blocks.families import _canine as own
 from blocks.families import _encoder as common
 from blocks.hub.config import Config
@@ -25,18 +25,16 @@ def spec(c: Config) -> Spec:
     sequence = Spec(SequenceHead, labels=2, dropout=rate)
     parts = {"masked": sequence, "sequence": sequence, "pooler": Spec(Pooler)}
     parts["stem"] = common.stem(c, norm, rows=buckets, types=c.take("type_vocab_size", int, 16))
-    layers = own.layers(c, dim, norm, rate)
     parts |= {"embedding": hashed, "vocab": 0x110000}  # all that Unicode has room for
-    return own.characters(common.encoder(c, SERVED, layers, dim, context, **parts))
+    stacks = own.stacks(c, dim, norm, rate)
+    whole = common.encoder(c, SERVED, stacks["layers"], dim, context, **parts).keywords
+    head = whole["head"]  # all but a classifier of texts have a pooler
+    pooler = None if head is not None and head.func is SequenceHead else Spec(Pooler)
+    return Spec(CharacterEncoder, **{**whole, **stacks, "pooler": pooler})
 
 
 def config(s: Spec) -> dict[str, Any]:
-    hashed = at(s, "embedding").keywords
-    fields = common.write(s, "Canine") | common.write_types(s) | own.write(s)
-    return fields | {
-        "num_hash_buckets": hashed["buckets"],
-        "num_hash_functions": hashed["hashes"],
-    }
+    return common.write(s, "Canine") | common.write_types(s) | own.write(s)
 
 
 FAMILY = Family("canine", SERVED, spec, config, own.keys, optional=("pooler",))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import log2
 from typing import Any
 
-from blocks import MLP, FrameEncoder, Full, LMHead, RelativeAttention, Spec, Subsampling, at
+from blocks import MLP, FrameEncoder, Full, LMHead, RelativeAttention, Spec, Subsampling
 from blocks.families import _conformer as conformer
 from blocks.families import _parakeet as parakeet
 from blocks.families._dialects import count, read_activation, read_noise

@@ -74,8 +74,7 @@ def transcribe(
         Traceback (most recent call last):
         blocks.errors.GenerationError: model: a CausalLM doesn't hear. Hint: Whisper does
     """
-    writes = isinstance(model, EncoderDecoder) and model.frames
-    if not writes and not isinstance(model, FrameEncoder):
+    if not isinstance(model, FrameEncoder | EncoderDecoder) or not model.frames:
         name = type(model).__name__
         raise GenerationError(f"a {name} doesn't hear", field="model", hint="Whisper does")
     features = _features(model) if features is None else features

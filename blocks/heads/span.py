@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
-
-from blocks.ops.check import check_positive, check_width
+from blocks.heads.token import TokenHead
+from blocks.mlp.activations import Activation
+from blocks.spec import Slot
 
 __all__ = ["SpanHead"]
 
 
-class SpanHead(nn.Module):
-    r"""(begin_t, end_t) = W x_t + b
+class SpanHead(TokenHead):
+    r"""(begin_t, end_t) = W norm(act(W_dense x_t)) + b,        or W x_t + b without an activation
 
-    The scores of each token as the first and as the last of the answer. Devlin et al., "BERT",
-    2018, arXiv:1810.04805, section 4.2.
+    The scores of each token as the first and as the last of the answer: a `TokenHead` of these two
+    labels. Devlin et al., "BERT", 2018, arXiv:1810.04805, section 4.2.
 
     Args:
         dim: width D.
+        act: the activation after W_dense; None is neither of them.
+        norm: slot of size (dim).
+        dense_bias: a bias on W_dense.
+        dropout: rate at which channels are dropped in training.
 
     Shapes: [B T D] -> [B T 2].
 
@@ -27,12 +31,14 @@ class SpanHead(nn.Module):
         torch.Size([1, 5, 2])
     """
 
-    def __init__(self, dim: int):
-        super().__init__()
-        check_positive("SpanHead", dim=dim)
-        self.out = nn.Linear(dim, 2)
-        self.dim = dim
-
-    def forward(self, x: Tensor) -> Tensor:
-        check_width(x, self.dim, "SpanHead")
-        return self.out(x)  # B T 2
+    def __init__(
+        self,
+        dim: int,
+        *,
+        act: Activation | None = None,
+        norm: Slot | None = None,
+        dense_bias: bool = True,
+        dropout: float = 0.0,
+    ):
+        parts = {"act": act, "norm": norm, "dense_bias": dense_bias}
+        super().__init__(dim, labels=2, dropout=dropout, **parts)

@@ -4,39 +4,77 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from blocks.attention.marks import Marks
 from blocks.conv.molecules import Molecules
-from blocks.errors import GenerationError, SpecError
+from blocks.edit import replace
+from blocks.embedding.hashed import HashedEmbedding
+from blocks.errors import GenerationError
 from blocks.heads.sequence import SequenceHead
 from blocks.models.encoder import Encoder
 from blocks.ops.wants import call, wants
+from blocks.spec import Slot
 from blocks.step import Step
 
 __all__ = ["CharacterEncoder"]
 
 
 class CharacterEncoder(Encoder):
-    r"""hidden = layer_n(… layer_1(stem(embedding(tokens)))), and one of the layers is `Molecules`
+    r"""m, x = down(first(stem(embedding(tokens)))),   hidden = last(up(x, layer_n(… layer_1(m))))
 
     The pooler and a `SequenceHead` read the molecules, which know the text as a whole, all other
-    heads the characters. Clark et al., "CANINE", 2021, arXiv:2103.06874. Its arguments are those of
-    an `Encoder`.
+    heads the characters. Clark et al., "CANINE", 2021, arXiv:2103.06874.
+
+    Args:
+        vocab: tokens V: code points.
+        dim: width D.
+        layers: one slot of size (dim) a layer of the molecules.
+        first, last: slots of size (dim), the layers of characters.
+        molecules: slot of size (dim) that goes down to the molecules and up again.
+        norm, embedding, stem, width, pooler, head, marks, ties, context: as of an `Encoder`.
 
     Shapes: tokens [B T] int, mask [B T] bool (True where real) -> [B T D], or what the head gives.
 
     Errors:
-        SpecError: parts that don't fit, or not one `Molecules` among the layers.
+        SpecError: parts that don't fit.
         GenerationError: tokens out of the vocabulary, an empty input, a mask of another shape.
 
     Example:
         >>> import torch
-        >>> from blocks import CharacterEncoder, HashedEmbedding, MLP, Molecules, Pooler, Spec
-        >>> layers = (Spec(Molecules, layers=(Spec(MLP, hidden=16),)),)
-        >>> parts = {"embedding": Spec(HashedEmbedding, buckets=50), "pooler": Spec(Pooler)}
-        >>> model = CharacterEncoder(vocab=0x110000, dim=8, layers=layers, **parts)
+        >>> from blocks import CharacterEncoder, MLP, Pooler, Spec
+        >>> mlp = Spec(MLP, hidden=16)
+        >>> parts = {"first": mlp, "last": mlp, "layers": (mlp, mlp), "pooler": Pooler}
+        >>> model = CharacterEncoder(vocab=0x110000, dim=8, **parts)
         >>> tokens = torch.tensor([[ord(letter) for letter in "naïve"]])
         >>> model(tokens).shape, model.pool(tokens).shape
         (torch.Size([1, 5, 8]), torch.Size([1, 8]))
     """
+
+    def __init__(
+        self,
+        *,
+        vocab: int,
+        dim: int,
+        layers: tuple[Slot, ...],
+        first: Slot | None = None,
+        molecules: Slot = Molecules,
+        last: Slot | None = None,
+        norm: Slot | None = None,
+        embedding: Slot = HashedEmbedding,
+        stem: Slot | None = None,
+        width: int | None = None,
+        pooler: Slot | None = None,
+        head: Slot | None = None,
+        marks: Marks | None = None,
+        ties: tuple[tuple[str, str], ...] = (),
+        context: int | None = None,
+    ):
+        parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
+        ends = {"pooler": pooler, "head": head, "marks": marks, "ties": ties, "context": context}
+        super().__init__(vocab=vocab, dim=dim, width=width, **parts, **ends)
+        self.first = first(dim) if first else None
+        self.molecules = molecules(dim)
+        self.last = last(dim) if last else None
+        self.spec = replace(self.spec, first=first, molecules=molecules, last=last)
 
     def forward(
         self,
@@ -97,14 +135,10 @@ class CharacterEncoder(Encoder):
         if self.stem is not None:
             x = call(self.stem, x, step, None, wants(self.stem))
         x = x if self.widen is None else self.widen(x)
-        found: list[tuple[Tensor, Step]] = []
+        x = x if self.first is None else call(self.first, x, step, None, wants(self.first))
+        m, inner = self.molecules.down(x, step)  # B M D
         for layer in self.layers:
-            if isinstance(layer, Molecules):
-                found.append(layer.deep(x, step))
-                x = layer.back(x, *found[-1], step)
-            else:
-                x = call(layer, x, step, None, wants(layer))
-        if len(found) != 1:
-            reason = f"{len(found)} of them are Molecules, not one"
-            raise SpecError(reason, field="CharacterEncoder.layers")
-        return x if self.norm is None else self.norm(x), *found[0]
+            m = call(layer, m, inner, None, wants(layer))
+        x = self.molecules.up(x, m, step)
+        x = x if self.last is None else call(self.last, x, step, None, wants(self.last))
+        return x if self.norm is None else self.norm(x), m, inner

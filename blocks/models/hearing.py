@@ -40,6 +40,7 @@ class FrameEncoder(LayerStack):
 
     Attributes:
         spec: the Spec it was built from.
+        frames: True, since it hears.
 
     Errors:
         SpecError: parts that don't fit.
@@ -53,6 +54,8 @@ class FrameEncoder(LayerStack):
         >>> model(torch.randn(1, 100, 80)).shape
         torch.Size([1, 50, 30])
     """
+
+    frames = True
 
     def __init__(
         self,
@@ -77,7 +80,7 @@ class FrameEncoder(LayerStack):
         self.head = head(dim, vocab)
         tie(self, ties)
 
-    def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:
+    def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # a whole model has no step
         """Logits of what each place holds.
 
         Args:

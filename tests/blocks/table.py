@@ -129,6 +129,7 @@ TABLE: dict[str, Small] = {
         },
         (floats(3, 8, 5),),
         (3, 4, 20),
+        checks={"causal": False},  # convolutions look both ways
     ),
     "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
     "GatedMLP": Small((16,), {"hidden": 24}),

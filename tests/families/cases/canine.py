@@ -22,7 +22,7 @@ from blocks import (
     SymmetricWindow,
 )
 from tests.families.cases.bert import spans
-from tests.families.reference import Case, Variant, change
+from tests.families.reference import Case, Variant, change, shallow
 
 BASE = {
     "vocab_size": 97,
@@ -69,7 +69,7 @@ MUTATIONS = {
     "activation of molecules": ("plain", change(Molecules, act="relu")),
     "eps": ("plain", change(LayerNorm, eps=0.1)),
     "activation of a class": ("classes", change(SequenceHead, act="relu")),
-    "depth": ("plain", change(Molecules, layers=())),
+    "depth": ("plain", shallow),
 }
 
 PUBLISHED = {
@@ -121,12 +121,14 @@ CASE = Case(
             "num_labels",
             "type_vocab_size",
             "upsampling_kernel_size",
+            "vocab_size",
         }
     ),
     fields={
         "attention_dropout": "attention_probs_dropout_prob",
         "num_key_value_heads": None,
         "head_dim": None,
+        "vocab_size": None,  # which no tensor tells
     },
     implied=frozenset({"vocab_size"}),
     extra=(),

@@ -80,7 +80,7 @@ CASE = Case(
     published={"allenai/led-base-16384": (_FORM, 161_844_480 + 50_265)},
     untried=(bart.CASE.untried - {"scale_embedding"})
     | {f"max_{half}_position_embeddings" for half in ("encoder", "decoder")},
-    fields=bart.CASE.fields | {"max_position_embeddings": "max_encoder_position_embeddings"},
+    fields=dict(bart.CASE.fields) | {"max_position_embeddings": "max_encoder_position_embeddings"},
     extra=(),
     missing_prefix="led.",
     tied=True,
