@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -54,7 +56,9 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> Tensor:
         raise AudioError("holds no samples", file=file)
     wanted = math.ceil(len(samples) * rate / found)
     if found != rate:
-        samples = _package("soxr").resample(samples, found, rate, quality="HQ")[:wanted]
+        with _extra():
+            import soxr
+        samples = soxr.resample(samples, found, rate, quality="HQ")[:wanted]
     wave = torch.from_numpy(samples)
     wave = torch.nn.functional.pad(wave, (0, wanted - len(wave)))
     if not bool(torch.isfinite(wave).all()):
@@ -64,9 +68,10 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> Tensor:
 
 def _samples(file: Path) -> tuple[numpy.ndarray, int]:
     """The mean of a file's channels [N], and its rate."""
-    soundfile = _package("soundfile")
     import numpy
 
+    with _extra():
+        import soundfile
     try:
         with soundfile.SoundFile(file) as sound:
             pieces = []
@@ -84,13 +89,13 @@ def _samples(file: Path) -> tuple[numpy.ndarray, int]:
     return (numpy.concatenate(pieces) if pieces else numpy.zeros(0, "float32")), rate
 
 
-def _package(name: str) -> Any:
-    from importlib import import_module
-
+@contextmanager
+def _extra() -> Iterator[None]:
+    """Says which packages are missing."""
     try:
-        return import_module(name)
-    except (ImportError, OSError):  # soundfile without its libsndfile is an OSError
+        yield
+    except (ImportError, OSError) as error:  # soundfile without its libsndfile is an OSError
         raise AudioError(
-            f"reading sound files needs the package {name}",
+            f"reading sound files needs the packages soundfile and soxr: {error}",
             hint='pip install "blocks[audio]", or pass a waveform instead of a file',
         ) from None

@@ -28,7 +28,7 @@ class Molecules(nn.Module):
 
     Args:
         dim: width D of characters and molecules.
-        rate: how many characters n make a molecule.
+        stride: how many characters n make a molecule.
         kernel: how many places k are read on the way up.
         act: the activation.
         norm: slot of size (dim).
@@ -42,7 +42,7 @@ class Molecules(nn.Module):
     Example:
         >>> import torch
         >>> from blocks import Molecules, Step
-        >>> molecules, x = Molecules(8, rate=4), torch.randn(1, 10, 8)
+        >>> molecules, x = Molecules(8, stride=4), torch.randn(1, 10, 8)
         >>> molecules.down(x, Step.plain(x))[0].shape, molecules(x).shape
         (torch.Size([1, 2, 8]), torch.Size([1, 10, 8]))
     """
@@ -51,17 +51,17 @@ class Molecules(nn.Module):
         self,
         dim: int,
         *,
-        rate: int = 4,
+        stride: int = 4,
         kernel: int = 4,
         act: Activation = "gelu",
         norm: Slot = LayerNorm,
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_positive("Molecules", dim=dim, rate=rate, kernel=kernel)
+        check_positive("Molecules", dim=dim, stride=stride, kernel=kernel)
         check_rate("Molecules", dropout=dropout)
-        self.dim, self.rate = dim, rate
-        self.shrink, self.norm_shrink = nn.Conv1d(dim, dim, rate, stride=rate), norm(dim)
+        self.dim, self.stride = dim, stride
+        self.shrink, self.norm_shrink = nn.Conv1d(dim, dim, stride, stride=stride), norm(dim)
         self.merge, self.norm_merge = nn.Conv1d(2 * dim, dim, kernel), norm(dim)
         self.pads = ((kernel - 1) // 2, kernel // 2)
         self.act, self.drop = activation(act), nn.Dropout(dropout)
@@ -76,8 +76,8 @@ class Molecules(nn.Module):
         if step.segments is not None or step.seen is not None:
             raise SpecError("strides know no packed documents", field="segments")
         x, lengths = self._fronted(x, step)
-        count = (lengths // self.rate).clamp(min=1)  # B 1
-        lack = max(0, self.rate - x.shape[1])
+        count = (lengths // self.stride).clamp(min=1)  # B 1
+        lack = max(0, self.stride - x.shape[1])
         short = self.act(self.shrink(F.pad(x, (0, 0, 0, lack)).transpose(1, 2)))  # B D M
         m = self.norm_shrink(torch.cat([x[:, :1], short.transpose(1, 2)[:, :-1]], 1))  # B M D
         places = torch.arange(m.shape[1], device=x.device)[None]
@@ -87,8 +87,8 @@ class Molecules(nn.Module):
         """Characters [B T D] that have read their molecules."""
         whole, lengths = self._fronted(x, step)
         place = torch.arange(x.shape[1], device=x.device)[None]  # 1 T
-        last = (lengths // self.rate).clamp(min=1) - 1  # B 1
-        at = torch.minimum(1 + place // self.rate, last).expand(len(x), -1)  # B T
+        last = (lengths // self.stride).clamp(min=1) - 1  # B 1
+        at = torch.minimum(1 + place // self.stride, last).expand(len(x), -1)  # B T
         read = m.gather(1, at[..., None].expand(-1, -1, self.dim))
         both = torch.cat([whole, read * (place < lengths)[..., None]], -1)  # B T 2D
         y = self.merge(F.pad(both.transpose(1, 2), self.pads)).transpose(1, 2)  # B T D

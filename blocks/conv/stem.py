@@ -47,6 +47,8 @@ class ConvStem(nn.Module):
         torch.Size([1, 50, 64])
     """
 
+    reads_frames = True
+
     def __init__(
         self,
         channels: int,

@@ -42,6 +42,8 @@ class Subsampling(nn.Module):
         torch.Size([1, 13, 64])
     """
 
+    reads_frames = True
+
     def __init__(
         self,
         channels: int,

@@ -24,7 +24,7 @@ def stacks(c: Config, dim: int, norm: Spec, rate: float) -> dict[str, Any]:
     """A layer that sees chunks of characters, deep ones of molecules, and one that sees all."""
     deep = common.post_norm(c, norm, dim)
     mlp, full = at(deep, "mlp"), at(deep, "attention").keywords
-    local = Spec(
+    near = Spec(
         ChunkAttention,
         chunk=c.take("local_transformer_stride", int, 128),
         before=0,
@@ -33,23 +33,23 @@ def stacks(c: Config, dim: int, norm: Spec, rate: float) -> dict[str, Any]:
     )
     molecules = Spec(
         Molecules,
-        rate=c.take("downsampling_rate", int, 4),
+        stride=c.take("downsampling_rate", int, 4),
         kernel=c.take("upsampling_kernel_size", int, 4),
         act=mlp.keywords["act"],
         norm=norm,
         dropout=rate,
     )
-    first = layer(local, mlp, norm_after=norm, dropout=rate)
+    local = layer(near, mlp, norm_after=norm, dropout=rate)
     depth = count(c, "num_hidden_layers")
-    return {"first": first, "layers": (deep,) * depth, "molecules": molecules, "last": deep}
+    return {"local": local, "layers": (deep,) * depth, "molecules": molecules, "final": deep}
 
 
 def write(s: Spec) -> dict[str, Any]:
     """The fields that `stacks` is read from beside those of other encoders."""
     molecules, hashed = at(s, "molecules").keywords, at(s, "embedding").keywords
     return {
-        "downsampling_rate": molecules["rate"],
-        "local_transformer_stride": at(s, "first.attention").keywords["chunk"],
+        "downsampling_rate": molecules["stride"],
+        "local_transformer_stride": at(s, "local.attention").keywords["chunk"],
         "num_hash_buckets": hashed["buckets"],
         "num_hash_functions": hashed["hashes"],
         "upsampling_kernel_size": molecules["kernel"],
@@ -70,13 +70,13 @@ _BODY = (
     ("char_embeddings.char_position_embeddings.weight", "stem.positions.weight"),
     ("char_embeddings.token_type_embeddings.weight", "stem.types.weight"),
     ("char_embeddings.LayerNorm.{w}", "stem.norm.{w}"),
-    *_layer("initial_char_encoder.layer.0", "first"),
+    *_layer("initial_char_encoder.layer.0", "local"),
     ("chars_to_molecules.conv.{w}", "molecules.shrink.{w}"),
     ("chars_to_molecules.LayerNorm.{w}", "molecules.norm_shrink.{w}"),
     *common.LAYER_KEYS,
     ("projection.conv.{w}", "molecules.merge.{w}"),
     ("projection.LayerNorm.{w}", "molecules.norm_merge.{w}"),
-    *_layer("final_char_encoder.layer.0", "last"),
+    *_layer("final_char_encoder.layer.0", "final"),
 )
 _POOLED = dict.fromkeys(common.TASK_KEYS, "pooler.dense.{w}")
 _POOLED["ForSequenceClassification"] = "head.dense.{w}"

@@ -120,6 +120,9 @@ def keys(s: Spec) -> Keys:
         ("reformer.encoder.layer_norm.{w}", "norm.{w}"),
         ("lm_head.bias", "head.bias"),
         ("lm_head.decoder.{w}", "head.{w}"),
-        ignore=[f"{_THEIRS}attention.self_attention.{mask}" for mask in masks],
+        ignore=(
+            "lm_head.decoder.bias",
+            *(_THEIRS + "attention.self_attention." + m for m in masks),
+        ),
         optional="reformer.",
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Literal
 
 from blocks import (
@@ -144,6 +144,11 @@ def reach(layers: Iterable[Spec], context: int) -> int:
     return round(context * _stretched(layers))
 
 
+def unstretched(layers: Sequence[Spec], context: int) -> int:
+    """The inverse of `reach`."""
+    return round(context / _stretched(layers))
+
+
 def _stretched(layers: Iterable[Spec]) -> float:
     found = {rope.keywords["scaling"] for rope in ropes(set(layers))}
     scaling = found.pop() if len(found) == 1 else None
@@ -168,7 +173,7 @@ def write_rope(s: Spec, *, mscales: bool = False) -> dict[str, Any]:
         fields["original_max_position_embeddings"] = scaling.trained
     elif scaling is not None:
         fields["rope_scaling"] = WRITE[type(scaling)](scaling)
-    fields["max_position_embeddings"] = round(context / _stretched(s.keywords["layers"]))
+    fields["max_position_embeddings"] = unstretched(s.keywords["layers"], context)
     return fields
 
 

@@ -31,7 +31,7 @@ def spec(c: Config) -> Spec:
         around = {"norm_in": NORM, "dropout": rate}
         parts[half] = pair.half(c, half, dim, norm=NORM, key_bias=False, **ends, **around)
     vocab, mels = c.take("vocab_size", int), c.take("num_mel_bins", int, 80)
-    ends = {"source": mels, "frames": True, "context": rows[1]}
+    ends = {"source": mels, "context": rows[1]}
     return Spec(EncoderDecoder, vocab=vocab, dim=dim, **parts, **ends)
 
 

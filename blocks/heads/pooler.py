@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.mlp.activations import Activation, activation
-from blocks.ops.check import check_input
+from blocks.ops.check import check_input, check_positive
 from blocks.step import Step
 
 __all__ = ["Pooler"]
@@ -32,6 +32,7 @@ class Pooler(nn.Module):
 
     def __init__(self, dim: int, *, act: Activation = "tanh"):
         super().__init__()
+        check_positive("Pooler", dim=dim)
         self.dense = nn.Linear(dim, dim)
         self.act = activation(act)
         self.dim = dim

@@ -48,7 +48,7 @@ class PretrainingHead(nn.Module):
         vocab: int,
         *,
         masked: Slot = MaskedHead,
-        pairs: Slot = Spec(SequenceHead, labels=2),  # noqa: B008  # frozen
+        pairs: Slot = Spec(SequenceHead, labels=2),  # frozen
     ):
         super().__init__()
         self.masked = masked(dim, vocab)

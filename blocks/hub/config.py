@@ -25,19 +25,21 @@ HARMLESS = frozenset(
     _attn_implementation _attn_implementation_autoset _commit_hash _flash_attn_2_enabled
     _name_or_path _sliding_window_pattern architectures attn_implementation auto_map bad_words_ids
     begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward
-    classifier_dropout cls_token_id decoder_start_token_id diversity_penalty do_sample dtype
-    early_stopping embedding_initializer_range encoder_no_repeat_ngram_size eod_token_id
-    eos_token_id exponential_decay_length_penalty finetuning_task forced_bos_token_id
-    forced_decoder_ids forced_eos_token_id gradient_checkpointing id2label init_std
-    initializer_factor initializer_range label2id length_penalty max_length min_length
-    model_max_length model_type name_or_path no_repeat_ngram_size num_beam_groups num_beams
-    num_return_sequences output_attentions output_hidden_states output_past output_router_logits
-    output_scores pad_token_id prefix pretraining_tp problem_type remove_invalid_values
-    repetition_penalty return_dict return_dict_in_generate router_aux_loss_coef sep_token_id
-    summary_activation summary_first_dropout summary_proj_to_labels summary_type summary_use_proj
-    suppress_tokens task_specific_params temperature tf_legacy_loss tie_word_embeddings
-    tokenizer_class top_k top_p torch_dtype torchscript transformers.js_config transformers_version
-    typical_p unk_token_id use_bfloat16 use_cache
+    classifier_dropout cls_token_id decoder_start_token_id deterministic_flash_attn
+    diversity_penalty do_sample dtype early_stopping embedding_initializer_range
+    encoder_no_repeat_ngram_size eod_token_id eos_token_id exponential_decay_length_penalty
+    finetuning_task forced_bos_token_id forced_decoder_ids forced_eos_token_id
+    gradient_checkpointing id2label init_std initializer_cutoff_factor initializer_factor
+    initializer_range label2id length_penalty max_length min_length model_max_length model_type
+    name_or_path no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
+    output_attentions output_hidden_states output_past output_router_logits output_scores
+    pad_token_id prefix pretraining_tp problem_type reference_compile remove_invalid_values
+    repad_logits_with_grad repetition_penalty return_dict return_dict_in_generate
+    router_aux_loss_coef sep_token_id sparse_pred_ignore_index sparse_prediction summary_activation
+    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj suppress_tokens
+    task_specific_params temperature tf_legacy_loss tie_word_embeddings tokenizer_class top_k top_p
+    torch_dtype torchscript transformers.js_config transformers_version typical_p unk_token_id
+    use_bfloat16 use_cache
     """.split()
 )
 

@@ -11,6 +11,7 @@ import torch
 from blocks.errors import SpecError
 from blocks.hub.columns import columns, folded, form, human
 from blocks.hub.headers import DTYPE_BITS
+from blocks.models.stack import LayerStack
 
 __all__ = ["Inspection"]
 
@@ -127,8 +128,8 @@ class Inspection:
         stored = (t.becomes if dtype is None and t.becomes else header for t in self.tensors)
         bits = (t.parameters * DTYPE_BITS[d] for t, d in zip(self.tensors, stored, strict=True))
         weights = sum(bits) // 8
-        remembers = hasattr(self.model, "init_state")
-        state = self.model.init_state(batch, tokens, kind).nbytes if remembers else 0
+        writes = hasattr(self.model, "init_state") and not isinstance(self.model, LayerStack)
+        state = self.model.init_state(batch, tokens, kind).nbytes if writes else 0
         return {"weights": weights, "state": state, "total": weights + state}
 
     def to_json(self) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from blocks.edit import replace
 from blocks.errors import ConfigError
 from blocks.heads.sentence import SentenceHead
 from blocks.hub.config import Config, read_json
-from blocks.hub.folder import write_json
 from blocks.hub.source import Source
 from blocks.spec import Spec
 
@@ -93,6 +92,8 @@ def bare(spec: Spec[Any]) -> tuple[Spec[Any], Spec[Any] | None]:
 
 def write_sentence_head(folder: Path, head: Spec[Any], dim: int) -> None:
     """The files that `read_sentence_head` reads."""
+    from blocks.hub.folder import write_json  # only who writes needs safetensors
+
     kinds = ["Transformer", "Pooling", *(["Normalize"] if head.keywords["unit"] else [])]
     paths = ["", "1_Pooling", "2_Normalize"]
     modules = [

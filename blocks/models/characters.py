@@ -19,7 +19,7 @@ __all__ = ["CharacterEncoder"]
 
 
 class CharacterEncoder(Encoder):
-    r"""m, x = down(first(stem(embedding(tokens)))),   hidden = last(up(x, layer_n(… layer_1(m))))
+    r"""m, x = down(local(stem(embedding(tokens)))),   hidden = final(up(x, layer_n(… layer_1(m))))
 
     The pooler and a `SequenceHead` read the molecules, which know the text as a whole, all other
     heads the characters. Clark et al., "CANINE", 2021, arXiv:2103.06874.
@@ -28,7 +28,7 @@ class CharacterEncoder(Encoder):
         vocab: tokens V: code points.
         dim: width D.
         layers: one slot of size (dim) a layer of the molecules.
-        first, last: slots of size (dim), the layers of characters.
+        local, final: slots of size (dim), the layers of characters before and after those.
         molecules: slot of size (dim) that goes down to the molecules and up again.
         norm, embedding, stem, width, pooler, head, marks, ties, context: as of an `Encoder`.
 
@@ -42,7 +42,7 @@ class CharacterEncoder(Encoder):
         >>> import torch
         >>> from blocks import CharacterEncoder, MLP, Pooler, Spec
         >>> mlp = Spec(MLP, hidden=16)
-        >>> parts = {"first": mlp, "last": mlp, "layers": (mlp, mlp), "pooler": Pooler}
+        >>> parts = {"local": mlp, "final": mlp, "layers": (mlp, mlp), "pooler": Pooler}
         >>> model = CharacterEncoder(vocab=0x110000, dim=8, **parts)
         >>> tokens = torch.tensor([[ord(letter) for letter in "naïve"]])
         >>> model(tokens).shape, model.pool(tokens).shape
@@ -55,9 +55,9 @@ class CharacterEncoder(Encoder):
         vocab: int,
         dim: int,
         layers: tuple[Slot, ...],
-        first: Slot | None = None,
+        local: Slot | None = None,
         molecules: Slot = Molecules,
-        last: Slot | None = None,
+        final: Slot | None = None,
         norm: Slot | None = None,
         embedding: Slot = HashedEmbedding,
         stem: Slot | None = None,
@@ -71,10 +71,10 @@ class CharacterEncoder(Encoder):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
         ends = {"pooler": pooler, "head": head, "marks": marks, "ties": ties, "context": context}
         super().__init__(vocab=vocab, dim=dim, width=width, **parts, **ends)
-        self.first = first(dim) if first else None
+        self.local = local(dim) if local else None
         self.molecules = molecules(dim)
-        self.last = last(dim) if last else None
-        self.spec = replace(self.spec, first=first, molecules=molecules, last=last)
+        self.final = final(dim) if final else None
+        self.spec = replace(self.spec, local=local, molecules=molecules, final=final)
 
     def forward(
         self,
@@ -135,10 +135,10 @@ class CharacterEncoder(Encoder):
         if self.stem is not None:
             x = call(self.stem, x, step, None, wants(self.stem))
         x = x if self.widen is None else self.widen(x)
-        x = x if self.first is None else call(self.first, x, step, None, wants(self.first))
+        x = x if self.local is None else call(self.local, x, step, None, wants(self.local))
         m, inner = self.molecules.down(x, step)  # B M D
         for layer in self.layers:
             m = call(layer, m, inner, None, wants(layer))
         x = self.molecules.up(x, m, step)
-        x = x if self.last is None else call(self.last, x, step, None, wants(self.last))
+        x = x if self.final is None else call(self.final, x, step, None, wants(self.final))
         return x if self.norm is None else self.norm(x), m, inner

@@ -79,6 +79,8 @@ class Encoder(LayerStack):
         self.pooler = pooler(dim) if pooler else None
         self.head = self._made(head) if head else None
         tie(self, ties)
+        self._pooler_wants = wants(self.pooler) if self.pooler else frozenset()
+        self._head_wants = wants(self.head) if self.head else frozenset()
 
     def _made(self, head: Slot) -> torch.nn.Module:
         return head(self.dim)
@@ -102,7 +104,7 @@ class Encoder(LayerStack):
         """
         step = self._step(tokens, mask, types, global_mask)
         x = LayerStack.forward(self, tokens, step)  # B T D
-        return x if self.head is None else call(self.head, x, step, None, wants(self.head))
+        return x if self.head is None else call(self.head, x, step, None, self._head_wants)
 
     def hidden(
         self,
@@ -132,7 +134,7 @@ class Encoder(LayerStack):
             raise GenerationError("this model has no pooler", field="pooler")
         step = self._step(tokens, mask, types, global_mask)
         x = LayerStack.forward(self, tokens, step)  # B T D
-        return call(self.pooler, x, step, None, wants(self.pooler))
+        return call(self.pooler, x, step, None, self._pooler_wants)
 
     def _step(
         self,

@@ -30,9 +30,8 @@ class EncoderDecoder(nn.Module):
         encoder: slot of sizes (source or vocab, dim), a `LayerStack` that looks both ways.
         decoder: slot of sizes (vocab, dim), a `LayerStack` whose layers read the memory.
         head: slot of sizes (dim, vocab).
-        source: tokens of the source, where it has a vocabulary of its own; channels of its frames,
-            where `frames` is set. None is V.
-        frames: the source is no tokens but frames [B T C], such as a spectrogram's.
+        source: tokens of the source, where it has a vocabulary of its own; None is V. Channels C of
+            its frames, where the encoder's embedding reads frames [B T C] (`reads_frames`).
         ties: pairs (place, source) of addresses that share one tensor or block.
         context: how many target tokens the model was made for; None where there is no such bound.
 
@@ -69,7 +68,6 @@ class EncoderDecoder(nn.Module):
         decoder: Slot,
         head: Slot = LMHead,
         source: int | None = None,
-        frames: bool = False,
         ties: tuple[tuple[str, str], ...] = (),
         context: int | None = None,
     ):
@@ -83,13 +81,13 @@ class EncoderDecoder(nn.Module):
             decoder=decoder,
             head=head,
             source=source,
-            frames=frames,
             ties=ties,
             context=context,
         )
         self.vocab, self.dim, self.context = vocab, dim, context
-        self.source, self.frames = source or vocab, frames
+        self.source = source or vocab
         self.encoder: LayerStack = encoder(self.source, dim)
+        self.frames: bool = getattr(self.encoder.embedding, "reads_frames", False)
         self.decoder: LayerStack = decoder(vocab, dim)
         self.head = head(dim, vocab)
         tie(self, ties)

@@ -37,9 +37,10 @@ class LayerStack(nn.Module):
 
     Example:
         >>> import torch
-        >>> from blocks import Full, GQAttention, Residual, RMSNorm, Spec, LayerStack
+        >>> from blocks import Full, GQAttention, LayerStack, Residual, RMSNorm, Spec
         >>> attention = Spec(GQAttention, heads=4, mask=Full())
-        >>> stack = LayerStack(100, 16, layers=(Spec(Residual, inner=attention, norm_in=RMSNorm),) * 2)
+        >>> layer = Spec(Residual, inner=attention, norm_in=RMSNorm)
+        >>> stack = LayerStack(100, 16, layers=(layer,) * 2)
         >>> stack(torch.tensor([[1, 2, 3]])).shape
         torch.Size([1, 3, 16])
     """

@@ -107,7 +107,8 @@ def run(
             positions = torch.arange(x.shape[token_axis(x)], device=x.device)[None]
         else:
             positions = (mask.cumsum(1) - 1).clamp(min=0)
-        out = module(*inputs, step=Step(positions, real=mask))
+        # Cross-attention reads what it is given once more.
+        out = module(*inputs, step=Step(positions, real=mask, memory=x, memory_real=mask))
     else:
         out = module(*inputs)
     return (out,) if isinstance(out, Tensor) else tuple(out)

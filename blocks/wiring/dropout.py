@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from blocks.ops.check import check_positive, check_rate
+from blocks.ops.check import check_positive, check_rate, check_width
 
 __all__ = ["Dropout"]
 
@@ -35,4 +35,5 @@ class Dropout(nn.Module):
         self.dim, self.dropout = dim, dropout
 
     def forward(self, x: Tensor) -> Tensor:
+        check_width(x, self.dim, "Dropout")
         return torch.dropout(x, self.dropout, self.training)

@@ -32,6 +32,8 @@ def noise(*lengths: int) -> list[torch.Tensor]:
 def speech() -> torch.Tensor:
     if not SPEECH.exists():
         pytest.skip("the folder shared/data beside the repository is absent")
+    for package in ("soundfile", "soxr"):
+        pytest.importorskip(package, reason="the extra [audio] is not installed")
     return blocks.read_audio(SPEECH)
 
 

@@ -15,6 +15,7 @@ from blocks import AudioError, read_audio
 
 SPEECH = Path(__file__).parents[3] / "shared" / "data" / "jfk.flac"
 soundfile = pytest.importorskip("soundfile", reason="the extra [audio] is not installed")
+pytest.importorskip("soxr", reason="the extra [audio] is not installed")
 
 
 def write(path: Path, samples: Any, rate: int = 16000, **how: Any) -> Path:

@@ -13,15 +13,19 @@ import blocks
 from blocks import (
     ALiBi,
     Chain,
+    CrossAttention,
+    Full,
     GatedMLP,
     GQAttention,
     LayerNorm,
+    LayerStack,
     PatchEmbedding,
     Residual,
     RMSNorm,
     RoPE,
     SoftCap,
     Spec,
+    TypeEmbedding,
     Window,
 )
 
@@ -99,7 +103,53 @@ LAYER = Spec(
 
 ADAPTIVE: dict[str, Any] = {"cutoffs": (9, 20), "width": 12, "div": 2}
 
+READING = Spec(
+    Chain,
+    steps={
+        "attention": Spec(Residual, inner=Spec(GQAttention, heads=4, mask=Full())),
+        "mlp": Spec(Residual, inner=MLP, norm_in=RMSNorm),
+    },
+)
+WRITING = Spec(
+    Chain,
+    steps={
+        "attention": Spec(Residual, inner=ATTENTION, norm_in=RMSNorm),
+        "cross": Spec(Residual, inner=Spec(CrossAttention, heads=4), norm_in=RMSNorm),
+    },
+)
+ENCODER: dict[str, Any] = {"vocab": 50, "dim": 16, "layers": (READING, READING), "norm": RMSNorm}
+
 TABLE: dict[str, Small] = {
+    "CrossAttention": Small((16,), {"heads": 4, "kv_heads": 2}, checks={"causal": False}),
+    "Dropout": Small((16,), {"dropout": 0.5}, zero=("dim",)),
+    "Encoder": Small(
+        (), ENCODER | {"stem": Spec(TypeEmbedding, types=2)}, (ints(50, 3, 7),), (3, 7, 16)
+    ),
+    "EncoderDecoder": Small(
+        (),
+        {
+            "vocab": 50,
+            "dim": 16,
+            "encoder": Spec(LayerStack, layers=(READING,), norm=RMSNorm),
+            "decoder": Spec(LayerStack, layers=(WRITING,), norm=RMSNorm),
+        },
+        (ints(50, 3, 7), ints(50, 3, 5)),
+        (3, 5, 50),
+        {"causal": False},
+    ),
+    "LayerStack": Small((50, 16), {"layers": (LAYER,)}, (ints(50, 3, 7),), (3, 7, 16)),
+    "MaskedHead": Small((16, 50), {"norm": RMSNorm}, shape=(3, 7, 50)),
+    "MaskedLM": Small((), ENCODER, (ints(50, 3, 7),), (3, 7, 50)),
+    "Pooler": Small((16,), shape=(3, 16)),
+    "PretrainingHead": Small((16, 50), shape=((3, 7, 50), (3, 2))),
+    "RelativeBias": Small(
+        (6,), {"buckets": 8, "distance": 20}, (places(3, 9), places(3, 9)), (3, 6, 9, 9)
+    ),
+    "SentenceHead": Small((16,), shape=(3, 16), zero=("dim",)),
+    "SequenceHead": Small((16,), {"labels": 3, "norm": RMSNorm}, shape=(3, 3)),
+    "SpanHead": Small((16,), {"act": "gelu"}, shape=(3, 7, 2)),
+    "TokenHead": Small((16,), {"labels": 3, "act": "gelu"}, shape=(3, 7, 3)),
+    "TypeEmbedding": Small((16,), {"types": 2}),
     "ALiBi": Small((6,), inputs=(places(3, 5), places(3, 7)), shape=(3, 6, 5, 7)),
     "AdaptiveEmbedding": Small((50, 16), ADAPTIVE, (ints(50, 3, 7),), (3, 7, 16)),
     "AdaptiveHead": Small((16, 50), ADAPTIVE, shape=(3, 7, 50)),
@@ -133,6 +183,7 @@ TABLE: dict[str, Small] = {
     ),
     "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
     "GatedMLP": Small((16,), {"hidden": 24}),
+    "HashedEmbedding": Small((50, 16), {"buckets": 11}, (ints(50, 3, 7),), (3, 7, 16)),
     "InfiniAttention": Small(
         (16,), {"heads": 4, "kv_heads": 2, "segment": 3, "qk": (Spec(RoPE, theta=100.0),)}
     ),
@@ -161,6 +212,7 @@ TABLE: dict[str, Small] = {
         {"experts": 4, "top_k": 2, "expert": MLP, "shared": MLP, "shared_gate": True},
         checks={"fullgraph": False},  # how many tokens an expert gets is known only at run time
     ),
+    "Molecules": Small((16,), {"stride": 2, "kernel": 3}),
     "Normed": Small((16,), {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": LayerNorm}),
     "Parallel": Small((16,), {"branches": {"attention": ATTENTION, "mlp": MLP}}),
     "PatchEmbedding": Small((16,), {"patch": 2}, (floats(3, 5, 12),), (3, 5, 16)),

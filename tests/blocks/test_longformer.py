@@ -10,8 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from blocks import LongformerAttention, SpecError, Step
+from blocks import (
+    BeforeToken,
+    FirstToken,
+    GenerationError,
+    LongformerAttention,
+    SpecError,
+    Step,
+)
 from blocks.testing.subject import disturb
+from tests.blocks.watch import largest
 
 B, T, D, H = 3, 23, 16, 4
 
@@ -106,29 +114,35 @@ def test_a_token_beyond_the_window_is_not_seen() -> None:
     assert seen.nonzero().flatten().tolist() == list(range(16, 25))
 
 
-def largest(it: LongformerAttention, tokens: int) -> int:
-    """Elements of the largest tensor that one call makes."""
-    found = [0]
-
-    class Watch(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None):
-            out = func(*args, **(kwargs or {}))
-            if isinstance(out, Tensor):
-                found[0] = max(found[0], out.numel())
-            return out
-
-    marks = torch.arange(tokens)[None] < 2
-    with torch.no_grad(), Watch():
-        x = torch.randn(1, tokens, D, dtype=torch.float64)
-        it(x, Step(torch.arange(tokens)[None], global_mask=marks))
-    return found[0]
-
-
 def test_memory_grows_with_the_length() -> None:
     it = make(radius=8)
-    sizes = [largest(it, tokens) for tokens in (256, 512, 1024, 2048)]
+
+    def size(tokens: int) -> int:
+        place = torch.arange(tokens)[None]
+        x = torch.randn(1, tokens, D, dtype=torch.float64)
+        return largest(lambda: it(x, Step(place, global_mask=place < 2)))
+
+    sizes = [size(tokens) for tokens in (256, 512, 1024, 2048)]
     assert all(b <= 2.1 * a for a, b in pairwise(sizes))
     assert sizes[-1] < 2048 * 2048 / 16
+
+
+def test_marks_find_what_sees_all() -> None:
+    tokens = torch.tensor([[9, 9, 5, 7, 2, 2, 8], [4, 2, 6, 2, 7, 9, 9]])
+    real = torch.tensor([[False, False, True, True, True, True, True], [True] * 5 + [False] * 2])
+    assert FirstToken()(tokens, real).long().tolist() == [
+        [0, 0, 1, 0, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0],
+    ]
+    assert BeforeToken(2)(tokens, real).long().tolist() == [
+        [0, 0, 1, 1, 0, 0, 0],
+        [1, 0, 0, 0, 0, 0, 0],
+    ]
+    for bad in (4, 9):  # not in every text, or in its padding alone
+        with pytest.raises(GenerationError, match="question"):
+            BeforeToken(bad)(tokens, real)
+    with pytest.raises(SpecError):
+        BeforeToken(-1)
 
 
 @pytest.mark.parametrize("fact", ["segments", "seen"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from blocks import Causal, Full, LSHAttention, Mask, SpecError, State, Step, Window
 from blocks.testing.subject import disturb
+from tests.blocks.watch import largest
 
 B, T, D, H = 2, 13, 16, 4
 
@@ -214,6 +216,16 @@ def test_more_rounds_are_nearer_to_full_attention() -> None:
             found.append(float((other(x) - exact).detach().abs().mean()))
         off.append(sum(found) / len(found))
     assert off[0] > 1.2 * off[1] > 1.44 * off[2]
+
+
+def test_memory_grows_with_the_length() -> None:
+    def size(tokens: int) -> int:
+        hashed = make(chunk=8, hashes=2, buckets=(8, 16), mask=Full())
+        return largest(lambda: hashed(draw(tokens)))
+
+    sizes = [size(tokens) for tokens in (256, 512, 1024)]
+    assert all(b <= 2.1 * a for a, b in pairwise(sizes))
+    assert sizes[-1] < B * H * 1024 * 1024 / 16
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import torch
 
 import blocks
 from blocks import GenerationError
-from tests.families.reference import TARGET, TOKENS, TOLERANCE, pairs
+from tests.families import ageing
+from tests.families.reference import TARGET, TOKENS, TOLERANCE, families, first, pairs
 
 hearers = pytest.mark.parametrize(("family", "variant"), pairs("hearer"))
 writers = pytest.mark.parametrize(("family", "variant"), pairs("transcriber"))
@@ -117,3 +118,28 @@ def test_training_goes_through_every_parameter(loaded, family, variant):
     for address in before:
         if address.endswith(("conv.norm.mean", "conv.norm.variance")):
             assert not torch.equal(before[address], after[address])
+
+
+@pytest.mark.parametrize("family", families("hearer", "transcriber"))
+def test_what_it_weighs_without_its_weights(loaded, family):
+    it = loaded(family, first(family))
+    report = blocks.inspect(it.folder)
+    assert report.fits and not report.unmapped
+    assert (report.memory()["state"] > 0) == (it.case.kind == "transcriber")
+    assert type(it.ours).__name__ in str(blocks.explain(it.ours))
+
+
+@pytest.mark.parametrize("spelling", ["weight_g weight_v", "weight"])
+def test_what_no_conformer_uses_may_be_spelt_in_any_way(loaded, tmp_path, spelling):
+    it = loaded("wav2vec2-conformer", "rotary")
+    place = "wav2vec2_conformer.encoder.pos_conv_embed.conv."
+    new = [place + f"parametrizations.weight.original{n}" for n in (0, 1)]
+
+    def older(tensors):
+        assert set(new) <= set(tensors)
+        kept = {name: tensor for name, tensor in tensors.items() if name not in new}
+        both = [place + name for name in spelling.split()]
+        return kept | {name: tensors[new[0]].clone() for name in both}
+
+    ours = blocks.from_pretrained(ageing.aged(it.folder, tmp_path / "older", tensors=older))
+    assert it.close(it.answer(ours, it.tokens), it.logits) <= TOLERANCE

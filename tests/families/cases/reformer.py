@@ -171,6 +171,7 @@ CASE = Case(
         "attention_dropout": "local_attention_probs_dropout_prob",
     },
     extra=(
+        "lm_head.decoder.bias",  # beside lm_head.bias, which it is
         "reformer.encoder.layers.{i}.attention.self_attention.mask_value_float32",
         "reformer.encoder.layers.{i}.attention.self_attention.self_mask_value_float16",
     ),
