@@ -161,6 +161,7 @@ if TYPE_CHECKING:
     from blocks.ops.flash import flash_attend as flash_attend
     from blocks.positions.alibi import ALiBi as ALiBi
     from blocks.positions.axial import AxialPositions as AxialPositions
+    from blocks.positions.convolved import ConvPositions as ConvPositions
     from blocks.positions.learned import LearnedPositions as LearnedPositions
     from blocks.positions.llama3 import Llama3Scaling as Llama3Scaling
     from blocks.positions.longrope import LongRoPEScaling as LongRoPEScaling
@@ -181,6 +182,7 @@ if TYPE_CHECKING:
     from blocks.surgery.tree import Explanation as Explanation
     from blocks.surgery.tree import explain as explain
     from blocks.text.bytes import byte_tokenizer as byte_tokenizer
+    from blocks.text.characters import character_tokenizer as character_tokenizer
     from blocks.text.detokenize import Detokenizer as Detokenizer
     from blocks.text.infill import INFILL as INFILL
     from blocks.text.infill import Sentinels as Sentinels
@@ -225,6 +227,7 @@ else:
         "ConfigError": "blocks.errors",
         "Content": "blocks.state",
         "ConvModule": "blocks.conv.module",
+        "ConvPositions": "blocks.positions.convolved",
         "ConvStem": "blocks.conv.stem",
         "CrossAttention": "blocks.attention.cross",
         "CrossState": "blocks.attention.crossmemory",
@@ -354,6 +357,7 @@ else:
         "at": "blocks.edit",
         "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
+        "character_tokenizer": "blocks.text.characters",
         "embed": "blocks.generation.sentences",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",

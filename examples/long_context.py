@@ -138,7 +138,7 @@ def draw(rows: dict[str, list[tuple[int, float, float]]], file: Path) -> None:
 
 
 @click.command()
-@click.option("--repeats", default=15, show_default=True, help="passes, of which the best counts")
+@click.option("--repeats", default=9, show_default=True, help="passes, of which the best counts")
 @click.option(
     "--longest", default=LENGTHS[-1], show_default=True, help="tokens of the longest text"
 )

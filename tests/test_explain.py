@@ -208,13 +208,18 @@ def test_a_checkpoint_a_report_and_a_live_model_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("family", "repo"), weighed())
 def test_published_sizes(family: str, repo: str) -> None:
     from blocks.hub.config import Config
+    from blocks.hub.load import _pairs
     from blocks.hub.outline import outline_of
 
     data, parameters = case_of(family).published[repo]
     outline = outline_of(Config(dict(data)))
     tied = data.get("tie_word_embeddings", case_of(family).tied)
-    ties = outline.ties if tied else ()
-    spec = replace(outline.spec, ties=ties)
+    with torch.device("meta"):
+        there = blocks.addresses(outline.build())
+    ties = [tie for tie in outline.ties if _pairs(tie, there)]
+    ties = [tie for tie in ties if tie[0] in there or tie[1] not in there]
+    ties = [tie for tie in ties if tied or not tie[0].startswith("head.")]
+    spec = replace(outline.spec, ties=tuple(ties))
     explain(stack(layer()))  # the first tensor on meta costs torch a second of imports
     start = time.perf_counter()
     assert explain(spec).parameters == parameters

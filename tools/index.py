@@ -62,7 +62,8 @@ def _kind(tree: ast.Module, name: str) -> str:
         return "value" if node is None else "function"
     marks = [ast.unparse(mark) for mark in node.decorator_list]
     changing = any("dataclass" in mark and "frozen=True" not in mark for mark in marks)
-    return "record" if changing else "class"
+    told = any(ast.unparse(base) == "NamedTuple" for base in node.bases)
+    return "record" if changing or told else "class"
 
 
 def is_block(item: Public) -> bool:

@@ -49,7 +49,7 @@ def public_blocks() -> list[dict[str, str]]:
     for folder in FOLDERS:
         for path in sorted((package / folder).glob("*.py")):
             tree = ast.parse(path.read_text(encoding="utf-8"))
-            kinds = [n for n in tree.body if isinstance(n, ast.ClassDef) and _public(n)]
+            kinds = [n for n in tree.body if isinstance(n, ast.ClassDef) and _public(n, tree)]
             for node in kinds:
                 # Where a file has one block, its own docstring is the sentence about it.
                 told = ast.get_docstring(tree if len(kinds) == 1 else node) or ""
@@ -58,8 +58,12 @@ def public_blocks() -> list[dict[str, str]]:
     return rows
 
 
-def _public(node: ast.ClassDef) -> bool:
-    """Modules, and the frozen values that they take; not what they pass around."""
-    module = any(ast.unparse(base) == "nn.Module" for base in node.bases)
-    value = any("frozen=True" in ast.unparse(mark) for mark in node.decorator_list)
-    return not node.name.startswith("_") and (module or value)
+def _public(node: ast.ClassDef, file: ast.Module) -> bool:
+    """What a file offers of modules and the frozen values they take; not what they pass around."""
+    offered = next((n for n in file.body if "__all__" in ast.unparse(n).split(" ")[0]), None)
+    bases = {ast.unparse(base) for base in node.bases}
+    record = "NamedTuple" in bases or (
+        any("dataclass" in ast.unparse(mark) for mark in node.decorator_list)
+        and not any("frozen=True" in ast.unparse(mark) for mark in node.decorator_list)
+    )
+    return offered is not None and repr(node.name) in ast.unparse(offered) and not record

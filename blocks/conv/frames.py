@@ -55,8 +55,7 @@ class Strides:
         """Refuses too few frames for the kernels."""
         least = 1
         for n in reversed(range(len(self.kernels))):
-            around = 2 * self.pad(n)
-            least = (least - 1) * self.strides[n] + self.kernels[n] - around
+            least = (least - 1) * self.strides[n] + self.kernels[n] - 2 * self.pad(n)
         if frames < least:
             raise GenerationError(
                 f"{frames} frames are too few: at least {least} are needed", field="source"
@@ -72,17 +71,17 @@ class Strides:
     def step(self, step: Step) -> Step:
         """The step of what is left, given that of the frames."""
         length, real = step.positions.shape[1], step.real
-        check_frames_end(real)
+        if real is not None and not (real.is_meta or torch.compiler.is_compiling()):
+            check_end(real)
+            self.check(int(real.sum(1).min()))
         for n in range(len(self.kernels)):
             length, real = self.one(length, n), self.real(real, n)
         positions = torch.arange(length, device=step.positions.device)[None]
         return replace(step, positions=positions, real=real, _made={})
 
 
-def check_frames_end(real: Tensor | None) -> None:
+def check_end(real: Tensor) -> None:
     """Refuses padding before real frames: a stride would count it in."""
-    if real is None or real.is_meta or torch.compiler.is_compiling():
-        return
     if bool((real[:, 1:] & ~real[:, :-1]).any()):
         raise GenerationError("frames are padded at the end alone", field="mask")
 

@@ -12,6 +12,7 @@ from blocks.hub.family import Family
 
 # A module's name has no dash; these are the few types that do.
 _DASHED = {
+    "modernbert_decoder": "modernbert-decoder",
     "openai_gpt": "openai-gpt",
     "transfo_xl": "transfo-xl",
     "wav2vec2_conformer": "wav2vec2-conformer",

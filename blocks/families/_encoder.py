@@ -223,24 +223,28 @@ def table(
         body: the names of everything below the head.
         pooled: where the pooler's projection lies in the tasks that have one.
         pooler: its name.
-        fused: rules of tensors of the body that hold several of ours.
+        fused: rules of tensors of the body that hold several of ours, which come first.
         ignore: templates that nothing reads.
     """
     task = task_of(s)
     pool = [(pooler + ".{w}", pooled[task])] if task in pooled else []
-    below = aged((*body, *pool))
-    long = [(prefix + theirs, ours) for theirs, ours in below]
-    longer = [dataclasses.replace(rule, theirs=prefix + rule.theirs) for rule in fused]
+    below = [*fused, *aged((*body, *pool))]
+    long = [_behind(prefix, rule) for rule in below]
     others = {theirs for rules in ends.values() for theirs, _ in aged(rules)}
     others -= {theirs for theirs, _ in aged(ends[task])}
     others |= set() if pool else {"pooler.", prefix + "pooler."}
     return Keys(
         *(below + long if task == "Model" else long + below),
-        *((*fused, *longer) if task == "Model" else (*longer, *fused)),
         *aged(ends[task]),
         ignore=(*ignore, prefix + POSITION_IDS, POSITION_IDS),
         apart=tuple(sorted(name.partition("{")[0] for name in others)),
     )
+
+
+def _behind(prefix: str, rule: tuple[str, str] | Rule) -> tuple[str, str] | Rule:
+    if isinstance(rule, Rule):
+        return dataclasses.replace(rule, theirs=prefix + rule.theirs)
+    return prefix + rule[0], rule[1]
 
 
 def aged(rules: Rules) -> list[tuple[str, str]]:

@@ -11,10 +11,14 @@ from blocks import (
     GatedMLP,
     LayerNorm,
     Mask,
+    MaskedHead,
     Residual,
     SentenceHead,
+    SequenceHead,
+    SpanHead,
     Spec,
     SymmetricWindow,
+    TokenHead,
     Window,
     at,
 )
@@ -89,13 +93,32 @@ def layers(
     return tuple(found)
 
 
-def read_head(c: Config, norm: Spec) -> dict[str, Any]:
-    """What every head does before its last projection."""
+_POOLS = {"cls": "first", "mean": "mean"}
+
+
+def masked(c: Config, norm: Spec) -> Spec:
+    """The head that tells tokens."""
+    return Spec(MaskedHead, bias=c.take("decoder_bias", bool, True), **_dense(c, norm))
+
+
+def heads(c: Config, norm: Spec) -> dict[str, Spec]:
+    """The heads of all tasks."""
+    pool = c.take("classifier_pooling", str, "cls")
+    if pool not in _POOLS:
+        raise c.error("classifier_pooling", f"{pool!r} is not known", "known: cls, mean")
+    parts: dict[str, Any] = _dense(c, norm) | {"dropout": read_rate(c, "classifier_dropout", 0.0)}
     return {
-        "act": read_activation(c, "classifier_activation", "gelu"),
-        "norm": norm,
-        "dense_bias": c.take("classifier_bias", bool, False),
+        "masked": masked(c, norm),
+        "sequence": Spec(SequenceHead, labels=2, pool=_POOLS[pool], **parts),
+        "tokens": Spec(TokenHead, labels=2, **parts),
+        "spans": Spec(SpanHead, **parts),
     }
+
+
+def _dense(c: Config, norm: Spec) -> dict[str, Any]:
+    """What every head does before its last projection."""
+    act = read_activation(c, "classifier_activation", "gelu")
+    return {"act": act, "norm": norm, "dense_bias": c.take("classifier_bias", bool, False)}
 
 
 def write(s: Spec) -> dict[str, Any]:
@@ -122,17 +145,6 @@ def _half(mask: Mask) -> int | None:
     return mask.size if isinstance(mask, Window) else None
 
 
-_POOLS = {"cls": "first", "mean": "mean"}
-
-
-def read_pool(c: Config) -> Any:
-    """Our name of what a text's class is told from."""
-    theirs = c.take("classifier_pooling", str, "cls")
-    if theirs not in _POOLS:
-        raise c.error("classifier_pooling", f"{theirs!r} is not known", "known: cls, mean")
-    return _POOLS[theirs]
-
-
 def _write_head(s: Spec) -> dict[str, Any]:
     head = s.keywords["head"]
     if head is None or head.func is SentenceHead:
@@ -145,15 +157,13 @@ def _write_head(s: Spec) -> dict[str, Any]:
     return said | ({"classifier_pooling": pools[0]} if pools else {})
 
 
-LAYER_KEYS = (
+GATED = ("layers.{i}.mlp.gate.{w}", "layers.{i}.mlp.up.{w}")
+BODY_KEYS = (
+    ("embeddings.tok_embeddings.weight", "embedding.weight"),
+    ("embeddings.norm.{w}", "stem.norm.{w}"),
     ("layers.{i}.attn_norm.{w}", "layers.{i}.attention.norm_in.{w}"),
     ("layers.{i}.attn.Wo.{w}", "layers.{i}.attention.out.{w}"),
     ("layers.{i}.mlp_norm.{w}", "layers.{i}.mlp.norm_in.{w}"),
     ("layers.{i}.mlp.Wo.{w}", "layers.{i}.mlp.down.{w}"),
-)
-BODY_KEYS = (
-    ("embeddings.tok_embeddings.weight", "embedding.weight"),
-    ("embeddings.norm.{w}", "stem.norm.{w}"),
-    *LAYER_KEYS,
     ("final_norm.{w}", "norm.{w}"),
 )

@@ -48,7 +48,10 @@ _OF_OTHERS: dict[Any, tuple[str, ...]] = {
     bool: ("ctc_zero_infinity",),
     str: ("ctc_loss_reduction",),
 }
-_NOISE = ("feat_extract_dropout", "feat_proj_dropout", "feat_quantizer_dropout", "final_dropout")
+_NOISE = (
+    *("feat_extract_dropout", "feat_proj_dropout", "feat_quantizer_dropout", "final_dropout"),
+    "hidden_dropout_prob",
+)
 
 
 def read_wav2vec2(c: Config) -> None:
@@ -168,22 +171,54 @@ _LAYER = {
 
 def conformer_keys(prefix: str) -> Keys:
     """The names of wav2vec 2.0's Conformer."""
-    layers, convs = prefix + "encoder.layers.{i}.", prefix + "feature_extractor.conv_layers.{i}."
+    layers = prefix + "encoder.layers.{i}."
     position = prefix + "encoder.pos_conv_embed.conv."  # there, and used by no Conformer
     unused = [position + part for part in ("bias", "weight", "weight_g", "weight_v")]
     unused += [f"{position}parametrizations.weight.original{n}" for n in (0, 1)]
     return Keys(
         *layer_keys(layers, _LAYER),
-        (convs + "conv.{w}", "embedding.convs.{i}.{w}"),
-        (convs + "layer_norm.{w}", "embedding.norms.{i}.{w}"),
-        (prefix + "feature_projection.layer_norm.{w}", "stem.{w}"),
-        (prefix + "feature_projection.projection.{w}", "widen.{w}"),
+        *_ends(prefix),
         (prefix + "encoder.layer_norm.{w}", "norm.{w}"),
-        ("lm_head.{w}", "head.{w}"),
         ignore=(
             *unused,
             counted(layers, _LAYER),
             prefix + "masked_spec_embed",
             prefix + "encoder.embed_positions.inv_freq",
         ),
+    )
+
+
+def _ends(prefix: str) -> tuple[tuple[str, str], ...]:
+    """The names of what stands before the layers and after them."""
+    convs = prefix + "feature_extractor.conv_layers.{i}."
+    return (
+        (convs + "conv.{w}", "embedding.convs.{i}.{w}"),
+        (convs + "layer_norm.{w}", "embedding.norms.{i}.{w}"),
+        (prefix + "feature_projection.layer_norm.{w}", "stem.{w}"),
+        (prefix + "feature_projection.projection.{w}", "widen.{w}"),
+        ("lm_head.{w}", "head.{w}"),
+    )
+
+
+def transformer_keys(s: Spec) -> Keys:
+    """The names of wav2vec 2.0, the newer spelling of the convolved positions' weight first."""
+    prefix, ours = "wav2vec2.encoder.", "layers.{i}."
+    layers, conv = prefix + "layers.{i}.", prefix + "pos_conv_embed.conv."
+    last = "positions.norm" if s.keywords["norm"] is None else "norm"
+    where = "norm_after" if s.keywords["norm"] is None else "norm_in"
+    return Keys(
+        *_ends("wav2vec2."),
+        (conv + "parametrizations.weight.original0", "positions.around.gain"),
+        (conv + "parametrizations.weight.original1", "positions.around.weight"),
+        (conv + "weight_g", "positions.around.gain"),
+        (conv + "weight_v", "positions.around.weight"),
+        (conv + "bias", "positions.around.bias"),
+        (prefix + "layer_norm.{w}", last + ".{w}"),
+        *((f"{layers}attention.{n}_proj.{{w}}", f"{ours}attention.{n}.{{w}}") for n in "qkv"),
+        (layers + "attention.out_proj.{w}", ours + "attention.out.{w}"),
+        (layers + "layer_norm.{w}", f"{ours}attention.{where}.{{w}}"),
+        (layers + "feed_forward.intermediate_dense.{w}", ours + "mlp.up.{w}"),
+        (layers + "feed_forward.output_dense.{w}", ours + "mlp.down.{w}"),
+        (layers + "final_layer_norm.{w}", f"{ours}mlp.{where}.{{w}}"),
+        ignore=("wav2vec2.masked_spec_embed",),
     )

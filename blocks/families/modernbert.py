@@ -7,19 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import (
-    Full,
-    MaskedHead,
-    SequenceHead,
-    SpanHead,
-    Spec,
-    SymmetricWindow,
-    TokenHead,
-)
+from blocks import Full, Spec, SymmetricWindow
 from blocks.families import _classic as classic
 from blocks.families import _encoder as common
 from blocks.families import _modernbert as own
-from blocks.families._dialects import read_rate
 from blocks.families._rope import reach
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -29,27 +20,14 @@ SERVED = common.architectures("ModernBert", *common.USUAL)
 
 
 def spec(c: Config) -> Spec:
-    c.only("position_embedding_type", "absolute")  # a word without a meaning here
-    c.only("is_causal", False)
-    c.only("causal_mask", False)
+    c.only("position_embedding_type", "absolute")  # files say it, and mean nothing by it
+    for name in ("causal_mask", "is_causal"):
+        c.only(name, False)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = own.read_norm(c)
     layers = own.layers(c, dim, context, norm, Full(), SymmetricWindow)
-    head, rate = own.read_head(c, norm), read_rate(c, "classifier_dropout", 0.0)
-    return common.encoder(
-        c,
-        SERVED,
-        layers,
-        dim,
-        reach(layers, context),
-        names=own.NAMES,
-        norm=norm,
-        stem=own.stem(c, norm),
-        masked=Spec(MaskedHead, bias=c.take("decoder_bias", bool, True), **head),
-        sequence=Spec(SequenceHead, labels=2, pool=own.read_pool(c), dropout=rate, **head),
-        tokens=Spec(TokenHead, labels=2, dropout=rate, **head),
-        spans=Spec(SpanHead, dropout=rate, **head),
-    )
+    parts = {"norm": norm, "stem": own.stem(c, norm), **own.heads(c, norm)}
+    return common.encoder(c, SERVED, layers, dim, reach(layers, context), names=own.NAMES, **parts)
 
 
 def config(s: Spec) -> dict[str, Any]:
@@ -58,10 +36,10 @@ def config(s: Spec) -> dict[str, Any]:
 
 FUSED = (
     Join("layers.{i}.attn.Wqkv.{w}", classic.QKV),
-    Join("layers.{i}.mlp.Wi.{w}", ("layers.{i}.mlp.gate.{w}", "layers.{i}.mlp.up.{w}")),
+    Join("layers.{i}.mlp.Wi.{w}", own.GATED),
 )
 DENSE = (("head.dense.{w}", "head.dense.{w}"), ("head.norm.{w}", "head.norm.{w}"))
-ENDS = {task: (*DENSE, ("classifier.{w}", "head.out.{w}")) for task in common.TASK_KEYS} | {
+ENDS = dict.fromkeys(common.TASK_KEYS, (*DENSE, ("classifier.{w}", "head.out.{w}"))) | {
     "ForMaskedLM": (*DENSE, ("decoder.{w}", "head.{w}")),
     "Model": (),
 }

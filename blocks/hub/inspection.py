@@ -68,8 +68,9 @@ def inspect(
         cache_dir=cache_dir,
         local_files_only=local_files_only,
     )
+    outline = read_outline(source, blocks)
     peek = peek_checkpoint(source)
-    outline = read_outline(source, blocks).fitted(peek.entries)
+    outline = outline.fitted(peek.entries)
     _check_depth(outline, peek)
     with building() as made, torch.device("meta"):
         model = outline.build()

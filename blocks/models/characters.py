@@ -74,6 +74,8 @@ class CharacterEncoder(Encoder):
         self.local = local(dim) if local else None
         self.molecules = molecules(dim)
         self.final = final(dim) if final else None
+        both = (self.local, self.final)
+        self._ends_want = [wants(part) if part else frozenset() for part in both]
         self.spec = replace(self.spec, local=local, molecules=molecules, final=final)
 
     def forward(
@@ -98,7 +100,7 @@ class CharacterEncoder(Encoder):
             return x
         if isinstance(self.head, SequenceHead):
             return self.head(deep, inner)
-        return call(self.head, x, step, None, wants(self.head))
+        return call(self.head, x, step, None, self._head_wants)
 
     def hidden(
         self,
@@ -127,18 +129,16 @@ class CharacterEncoder(Encoder):
         if self.pooler is None:
             raise GenerationError("this model has no pooler", field="pooler")
         _, deep, inner = self._both(tokens, self._step(tokens, mask, types, global_mask))
-        return call(self.pooler, deep, inner, None, wants(self.pooler))
+        return call(self.pooler, deep, inner, None, self._pooler_wants)
 
     def _both(self, tokens: Tensor, step: Step) -> tuple[Tensor, Tensor, Step]:
         """Characters [B T D], molecules [B M D], and the step that these are in."""
-        x = self.embedding(tokens)  # B T D
-        if self.stem is not None:
-            x = call(self.stem, x, step, None, wants(self.stem))
-        x = x if self.widen is None else self.widen(x)
-        x = x if self.local is None else call(self.local, x, step, None, wants(self.local))
+        x, step = self.embedded(tokens, step)  # B T D
+        near, far = self._ends_want
+        x = x if self.local is None else call(self.local, x, step, None, near)
         m, inner = self.molecules.down(x, step)  # B M D
-        for layer in self.layers:
-            m = call(layer, m, inner, None, wants(layer))
+        for layer, names in zip(self.layers, self._wants, strict=True):
+            m = call(layer, m, inner, None, names)
         x = self.molecules.up(x, m, step)
-        x = x if self.final is None else call(self.final, x, step, None, wants(self.final))
+        x = x if self.final is None else call(self.final, x, step, None, far)
         return x if self.norm is None else self.norm(x), m, inner

@@ -9,7 +9,7 @@ from blocks.attention.marks import Marks
 from blocks.embedding.token import TokenEmbedding
 from blocks.errors import GenerationError
 from blocks.models.places import tie
-from blocks.models.stack import LayerStack
+from blocks.models.stack import Layers
 from blocks.models.tokens import check_marks, check_mask, check_tokens
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
@@ -19,7 +19,7 @@ from blocks.step import Step
 __all__ = ["Encoder"]
 
 
-class Encoder(LayerStack):
+class Encoder(Layers):
     r"""hidden = norm(layer_n(… layer_1(stem(embedding(tokens))))),      answer = head(hidden)
 
     Args:
@@ -103,7 +103,7 @@ class Encoder(LayerStack):
                 with a window (Longformer); what `marks` finds by default.
         """
         step = self._step(tokens, mask, types, global_mask)
-        x = LayerStack.forward(self, tokens, step)  # B T D
+        x = Layers.forward(self, tokens, step)  # B T D
         return x if self.head is None else call(self.head, x, step, None, self._head_wants)
 
     def hidden(
@@ -115,7 +115,7 @@ class Encoder(LayerStack):
         global_mask: Tensor | None = None,
     ) -> Tensor:
         """The hidden states [B T D] that the head reads."""
-        return LayerStack.forward(self, tokens, self._step(tokens, mask, types, global_mask))
+        return Layers.forward(self, tokens, self._step(tokens, mask, types, global_mask))
 
     def pool(
         self,
@@ -133,7 +133,7 @@ class Encoder(LayerStack):
         if self.pooler is None:
             raise GenerationError("this model has no pooler", field="pooler")
         step = self._step(tokens, mask, types, global_mask)
-        x = LayerStack.forward(self, tokens, step)  # B T D
+        x = Layers.forward(self, tokens, step)  # B T D
         return call(self.pooler, x, step, None, self._pooler_wants)
 
     def _step(

@@ -8,17 +8,18 @@ from torch import Tensor
 from blocks.conv.stem import ConvStem
 from blocks.heads.language import LMHead
 from blocks.models.places import tie
-from blocks.models.stack import LayerStack
+from blocks.models.stack import Layers
 from blocks.models.tokens import check_frames, check_mask
 from blocks.ops.check import check_positive
+from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
 from blocks.step import Step
 
 __all__ = ["FrameEncoder"]
 
 
-class FrameEncoder(LayerStack):
-    r"""logits = head(norm(layer_n(… layer_1(W stem(embedding(frames))))))
+class FrameEncoder(Layers):
+    r"""logits = head(norm(layer_n(… layer_1(positions(W stem(embedding(frames)))))))
 
     Trained so that the tokens of its places, without repetitions and blanks, are what was said
     (CTC: Graves et al., 2006): `transcribe` reads them so.
@@ -30,8 +31,9 @@ class FrameEncoder(LayerStack):
         layers: one slot of size (dim) a layer, with masks that look both ways: `Full()`.
         norm: the norm after the last layer.
         embedding: slot of sizes (channels, dim), or (channels, width) where there is one.
-        stem: what follows the embedding before the first layer.
+        stem: what follows the embedding.
         width: of embedding and stem, where W widens it to D; None is D, without W.
+        positions: what follows W before the first layer, slot of size (dim).
         head: slot of sizes (dim, vocab).
         ties: pairs (place, source) of addresses that share one tensor or block.
 
@@ -68,6 +70,7 @@ class FrameEncoder(LayerStack):
         embedding: Slot = ConvStem,
         stem: Slot | None = None,
         width: int | None = None,
+        positions: Slot | None = None,
         head: Slot = LMHead,
         ties: tuple[tuple[str, str], ...] = (),
     ):
@@ -75,8 +78,10 @@ class FrameEncoder(LayerStack):
         super().__init__(channels, dim, **parts, width=width)
         check_positive("FrameEncoder", vocab=vocab)
         sizes = {"channels": channels, "vocab": vocab, "dim": dim, "width": width}
-        self.spec = Spec(FrameEncoder, **sizes, **parts, head=head, ties=ties)
+        self.spec = Spec(FrameEncoder, **sizes, **parts, positions=positions, head=head, ties=ties)
         self.channels, self.vocab = channels, vocab
+        self.positions = positions(dim) if positions else None
+        self._positions_wants = wants(self.positions) if self.positions else frozenset()
         self.head = head(dim, vocab)
         tie(self, ties)
 
@@ -87,7 +92,11 @@ class FrameEncoder(LayerStack):
             frames: [B T C].
             real: [B T] bool, True where a frame is no padding.
         """
-        return self.head(LayerStack.forward(self, frames, self._step(frames, real)))  # B T' V
+        step = self._step(frames, real)
+        x, step = self.embedded(frames, step)  # B T' D
+        if self.positions is not None:
+            x = call(self.positions, x, step, None, self._positions_wants)
+        return self.head(self.layered(x, step))  # B T' V
 
     def heard(self, frames: Tensor, real: Tensor | None = None) -> Tensor | None:
         """[B T'] which places of the answer are real; None where all are."""

@@ -18,7 +18,61 @@ from blocks.step import Step
 __all__ = ["LayerStack"]
 
 
-class LayerStack(nn.Module):
+class Layers(nn.Module):
+    """What all assemblies of layers over an embedding are; `LayerStack` has the equation."""
+
+    def __init__(
+        self,
+        inputs: int,
+        dim: int,
+        *,
+        layers: tuple[Slot, ...],
+        norm: Slot | None = None,
+        embedding: Slot = TokenEmbedding,
+        stem: Slot | None = None,
+        width: int | None = None,
+    ):
+        super().__init__()
+        check_positive(type(self).__name__, inputs=inputs, dim=dim, width=width)
+        if not layers:
+            raise SpecError(
+                "a model needs at least one layer", field=f"{type(self).__name__}.layers"
+            )
+        self.inputs, self.dim = inputs, dim
+        self.embedding = embedding(inputs, width or dim)
+        self.stem = stem(width or dim) if stem else None
+        self.widen = nn.Linear(width, dim) if width else None
+        self.layers = nn.ModuleList([layer(dim) for layer in layers])
+        self.norm = norm(dim) if norm else None
+        self._wants = [wants(layer) for layer in self.layers]
+        self._stem_wants = wants(self.stem) if self.stem else frozenset()
+        self._hides_padding = "real" in wants(self.embedding)
+
+    def forward(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
+        return self.layered(*self.embedded(inputs, step), state)
+
+    def embedded(self, inputs: Tensor, step: Step | None = None) -> tuple[Tensor, Step]:
+        """What the first layer reads, and the step of it."""
+        hides = step is not None and self._hides_padding
+        x = self.embedding(inputs, step.real) if hides else self.embedding(inputs)  # B T D
+        step = Step.plain(x) if step is None else self.shrunk(step)
+        if self.stem is not None:
+            x = call(self.stem, x, step, None, self._stem_wants)
+        return x if self.widen is None else self.widen(x), step
+
+    def layered(self, x: Tensor, step: Step, state: Any = None) -> Tensor:
+        """What the layers and the last norm make of it."""
+        for i, layer in enumerate(self.layers):
+            x = call(layer, x, step, None if state is None else state[i], self._wants[i])  # B T D
+        return x if self.norm is None else self.norm(x)
+
+    def shrunk(self, step: Step) -> Step:
+        """The step of what the embedding gives: another one where its strides leave less."""
+        after = getattr(self.embedding, "shrunk", None)
+        return step if after is None else after(step)
+
+
+class LayerStack(Layers):
     r"""y = norm(layer_n(… layer_1(W stem(embedding(inputs)))))
 
     Args:
@@ -56,37 +110,8 @@ class LayerStack(nn.Module):
         stem: Slot | None = None,
         width: int | None = None,
     ):
-        super().__init__()
-        check_positive(type(self).__name__, inputs=inputs, dim=dim, width=width)
-        if not layers:
-            raise SpecError(
-                "a model needs at least one layer", field=f"{type(self).__name__}.layers"
-            )
-        self.inputs, self.dim = inputs, dim
-        self.embedding = embedding(inputs, width or dim)
-        self.stem = stem(width or dim) if stem else None
-        self.widen = nn.Linear(width, dim) if width else None
-        self.layers = nn.ModuleList([layer(dim) for layer in layers])
-        self.norm = norm(dim) if norm else None
-        self._wants = [wants(layer) for layer in self.layers]
-        self._stem_wants = wants(self.stem) if self.stem else frozenset()
-        self._hides_padding = "real" in wants(self.embedding)
-
-    def forward(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
-        hides = step is not None and self._hides_padding
-        x = self.embedding(inputs, step.real) if hides else self.embedding(inputs)  # B T D
-        step = Step.plain(x) if step is None else self.shrunk(step)
-        if self.stem is not None:
-            x = call(self.stem, x, step, None, self._stem_wants)
-        x = x if self.widen is None else self.widen(x)
-        for i, layer in enumerate(self.layers):
-            x = call(layer, x, step, None if state is None else state[i], self._wants[i])  # B T D
-        return x if self.norm is None else self.norm(x)
-
-    def shrunk(self, step: Step) -> Step:
-        """The step of what the embedding gives: another one where its strides leave less."""
-        after = getattr(self.embedding, "shrunk", None)
-        return step if after is None else after(step)
+        parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
+        super().__init__(inputs, dim, **parts, width=width)
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
         return content_of(self.layers, batch, room, dtype, device)

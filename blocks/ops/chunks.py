@@ -44,8 +44,9 @@ def near_table(
         chunk: L.
         before, after: how many neighbours.
     """
-    place = torch.arange(real.shape[1], device=real.device).expand_as(real)
-    rows = torch.stack([place, real.long()], 1)[..., None]  # B 2 S 1
+    # Half as wide as usual: of what a layer makes these tables would be the largest.
+    place = torch.arange(real.shape[1], device=real.device, dtype=torch.int32).expand_as(real)
+    rows = torch.stack([place, real.int()], 1)[..., None]  # B 2 S 1
     q, k = cut(rows, chunk)[..., 0], spread(rows, chunk, before, after)[..., 0]  # B·C 2 L
     return (see(q[:, 0, :, None], k[:, 0, None, :]) & (k[:, 1, None, :] == 1))[:, None]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from blocks.errors import TokenizerError
-from blocks.text.tokenfiles import CONFIG, declared, is_byt5, read_json
+from blocks.text.tokenfiles import CONFIG, declared, is_byt5, is_canine, read_json
 
 __all__: list[str] = []
 
@@ -69,6 +69,10 @@ def engine_of(files: dict[str, bytes], names: dict[str, str], place: str) -> Eng
             prefix_all=config.get("legacy") is True,
             file=f"{place}/tokenizer.model",
         )
+    if is_canine(files):
+        from blocks.text.characters import CodePoints
+
+        return CodePoints(added, names, file=f"{place}/{CONFIG}")
     if is_byt5(files):
         from blocks.text.bytes import from_byt5
 

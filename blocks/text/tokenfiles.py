@@ -55,7 +55,7 @@ def read_files(place: Place) -> dict[str, bytes]:
     else:
         path = place.find(CONFIG)
         files = {CONFIG: _read(path)} if path else {}
-        if not is_byt5(files):
+        if not (is_byt5(files) or is_canine(files)):
             raise _no_vocabulary(place)
     for name in (CONFIG, SPECIAL, ADDED, *TEMPLATES.values()):
         if path := place.find(name, assume_absent=name != CONFIG):
@@ -66,6 +66,11 @@ def read_files(place: Place) -> dict[str, bytes]:
 def is_byt5(files: Mapping[str, bytes]) -> bool:
     """Whether there needs no vocabulary, since tokens are bytes."""
     return read_json(files, CONFIG).get("tokenizer_class") == "ByT5Tokenizer"
+
+
+def is_canine(files: Mapping[str, bytes]) -> bool:
+    """Whether there needs none, since tokens are characters."""
+    return read_json(files, CONFIG).get("tokenizer_class") == "CanineTokenizer"
 
 
 def _no_vocabulary(place: Place) -> TokenizerError:

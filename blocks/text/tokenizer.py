@@ -33,7 +33,7 @@ class Tokenizer:
     """A checkpoint's vocabulary, special tokens and chat template; made by `from_pretrained`.
 
     Reads tokenizer.json, else tokenizer.model (SentencePiece), else vocab.json with merges.txt; of
-    a ByT5, whose tokens are bytes, tokenizer_config.json alone.
+    a ByT5, whose tokens are bytes, and a CANINE, whose are characters, tokenizer_config.json alone.
     Truncation and padding that a tokenizer.json carries are switched off. In text, a string stands
     for a special token where tokenizer.json or a side file declares it.
 

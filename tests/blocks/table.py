@@ -17,8 +17,10 @@ from blocks import (
     Full,
     GatedMLP,
     GQAttention,
+    HashedEmbedding,
     LayerNorm,
     LayerStack,
+    Molecules,
     PatchEmbedding,
     Residual,
     RMSNorm,
@@ -119,7 +121,13 @@ WRITING = Spec(
 )
 ENCODER: dict[str, Any] = {"vocab": 50, "dim": 16, "layers": (READING, READING), "norm": RMSNorm}
 
+CHARACTERS = ENCODER | {
+    "embedding": Spec(HashedEmbedding, buckets=11),
+    "molecules": Spec(Molecules, stride=2, kernel=3),
+}
+
 TABLE: dict[str, Small] = {
+    "CharacterEncoder": Small((), CHARACTERS, (ints(50, 3, 7),), (3, 7, 16)),
     "CrossAttention": Small((16,), {"heads": 4, "kv_heads": 2}, checks={"causal": False}),
     "Dropout": Small((16,), {"dropout": 0.5}, zero=("dim",)),
     "Encoder": Small(
@@ -165,6 +173,7 @@ TABLE: dict[str, Small] = {
     "Clip": Small((16,), {"cap": 0.5}),
     "BatchNorm": Small((16,)),
     "ConvModule": Small((16,), {"kernel": 3}),
+    "ConvPositions": Small((16,), {"kernel": 4}),
     "ConvStem": Small((8, 16), {"norm": LayerNorm}, (floats(3, 9, 8),), (3, 5, 16)),
     "ClampedGLU": Small((16,), {"hidden": 24, "limit": 0.2}),
     "FrameEncoder": Small(

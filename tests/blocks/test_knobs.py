@@ -29,6 +29,7 @@ from blocks import (
     LongformerAttention,
     MaskedHead,
     MediaTokens,
+    Molecules,
     PatchEmbedding,
     Pooler,
     RMSNorm,
@@ -64,6 +65,15 @@ ENCODER: dict[str, Any] = {
 
 # A keyword's other value, or (value, what else is set in both); bools and literals need none.
 VALUES: dict[str, dict[str, Any]] = {
+    "CharacterEncoder": ENCODER
+    | {
+        "vocab": (51, {"embedding": TokenEmbedding}),
+        "local": READING,
+        "final": READING,
+        "molecules": Spec(Molecules, stride=3),
+        "head": SpanHead,
+        "marks": (FirstToken(), {"local": Spec(LongformerAttention, heads=4, radius=1)}),
+    },
     "CrossAttention": {
         "heads": 2,
         "kv_heads": 4,
@@ -131,6 +141,7 @@ VALUES: dict[str, dict[str, Any]] = {
     "Clip": {"cap": 0.25},
     "BatchNorm": {"eps": 0.1},
     "ConvModule": {"kernel": 5, "norm": LayerNorm},
+    "ConvPositions": {"kernel": 5, "groups": 4},
     "ConvStem": {
         "kernels": (3, 5),
         "strides": (2, 1),
@@ -147,6 +158,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "embedding": Spec(blocks.ConvStem),
         "stem": LayerNorm,
         "width": 8,
+        "positions": LayerNorm,
         "head": Spec(LMHead, bias=True),
         "ties": (("layers.1.up.weight", "layers.0.up.weight"),),
     },

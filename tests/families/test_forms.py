@@ -268,3 +268,25 @@ def test_falcon_before_transformers_had_it(loaded, tmp_path, variant, name):
     blocks.export(ours, tmp_path / "new")
     assert ageing.read_config(tmp_path / "new")["model_type"] == "falcon"
     assert blocks.inspect(tmp_path / "old").model_type == "falcon"
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_both_dialects_of_nomic_bert(loaded, tmp_path, first):
+    it = loaded("nomic_bert", "plain")
+    names = {
+        "hidden_size": "n_embd",
+        "intermediate_size": "n_inner",
+        "num_hidden_layers": "n_layer",
+    }
+    names |= {"num_attention_heads": "n_head", "layer_norm_eps": "layer_norm_epsilon"}
+    names |= {"max_position_embeddings": "n_positions"}
+
+    def before(data):
+        old = {names.get(name, name): value for name, value in data.items()}
+        del old["rope_parameters"], old["hidden_act"]
+        return old | {"activation_function": "swiglu", "rotary_emb_base": 1000, "prenorm": False}
+
+    it.reference.save_pretrained(tmp_path, save_original_format=first)
+    held = load_file(tmp_path / "model.safetensors")
+    assert any(name.endswith("attn.Wqkv.weight") for name in held) == first
+    same_logits(it, ageing.aged(tmp_path, tmp_path / "aged", config=before if first else dict))

@@ -143,3 +143,26 @@ def test_what_no_conformer_uses_may_be_spelt_in_any_way(loaded, tmp_path, spelli
 
     ours = blocks.from_pretrained(ageing.aged(it.folder, tmp_path / "older", tensors=older))
     assert it.close(it.answer(ours, it.tokens), it.logits) <= TOLERANCE
+
+
+@pytest.mark.parametrize("variant", ["plain", "odd kernel"])
+def test_the_older_spelling_of_a_weight_and_its_length(loaded, tmp_path, variant):
+    it = loaded("wav2vec2", variant)
+    spelt = {"parametrizations.weight.original0": "weight_g"}
+    spelt["parametrizations.weight.original1"] = "weight_v"
+
+    def older(tensors):
+        found = {}
+        for name, tensor in tensors.items():
+            for new, old in spelt.items():
+                name = name.replace(new, old)
+            found[name] = tensor
+        assert sum("weight_" in name for name in found) == 2
+        return found
+
+    folder = ageing.aged(it.folder, tmp_path / "older", tensors=older)
+    ours = blocks.from_pretrained(folder)
+    assert it.close(it.answer(ours, it.tokens), it.logits) <= TOLERANCE
+    blocks.export(ours, tmp_path / "newer")
+    again = blocks.from_pretrained(tmp_path / "newer")
+    assert it.close(it.answer(again, it.tokens), it.logits) <= TOLERANCE

@@ -183,9 +183,15 @@ def test_angles_that_change_are_computed_anew() -> None:
         torch.testing.assert_close(score[None], alone, atol=1e-5, rtol=0)
 
 
+class Frames(torch.nn.Linear):
+    """An embedding that reads frames."""
+
+    reads_frames = True
+
+
 def test_frames_are_sources_too() -> None:
     frames = torch.randn(2, 4, 6, generator=torch.Generator().manual_seed(1)).double()
-    model = built(source=6, frames=True, embedding=Spec(torch.nn.Linear))
+    model = built(source=6, embedding=Spec(Frames))
     found = generate(model, frames, start=7, max_new_tokens=5)
     assert found.tolist() == [uncached(model, each[None], [7], 5) for each in frames]
     assert torch.equal(generate(model, frames[0], start=7, max_new_tokens=5), found[:1])

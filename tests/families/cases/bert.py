@@ -11,7 +11,7 @@ from transformers import (
     BertForPreTraining,
 )
 
-from blocks import MLP, GQAttention, LayerNorm, MaskedHead
+from blocks import MLP, LayerNorm, MaskedHead
 from tests.families.reference import Case, Variant, change, encoder_mutations, flat
 
 BASE = {
@@ -38,11 +38,14 @@ def heads(name, **more):
     def kind(task):
         return getattr(transformers, name + task)
 
+    spanned = {}
+    if hasattr(transformers, f"{name}ForQuestionAnswering"):
+        spanned["spans"] = Variant(model=kind("ForQuestionAnswering"), answer=spans)
     return {
         "bare": Variant(model=kind("Model"), answer=attrgetter("last_hidden_state")),
         "classes": Variant({"num_labels": 5}, model=kind("ForSequenceClassification")),
         "token classes": Variant({"num_labels": 3}, model=kind("ForTokenClassification")),
-        "spans": Variant(model=kind("ForQuestionAnswering"), answer=spans),
+        **spanned,
     } | more
 
 

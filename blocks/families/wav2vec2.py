@@ -1,0 +1,64 @@
+"""wav2vec 2.0: transformer layers over convolutions of the samples, with a CTC head.
+
+Baevski et al., 2020, arXiv:2006.11477.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import Chain, ConvPositions, FrameEncoder, Full, LayerNorm, LMHead, Spec, at
+from blocks.families import _classic as classic
+from blocks.families import _sound as sound
+from blocks.families._conformer import write_mlp
+from blocks.families._decoder import layer
+from blocks.families._dialects import count
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+
+NAMES = {n: classic.LLAMA[n] for n in ("activation", "attention_dropout", "heads", "hidden")}
+
+
+def spec(c: Config) -> Spec:
+    sound.read_wav2vec2(c)
+    c.only("adapter_attn_dim", None)
+    dim, rate = c.take("hidden_size", int), c.take("hidden_dropout", float, 0.1)
+    norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
+    stable = c.take("do_stable_layer_norm", bool, False)
+    attention = classic.attention(c, dim, names=NAMES, rate=0.1, mask=Full())
+    inner = c.take("activation_dropout", float, 0.1)
+    mlp = classic.mlp(c, names=NAMES, act="gelu", dropout=inner)
+    each = layer(attention, mlp, **{"norm_in" if stable else "norm_after": norm}, dropout=rate)
+    convs = sound.stem(c)
+    kernel = c.take("num_conv_pos_embeddings", int, 128)
+    groups = c.take("num_conv_pos_embedding_groups", int, 16)
+    act = convs["embedding"].keywords["act"]
+    around = Spec(ConvPositions, kernel=kernel, groups=groups, act=act)
+    parts = {"layers": (each,) * count(c, "num_hidden_layers"), "stem": norm, **convs}
+    if stable:
+        parts |= {"positions": Spec(Chain, steps={"around": around}), "norm": norm}
+    else:
+        parts["positions"] = Spec(Chain, steps={"around": around, "norm": norm})
+    sizes = {"channels": 1, "vocab": c.take("vocab_size", int, 32), "dim": dim}
+    return Spec(FrameEncoder, **sizes, **parts, head=Spec(LMHead, bias=True))
+
+
+def config(s: Spec) -> dict[str, Any]:
+    around, attention = at(s, "positions.around").keywords, at(s, "layers.0.attention").keywords
+    return (
+        write_mlp(s)
+        | sound.write_stem(s)
+        | {
+            "attention_dropout": attention["dropout"],
+            "do_stable_layer_norm": s.keywords["norm"] is not None,
+            "hidden_dropout": s.keywords["layers"][0].keywords["steps"]["mlp"].keywords["dropout"],
+            "layer_norm_eps": at(s, "stem").keywords["eps"],
+            "num_attention_heads": attention["heads"],
+            "num_conv_pos_embedding_groups": around["groups"],
+            "num_conv_pos_embeddings": around["kernel"],
+            "vocab_size": s.keywords["vocab"],
+        }
+    )
+
+
+FAMILY = Family("wav2vec2", ("Wav2Vec2ForCTC",), spec, config, sound.transformer_keys, ties=())
