@@ -123,7 +123,19 @@ class Stand(ModuleType):
         return Inert()
 
 
+def convolution(axes: int) -> Any:
+    """The shapes of a convolution along so many axes."""
+
+    def shapes(inputs, outputs, kernel, stride=1, padding=0, dilation=1, groups=1, bias=True):
+        sizes = kernel if isinstance(kernel, tuple) else (kernel,) * axes
+        return [(outputs, inputs // groups, *sizes)] + [(outputs,)] * bias
+
+    return shapes
+
+
 LAYERS: dict[str, Any] = {  # the shapes of weight and bias
+    "Conv1d": convolution(1),
+    "Conv2d": convolution(2),
     "Linear": lambda inputs, outputs, bias=True: [(outputs, inputs)] + [(outputs,)] * bias,
     "Embedding": lambda rows, dim: [(rows, dim)],
     "LayerNorm": lambda dim, eps=1e-5: [(dim,), (dim,)],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from blocks import (
@@ -55,8 +54,13 @@ def stem(c: Config, norm: Spec) -> Spec:
     return Spec(Chain, steps={"norm": norm, "drop": drop})
 
 
+def half(c: Config) -> int:
+    """How far a token sees on one side, itself left out in an encoder."""
+    return c.take("local_attention", int, 128, low=2) // 2
+
+
 def layers(
-    c: Config, dim: int, context: int, norm: Spec, full: Mask, window: Callable[[int], Mask]
+    c: Config, dim: int, context: int, norm: Spec, full: Mask, window: Mask
 ) -> tuple[Spec, ...]:
     """Pre-norm layers, the first of which finds normed what its attention reads.
 
@@ -66,11 +70,10 @@ def layers(
         context: `max_position_embeddings`.
         norm: before each branch.
         full: the mask of layers that see everything.
-        window: half of `local_attention` -> the mask of the others.
+        window: the mask of the others.
     """
     period = c.take("global_attn_every_n_layers", int, 3)
     slides = read_slides(c, lambda i: i % period != 0)
-    masks = (full, window(c.take("local_attention", int, 128, low=2) // 2))
     ropes = read_ropes(c, context, 160_000.0, **_ROPES)
     bias = c.take("attention_bias", bool, False)
     mlp = Spec(
@@ -82,7 +85,7 @@ def layers(
     )
     found = []
     for i, slide in enumerate(slides):
-        parts = {"qk": (ropes[slide],), "mask": masks[slide], "bias": bias}
+        parts = {"qk": (ropes[slide],), "mask": window if slide else full, "bias": bias}
         attention = classic.attention(c, dim, names=NAMES, **parts)
         around = {"norm_in": norm if i else None, "dropout": attention.keywords["dropout"]}
         branches = {

@@ -25,7 +25,7 @@ def spec(c: Config) -> Spec:
         c.only(name, False)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = own.read_norm(c)
-    layers = own.layers(c, dim, context, norm, Full(), SymmetricWindow)
+    layers = own.layers(c, dim, context, norm, Full(), SymmetricWindow(own.half(c)))
     parts = {"norm": norm, "stem": own.stem(c, norm), **own.heads(c, norm)}
     return common.encoder(c, SERVED, layers, dim, reach(layers, context), names=own.NAMES, **parts)
 

@@ -21,7 +21,8 @@ def spec(c: Config) -> Spec:
         c.only(name, True)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = own.read_norm(c)
-    layers = own.layers(c, dim, context, norm, Causal(), Window)
+    window = Window(c.take("sliding_window", int, own.half(c)))
+    layers = own.layers(c, dim, context, norm, Causal(), window)
     ends = {"stem": own.stem(c, norm), "head": own.masked(c, norm)}
     return decoder(c, layers, norm, dim, context, **ends)
 

@@ -26,8 +26,7 @@ def spec(c: Config) -> Spec:
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
     stable = c.take("do_stable_layer_norm", bool, False)
     attention = classic.attention(c, dim, names=NAMES, rate=0.1, mask=Full())
-    inner = c.take("activation_dropout", float, 0.1)
-    mlp = classic.mlp(c, names=NAMES, act="gelu", dropout=inner)
+    mlp = classic.mlp(c, names=NAMES, act="gelu", dropout=c.take("activation_dropout", float, 0.1))
     each = layer(attention, mlp, **{"norm_in" if stable else "norm_after": norm}, dropout=rate)
     convs = sound.stem(c)
     kernel = c.take("num_conv_pos_embeddings", int, 128)
@@ -45,20 +44,17 @@ def spec(c: Config) -> Spec:
 
 def config(s: Spec) -> dict[str, Any]:
     around, attention = at(s, "positions.around").keywords, at(s, "layers.0.attention").keywords
-    return (
-        write_mlp(s)
-        | sound.write_stem(s)
-        | {
-            "attention_dropout": attention["dropout"],
-            "do_stable_layer_norm": s.keywords["norm"] is not None,
-            "hidden_dropout": s.keywords["layers"][0].keywords["steps"]["mlp"].keywords["dropout"],
-            "layer_norm_eps": at(s, "stem").keywords["eps"],
-            "num_attention_heads": attention["heads"],
-            "num_conv_pos_embedding_groups": around["groups"],
-            "num_conv_pos_embeddings": around["kernel"],
-            "vocab_size": s.keywords["vocab"],
-        }
-    )
+    own = {
+        "attention_dropout": attention["dropout"],
+        "do_stable_layer_norm": s.keywords["norm"] is not None,
+        "hidden_dropout": s.keywords["layers"][0].keywords["steps"]["mlp"].keywords["dropout"],
+        "layer_norm_eps": at(s, "stem").keywords["eps"],
+        "num_attention_heads": attention["heads"],
+        "num_conv_pos_embedding_groups": around["groups"],
+        "num_conv_pos_embeddings": around["kernel"],
+        "vocab_size": s.keywords["vocab"],
+    }
+    return write_mlp(s) | sound.write_stem(s) | own
 
 
 FAMILY = Family("wav2vec2", ("Wav2Vec2ForCTC",), spec, config, sound.transformer_keys, ties=())

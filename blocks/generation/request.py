@@ -15,7 +15,7 @@ from blocks.generation.finite import check_finite
 from blocks.generation.prompt import Prompt, left_aligned, read_prompt
 from blocks.generation.rulebook import Rulebook, defaults_of
 from blocks.generation.stopping import Stopping
-from blocks.models.stack import LayerStack
+from blocks.models.encoder import Encoder
 
 
 class Request:
@@ -175,7 +175,7 @@ def _answers(
 
 
 def _vocab(model: Any) -> int:
-    if isinstance(model, LayerStack):
+    if isinstance(model, Encoder):
         reason = f"a {type(model).__name__} writes nothing"
         raise GenerationError(reason, field="model", hint="fill_mask tells what is hidden")
     for name in ("vocab", "init_state"):

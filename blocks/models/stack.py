@@ -53,8 +53,10 @@ class Layers(nn.Module):
 
     def embedded(self, inputs: Tensor, step: Step | None = None) -> tuple[Tensor, Step]:
         """What the first layer reads, and the step of it."""
-        hides = step is not None and self._hides_padding
-        x = self.embedding(inputs, step.real) if hides else self.embedding(inputs)  # B T D
+        if step is None or not self._hides_padding:
+            x = self.embedding(inputs)  # B T D
+        else:
+            x = self.embedding(inputs, step.real)  # B T D
         step = Step.plain(x) if step is None else self.shrunk(step)
         if self.stem is not None:
             x = call(self.stem, x, step, None, self._stem_wants)

@@ -45,14 +45,14 @@ def two_streams(
             those that come before it. By default all look at all but the targets.
         mask: [B T] bool, True where a token is real.
         types: [B T] int, which text of a pair a token belongs to.
-        state: `State.of(model, B)`: the memory of earlier segments, extended by these tokens.
+        state: `State.of(model.layers, B)`: the memory of earlier segments; these tokens join it.
 
     Returns:
         The head's answer, or hidden states where there is no head, for each token or target.
 
     Errors:
-        GenerationError: targets that are no places of the text, a `seen` of another shape, or an
-            embedding without a row for queries.
+        GenerationError: targets that are no places of the text, a `seen` of another shape, an
+            embedding without a row for queries, or a state of something else than the layers.
 
     Example:
         >>> import torch
@@ -66,6 +66,8 @@ def two_streams(
     check_tokens(tokens, model.vocab)
     mask = check_mask(mask, tokens)
     _check(model, tokens, targets, seen, types)
+    if state is not None and not isinstance(state.content, list):
+        raise GenerationError("is none of the model's layers", field="state")
     begun = State(Clock(len(tokens), None, tokens.device), None) if state is None else state
     step = replace(begun.begin(len(tokens), tokens.shape[1], mask), types=types)
     if seen is None and targets is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -75,9 +76,12 @@ def test_mixtral() -> None:
     theirs = scrambled(MixtralSparseMoeBlock(config(MixtralConfig, num_local_experts=X)))
     ours, x = loaded(moe(), theirs), torch.randn(B, T, D)
     close(ours(x), theirs(x))
-    wanted, found = theirs.bfloat16()(x.bfloat16()), ours.bfloat16()(x.bfloat16())
+    # The reference rounds the router's logits, ours doesn't: ours is the nearer to the truth.
+    narrow, x = ours.bfloat16(), x.bfloat16()
+    truth = copy.deepcopy(narrow).double()(x.double())
+    wanted, found = theirs.bfloat16()(x), narrow(x)
     assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found, wanted, rtol=0, atol=0.01 * wanted.std().item())
+    assert (found - truth).abs().mean() <= 1.05 * (wanted - truth).abs().mean()
 
 
 @pytest.mark.parametrize("renormalize", [False, True])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import blocks
-from blocks import GenerationError, State, two_streams
+from blocks import Clock, GenerationError, State, two_streams
 from tests.families.reference import TOLERANCE
 
 LENGTH, PLACES = 14, torch.tensor([[3, 9, 0], [11, 4, 5]])
@@ -88,7 +88,7 @@ def test_one_way(loaded: Any, variant: str) -> None:
 def test_segments_see_the_memory(loaded: Any, variant: str, queries: bool) -> None:
     it = loaded("xlnet", variant)
     rows = 1 if variant == "one way" else 2  # of which the reference takes no more
-    state, mems = State.of(it.ours, rows), None
+    state, mems = State.of(it.ours.layers, rows), None
     for n, length in enumerate((5, 1, 9, 3, 6)):
         tokens = it.tokens[:rows, 4 * n : 4 * n + length]
         types = (torch.arange(length) % 2).expand(rows, -1)
@@ -154,9 +154,10 @@ def test_the_last_token_of_padding_on_the_left(loaded: Any) -> None:
         ({"seen": torch.ones(2, 3, 3, dtype=torch.bool)}, "seen"),
         ({"seen": torch.ones(2, LENGTH, LENGTH)}, "seen"),
         ({"types": torch.ones(2, 3)}, "types"),
+        ({"state": State(Clock(2, None, None), None)}, "state"),
     ],
 )
-def test_what_is_refused(loaded: Any, options: dict[str, Tensor], field: str) -> None:
+def test_what_is_refused(loaded: Any, options: dict[str, Any], field: str) -> None:
     it = loaded("xlnet", "plain")
     with pytest.raises(GenerationError) as caught:
         two_streams(it.ours, rows(it), **options)
