@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from blocks.attention.mask import Full as Full
     from blocks.attention.mask import Mask as Mask
     from blocks.attention.mask import Prefix as Prefix
-    from blocks.attention.mask import SymmetricWindow as SymmetricWindow
     from blocks.attention.mask import Window as Window
     from blocks.attention.memory import KVState as KVState
     from blocks.attention.near import NearChunks as NearChunks
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
     from blocks.attention.scale import Scale as Scale
     from blocks.attention.seen import Seen as Seen
     from blocks.attention.softcap import SoftCap as SoftCap
+    from blocks.attention.symmetric import SymmetricWindow as SymmetricWindow
     from blocks.attention.turned import TurnedAttention as TurnedAttention
     from blocks.audio.files import read_audio as read_audio
     from blocks.audio.logmel import LogMel as LogMel
@@ -336,7 +336,7 @@ else:
         "Subsampling": "blocks.conv.subsampling",
         "Suppressed": "blocks.generation.banning",
         "SuppressedFirst": "blocks.generation.banning",
-        "SymmetricWindow": "blocks.attention.mask",
+        "SymmetricWindow": "blocks.attention.symmetric",
         "TimeNorm": "blocks.norm.time",
         "Timestamps": "blocks.generation.timestamps",
         "TokenEmbedding": "blocks.embedding.token",

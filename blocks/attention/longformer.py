@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.attention.arranged import Arranged
-from blocks.attention.mask import SymmetricWindow
+from blocks.attention.symmetric import SymmetricWindow
 from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate

@@ -9,7 +9,7 @@ from torch import Tensor
 from blocks.conform import check_fields
 from blocks.errors import SpecError
 
-__all__ = ["Both", "Causal", "Chunk", "Full", "Mask", "Prefix", "SymmetricWindow", "Window"]
+__all__ = ["Both", "Causal", "Chunk", "Full", "Mask", "Prefix", "Window"]
 
 
 @dataclass(frozen=True)
@@ -79,24 +79,6 @@ class Window(Mask):
     @property
     def reach(self) -> int:
         return self.size
-
-
-@dataclass(frozen=True)
-class SymmetricWindow(Mask):
-    """A token sees what is at most `radius` tokens away, on either side: |k − q| ≤ radius.
-
-    Beltagy et al., "Longformer", 2020, arXiv:2004.05150.
-
-    Example:
-        >>> import blocks, torch
-        >>> blocks.SymmetricWindow(1)(torch.tensor(2), torch.arange(5))
-        tensor([False,  True,  True,  True, False])
-    """
-
-    radius: int
-
-    def __call__(self, q: Tensor, k: Tensor) -> Tensor:
-        return (q - k).abs() <= self.radius
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,6 @@ class Past(Content):
         kept = both.detach()
         if real is not None:  # real ones to the right, in their order
             order = real.int().argsort(dim=1, stable=True)[..., None]
-            kept = kept.gather(1, order.expand_as(kept))
+            kept = kept.masked_fill(~real[..., None], 0).gather(1, order.expand_as(kept))
         self.x = kept if self.size is None else kept[:, -self.size :]
         return both, places, real, (Past, held, self.filled)

@@ -290,7 +290,7 @@ BODY_KEYS = (
     ("embeddings.LayerNorm.{w}", "stem.norm.{w}"),
     *LAYER_KEYS,
 )
-TASK_KEYS: Mapping[str, Rules] = {
+TASK_KEYS: dict[str, Rules] = {
     "ForQuestionAnswering": (("qa_outputs.{w}", "head.out.{w}"),),
     "ForSequenceClassification": (("classifier.{w}", "head.out.{w}"),),
     "ForTokenClassification": (("classifier.{w}", "head.out.{w}"),),

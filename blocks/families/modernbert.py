@@ -20,13 +20,13 @@ SERVED = common.architectures("ModernBert", *common.USUAL)
 
 
 def spec(c: Config) -> Spec:
-    c.only("position_embedding_type", "absolute")  # files say it, and mean nothing by it
+    c.only("position_embedding_type", "absolute", "sans_pos")  # said, and without a meaning
     for name in ("causal_mask", "is_causal"):
         c.only(name, False)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = own.read_norm(c)
     layers = own.layers(c, dim, context, norm, Full(), SymmetricWindow(own.half(c)))
-    parts = {"norm": norm, "stem": own.stem(c, norm), **own.heads(c, norm)}
+    parts: dict[str, Any] = {"norm": norm, "stem": own.stem(c, norm), **own.heads(c, norm)}
     return common.encoder(c, SERVED, layers, dim, reach(layers, context), names=own.NAMES, **parts)
 
 

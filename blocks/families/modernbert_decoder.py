@@ -16,9 +16,10 @@ from blocks.hub.keys import Join, Keys
 
 
 def spec(c: Config) -> Spec:
-    c.only("position_embedding_type", "absolute")  # files say it, and mean nothing by it
+    c.only("position_embedding_type", "absolute", "sans_pos")  # said, and without a meaning
     for name in ("causal_mask", "is_causal"):
         c.only(name, True)
+    c.only("classifier_pooling", "cls", "mean")  # of a head for classes, which is not served
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 8192)
     norm = own.read_norm(c)
     window = Window(c.take("sliding_window", int, own.half(c)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,10 +55,11 @@ def transcribe(
     last said time of the one before was, and times are then always said.
 
     Args:
-        model: of speech: Whisper, or one with a CTC head such as Parakeet, to which language,
-            task, timestamps and max_new_tokens are nothing.
+        model: of speech: Whisper, or one with a CTC head such as Parakeet, which is told neither
+            language nor task, and says no times.
         audio: a sound file, or a waveform [N] of floats between -1 and 1.
-        rate: samples a second of a waveform, to be checked against the model's.
+        rate: samples a second of the waveform, to be checked against the model's; a file is
+            resampled.
         language: a code such as `en`; None lets the model tell.
         task: `transcribe`, or `translate` into English.
         timestamps: whether the model says times, which cut the text into segments.
@@ -85,11 +88,24 @@ def transcribe(
         for name, value in {**asked, "task": task != "transcribe"}.items():
             if value:
                 raise GenerationError("a CTC model names sounds, and knows none of it", field=name)
-        return _named_sounds(model, features, tokenizer, wave)
+        with evaluating(model):
+            return _named_sounds(model, features, tokenizer, wave)
     if not isinstance(features, LogMel) or features.seconds is None:
         raise GenerationError("it hears a LogMel of some seconds at once", field="features")
-    listening = Listening(model, features, tokenizer, wave, most=max_new_tokens)
-    return listening.transcript(language, task, timed=timestamps)
+    with evaluating(model):
+        listening = Listening(model, features, tokenizer, wave, most=max_new_tokens)
+        return listening.transcript(language, task, timed=timestamps)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """The model in evaluation mode; afterwards it is as it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def _named_sounds(
@@ -105,11 +121,9 @@ def _named_sounds(
         )
     first = next(model.parameters())
     frames, _ = features(wave)
-    was_training = model.training
-    model.eval()
-    logits = model(frames.to(first.device, first.dtype))[0]  # T' V
-    model.train(was_training)
-    check_finite(model, logits, lambda: model(frames.to(first.device, first.dtype)))
+    frames = frames.to(first.device, first.dtype)
+    logits = model(frames)[0]  # T' V
+    check_finite(model, logits, lambda: model(frames))
     ids = torch.unique_consecutive(logits.argmax(-1)).tolist()
     said = tuple(id for id in ids if id != blank)
     text = None if tokenizer is None else tokenizer.decode(said)
@@ -218,14 +232,14 @@ class Listening:
 
 def _wave(audio: Any, rate: int | None, features: FrontEnd) -> Tensor:
     """The waveform [N] at the rate that the front end wants."""
-    if isinstance(audio, str | os.PathLike):
-        return read_audio(Path(audio), features.rate)
     if rate is not None and rate != features.rate:
         raise AudioError(
             f"this waveform has {rate} samples a second, the model hears {features.rate}",
             field="rate",
             hint=f"read_audio(path, rate={features.rate}) resamples a file",
         )
+    if isinstance(audio, str | os.PathLike):
+        return read_audio(Path(audio), features.rate)
     waves = waveforms(audio)
     if len(waves) != 1:
         raise AudioError(f"one sound at a time, not {len(waves)}", field="audio")

@@ -13,6 +13,7 @@ from torch import Tensor
 from blocks import (
     Causal,
     Full,
+    GQAttention,
     LayerNorm,
     Mask,
     RelativeAttention,
@@ -167,6 +168,33 @@ def test_packed_documents_are_read_alone() -> None:
     places = torch.tensor([[0, 1, 2, 3, 0, 1, 2, 3, 4]])
     wanted = torch.cat([attention(x[:, :4]), attention(x[:, 4:])], 1)
     torch.testing.assert_close(attention(x, Step(places, segments=parts)), wanted)
+
+
+@pytest.mark.parametrize("kind", [RelativeAttention, GQAttention])
+@pytest.mark.parametrize("earlier", [0, 4])
+def test_a_step_says_who_sees_whom(kind: Any, earlier: int) -> None:
+    """Of the step's own tokens; what a state remembers is seen by all."""
+    attention, x = kind(D, heads=H, mask=Full()).double(), draw()
+    disturb(attention)
+    seen = torch.rand(B, T, T, generator=torch.Generator().manual_seed(1)) > 0.5
+    seen = seen | torch.eye(T, dtype=torch.bool)
+    past = draw(earlier) if earlier else None
+
+    def run(x: Tensor, past: Tensor | None) -> Tensor:
+        state = State.of(attention, B)
+        if past is not None:
+            state.run(attention, past)
+        step = state.begin(B, T)
+        step.seen = seen
+        return attention(x, step, state.content)
+
+    found = run(x, past)
+    for key in range(T):
+        other = x.index_copy(1, torch.tensor([key]), draw(1))
+        moved = (run(other, past) - found).abs().amax(-1) > 1e-9
+        assert torch.equal(moved, seen[:, :, key])
+    if past is not None:
+        assert bool(((run(x, past + 1) - found).abs().amax(-1) > 1e-9).all())
 
 
 NAMES = ("q", "k", "v", "position", "content_bias", "position_bias", "out")

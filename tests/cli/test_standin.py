@@ -69,7 +69,7 @@ def configs(tmp_path: Path) -> list[dict[str, Any]]:
     for family in families():
         case = case_of(family)
         for variant in case.variants.values():
-            case.config(**{**case.base, **variant.options}).save_pretrained(tmp_path)
+            case.config(**case.options(variant)).save_pretrained(tmp_path)
             found.append(read_json(tmp_path / "config.json"))
         found += [dict(data) for data, _ in case.published.values()]
     return found + [test_transfo_xl.BASE | changed for changed in test_transfo_xl.VARIANTS.values()]

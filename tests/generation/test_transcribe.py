@@ -85,6 +85,17 @@ def test_a_short_sound_ends_with_its_samples(get: Get) -> None:
     assert ours.segments[-1].start < 0.5
 
 
+def test_a_model_in_training_is_asked_as_it_will_be(get: Get) -> None:
+    model = copy.deepcopy(get(2, False).ours)
+    wanted = blocks.transcribe(model, sound(SECONDS), max_new_tokens=NEW)
+    for part in model.modules():
+        if isinstance(part, torch.nn.Dropout | blocks.Residual):
+            setattr(part, "p" if isinstance(part, torch.nn.Dropout) else "dropout", 0.5)
+    model.train()
+    assert blocks.transcribe(model, sound(SECONDS), max_new_tokens=NEW) == wanted
+    assert model.training
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_times_that_nobody_asked_for_end_too(get: Get, seed: int) -> None:
     found = blocks.transcribe(get(seed, True).ours, sound(SECONDS), max_new_tokens=NEW)
