@@ -8,7 +8,6 @@ from blocks import (
     MLP,
     Causal,
     CrossAttention,
-    Dropout,
     Full,
     GatedMLP,
     GQAttention,
@@ -26,7 +25,13 @@ from blocks.hub.keys import Keys
 
 
 def spec(c: Config, *, scaled: bool, act: str = "relu") -> Spec:
-    """The model; `scaled` is whether logits are divided by √D, `act` what a config means that names no MLP."""
+    """The model.
+
+    Args:
+        c: the reader.
+        scaled: whether logits are divided by √D.
+        act: what a config means that names no MLP.
+    """
     dim = c.take("d_model", int)
     rate = c.take("dropout_rate", float, 0.1)
     c.take("n_positions", int, 512)  # what it was trained with: no table ends there

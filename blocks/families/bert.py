@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from blocks import LayerNorm, MaskedHead, Pooler, SequenceHead, Spec
+from blocks.families import _berts as names
 from blocks.families import _encoder as common
 from blocks.families._dialects import read_activation
 from blocks.hub.config import Config
@@ -40,23 +41,11 @@ def config(s: Spec) -> dict[str, Any]:
     return common.write(s, "Bert") | common.write_types(s)
 
 
-PREDICTIONS = (
-    ("cls.predictions.decoder.weight", "head.weight"),
-    ("cls.predictions.bias", "head.bias"),
-    ("cls.predictions.transform.dense.{w}", "head.dense.{w}"),
-    ("cls.predictions.transform.LayerNorm.{w}", "head.norm.{w}"),
-)
-PAIRS = (("cls.seq_relationship.{w}", "head.pairs.out.{w}"),)
-ENDS = common.TASK_KEYS | {
-    "ForMaskedLM": PREDICTIONS,
-    "ForPreTraining": (*common.moved(PREDICTIONS, "head.masked."), *PAIRS),
-}
-COPIES = ("cls.predictions.decoder.bias",)  # of cls.predictions.bias
-
-
 def keys(s: Spec) -> Keys:
     body = common.BODY_KEYS
-    return common.table(s, "bert.", ENDS, body=body, pooled=common.POOLED, ignore=COPIES)
+    return common.table(
+        s, "bert.", names.BERT_ENDS, body=body, pooled=common.POOLED, ignore=names.BERT_COPIES
+    )
 
 
 FAMILY = Family("bert", SERVED, spec, config, keys, ties=common.TIES, optional=("pooler",))

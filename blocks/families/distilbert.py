@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import LayerNorm, MaskedHead, SequenceHead, Spec, at, replace
+from blocks import LayerNorm, MaskedHead, SequenceHead, Spec
+from blocks.families import _berts as names
 from blocks.families import _encoder as common
 from blocks.families._dialects import read_activation, read_noise, read_rate
 from blocks.hub.config import Config
@@ -51,31 +52,8 @@ def config(s: Spec) -> dict[str, Any]:
     return common.write(s, "DistilBert", NAMES)
 
 
-_LAYER, _OURS = "transformer.layer.{i}.", "layers.{i}."
-BODY = (
-    *(rule for rule in common.BODY_KEYS if rule[1].startswith(("embedding", "stem"))),
-    *((f"{_LAYER}attention.{p}_lin.{{w}}", f"{_OURS}attention.{p}.{{w}}") for p in ("q", "k", "v")),
-    (_LAYER + "attention.out_lin.{w}", _OURS + "attention.out.{w}"),
-    (_LAYER + "sa_layer_norm.{w}", _OURS + "attention.norm_after.{w}"),
-    (_LAYER + "ffn.lin1.{w}", _OURS + "mlp.up.{w}"),
-    (_LAYER + "ffn.lin2.{w}", _OURS + "mlp.down.{w}"),
-    (_LAYER + "output_layer_norm.{w}", _OURS + "mlp.norm_after.{w}"),
-)
-ENDS = common.TASK_KEYS | {
-    "ForMaskedLM": (
-        ("vocab_projector.{w}", "head.{w}"),
-        ("vocab_transform.{w}", "head.dense.{w}"),
-        ("vocab_layer_norm.{w}", "head.norm.{w}"),
-    ),
-    "ForSequenceClassification": (
-        ("pre_classifier.{w}", "head.dense.{w}"),
-        ("classifier.{w}", "head.out.{w}"),
-    ),
-}
-
-
 def keys(s: Spec) -> Keys:
-    return common.table(s, "distilbert.", ENDS, body=BODY, pooled={})
+    return common.table(s, "distilbert.", names.DISTIL_ENDS, body=names.DISTIL_BODY, pooled={})
 
 
 FAMILY = Family("distilbert", SERVED, spec, config, keys)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from blocks import LayerNorm, MaskedHead, SequenceHead, Spec, TokenHead
+from blocks.families import _berts as names
 from blocks.families import _encoder as common
 from blocks.families._dialects import read_activation, read_noise
 from blocks.hub.config import Config
@@ -46,26 +47,8 @@ def config(s: Spec) -> dict[str, Any]:
     return common.write(s, "Electra") | common.write_types(s) | narrow
 
 
-BODY = (*common.BODY_KEYS, ("embeddings_project.{w}", "widen.{w}"))
-ENDS = common.TASK_KEYS | {
-    "ForMaskedLM": (
-        ("generator_lm_head.{w}", "head.{w}"),
-        ("generator_predictions.dense.{w}", "head.dense.{w}"),
-        ("generator_predictions.LayerNorm.{w}", "head.norm.{w}"),
-    ),
-    "ForPreTraining": (
-        ("discriminator_predictions.dense.{w}", "head.dense.{w}"),
-        ("discriminator_predictions.dense_prediction.{w}", "head.out.{w}"),
-    ),
-    "ForSequenceClassification": (
-        ("classifier.dense.{w}", "head.dense.{w}"),
-        ("classifier.out_proj.{w}", "head.out.{w}"),
-    ),
-}
-
-
 def keys(s: Spec) -> Keys:
-    return common.table(s, "electra.", ENDS, body=BODY, pooled={})
+    return common.table(s, "electra.", names.ELECTRA_ENDS, body=names.ELECTRA_BODY, pooled={})
 
 
 FAMILY = Family("electra", SERVED, spec, config, keys)

@@ -13,7 +13,7 @@ from blocks.hub.family import Family
 
 
 def spec(c: Config) -> Spec:
-    # The older files say by this flag alone whether logits are scaled; the tensors say what is tied.
+    # Older files say by this flag alone whether logits are scaled; tensors say what is tied.
     tied = c.take("tie_word_embeddings", bool, True)
     return common.spec(c, scaled=c.take("scale_decoder_outputs", bool, tied))
 
