@@ -109,7 +109,8 @@ class ParameterList(Module):
 
 def new(*sizes: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """empty, zeros, ones: the sizes one by one, or as one tuple."""
-    return Tensor(sizes[0] if isinstance(sizes[0], tuple | list) else sizes, dtype)
+    shape = sizes[0] if isinstance(sizes[0], tuple | list) else sizes
+    return Tensor(tuple(shape), dtype)
 
 
 class Stand(ModuleType):
