@@ -9,7 +9,7 @@ from typing import Any
 
 from blocks.conform import FrozenMap
 from blocks.errors import SpecError
-from blocks.spec import Spec, bare, children, is_spec
+from blocks.spec import Spec, bare, children
 
 __all__ = ["at", "replace", "rewrite", "walk"]
 
@@ -37,9 +37,9 @@ def walk(spec: Spec[Any], address: str = "") -> Iterator[tuple[str, Spec[Any]]]:
 
 def layers_of(spec: Spec[Any]) -> tuple[Spec[Any], ...]:
     """The layers of a model: its own, or those of its halves, the encoder's first."""
-    own = spec.keywords.get("layers", ())
-    halves = (spec.keywords.get(half) for half in ("encoder", "decoder"))
-    return sum((half.keywords.get("layers", ()) for half in halves if is_spec(half)), own)
+    halves = [spec, *(spec.keywords.get(half) for half in ("encoder", "decoder"))]
+    stacks = (half.keywords.get("layers", ()) for half in halves if half is not None)
+    return tuple(layer for stack in stacks for layer in stack)
 
 
 def _nearest(spec: Spec[Any], where: str) -> str:

@@ -128,7 +128,7 @@ def convolution(axes: int) -> Any:
     """The shapes of a convolution along so many axes."""
 
     def shapes(inputs, outputs, kernel, stride=1, padding=0, dilation=1, groups=1, bias=True):
-        sizes = kernel if isinstance(kernel, tuple | list) else (kernel,) * axes
+        sizes = tuple(kernel) if isinstance(kernel, tuple | list) else (kernel,) * axes
         return [(outputs, inputs // groups, *sizes)] + [(outputs,)] * bias
 
     return shapes

@@ -171,8 +171,8 @@ def _explicit(spec: Spec) -> Spec:
         return replace(attention, head_dim=head_dim or dim // heads, kv_heads=kv_heads or heads)
 
     there = {part.func for _, part in walk(spec)} if dim else set()
-    for kind in there & {GQAttention, CrossAttention}:
-        spec = rewrite(spec, kind, filled)
+    for kind in (GQAttention, CrossAttention):
+        spec = rewrite(spec, kind, filled) if kind in there else spec
     return spec
 
 

@@ -11,7 +11,6 @@ import torch
 from blocks.errors import SpecError
 from blocks.hub.columns import columns, folded, form, human
 from blocks.hub.headers import DTYPE_BITS
-from blocks.models.stack import LayerStack
 
 __all__ = ["Inspection"]
 
@@ -128,8 +127,8 @@ class Inspection:
         stored = (t.becomes if dtype is None and t.becomes else header for t in self.tensors)
         bits = (t.parameters * DTYPE_BITS[d] for t, d in zip(self.tensors, stored, strict=True))
         weights = sum(bits) // 8
-        writes = hasattr(self.model, "init_state") and not isinstance(self.model, LayerStack)
-        state = self.model.init_state(batch, tokens, kind).nbytes if writes else 0
+        init: Any = getattr(self.model, "init_state", None)  # an encoder remembers nothing
+        state = 0 if init is None else init(batch, tokens, kind).nbytes
         return {"weights": weights, "state": state, "total": weights + state}
 
     def to_json(self) -> dict[str, Any]:

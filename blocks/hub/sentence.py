@@ -67,7 +67,7 @@ def _kind(module: Any, path: Path) -> tuple[str, str]:
     return module["type"].rpartition(".")[2], folder
 
 
-def _pool(path: Path, dim: int) -> str:
+def _pool(path: Path, dim: int) -> Any:
     c = Config(read_json(path), path)
     width = c.take("word_embedding_dimension", int, dim)
     if width != dim:

@@ -103,7 +103,7 @@ class Encoder(Layers):
                 with a window (Longformer); what `marks` finds by default.
         """
         step = self._step(tokens, mask, types, global_mask)
-        x = Layers.forward(self, tokens, step)  # B T D
+        x = self.read(tokens, step)  # B T D
         return x if self.head is None else call(self.head, x, step, None, self._head_wants)
 
     def hidden(
@@ -115,7 +115,7 @@ class Encoder(Layers):
         global_mask: Tensor | None = None,
     ) -> Tensor:
         """The hidden states [B T D] that the head reads."""
-        return Layers.forward(self, tokens, self._step(tokens, mask, types, global_mask))
+        return self.read(tokens, self._step(tokens, mask, types, global_mask))
 
     def pool(
         self,
@@ -133,7 +133,7 @@ class Encoder(Layers):
         if self.pooler is None:
             raise GenerationError("this model has no pooler", field="pooler")
         step = self._step(tokens, mask, types, global_mask)
-        x = Layers.forward(self, tokens, step)  # B T D
+        x = self.read(tokens, step)  # B T D
         return call(self.pooler, x, step, None, self._pooler_wants)
 
     def _step(

@@ -48,7 +48,8 @@ class Layers(nn.Module):
         self._stem_wants = wants(self.stem) if self.stem else frozenset()
         self._hides_padding = "real" in wants(self.embedding)
 
-    def forward(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
+    def read(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
+        """All of it, from the inputs to the last norm."""
         return self.layered(*self.embedded(inputs, step), state)
 
     def embedded(self, inputs: Tensor, step: Step | None = None) -> tuple[Tensor, Step]:
@@ -114,6 +115,9 @@ class LayerStack(Layers):
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
         super().__init__(inputs, dim, **parts, width=width)
+
+    def forward(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
+        return self.read(inputs, step, state)
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
         return content_of(self.layers, batch, room, dtype, device)

@@ -11,7 +11,6 @@ from torch import Tensor
 from blocks.embedding.query import QueryEmbedding
 from blocks.errors import GenerationError
 from blocks.models.encoder import Encoder
-from blocks.models.stack import Layers
 from blocks.models.tokens import check_mask, check_tokens
 from blocks.ops.wants import call, wants
 from blocks.state import Clock, State
@@ -79,7 +78,7 @@ def two_streams(
     if targets is not None and seen is not None:
         step, answers = _with_queries(step, tokens, targets, seen)
         tokens = F.pad(tokens, (0, targets.shape[1]), value=-1)
-    x = Layers.forward(model, tokens, step, begun.content)
+    x = model.read(tokens, step, begun.content)
     begun.end(step)
     if targets is not None:
         x = x[:, -targets.shape[1] :]  # B P D
