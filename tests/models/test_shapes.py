@@ -95,6 +95,7 @@ def test_other_sizes_are_refused(sizes):
         sizes("7B")
 
 
+@pytest.mark.slow  # `make slow` installs the package
 def test_palm_equals_an_independent_one():
     package = pytest.importorskip(
         "palm_pytorch", reason="pip install --no-deps PaLM-pytorch einops (it asks for triton)"
