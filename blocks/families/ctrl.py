@@ -28,10 +28,8 @@ def spec(c: Config) -> Spec:
     layer = pre_norm(inside, classic.attention(c, dim), mlp, dropout=dropout)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_epsilon", float, 1e-6))
     stem = Spec(SinusoidalPositions, layout="halves", dropout=c.take("embd_pdrop", float, 0.1))
-    layers, ends = (
-        (layer,) * count(c, "n_layer"),
-        {"embedding": Spec(TokenEmbedding, scale=dim**0.5), "head": Spec(LMHead, bias=True)},
-    )
+    layers = (layer,) * count(c, "n_layer")
+    ends = {"embedding": Spec(TokenEmbedding, scale=dim**0.5), "head": Spec(LMHead, bias=True)}
     return decoder(c, layers, norm, dim, context, stem=stem, **ends)
 
 

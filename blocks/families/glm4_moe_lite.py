@@ -1,6 +1,6 @@
 """GLM-4.7-Flash: the latent attention and the experts of DeepSeek-V3 in GLM's sizes.
 
-GLM Team, "GLM-4.5", 2025, arXiv:2508.06471.
+GLM-4.5 Team, "GLM-4.5", 2025, arXiv:2508.06471.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ class FrameEncoder(Layers):
         self.head = head(dim, vocab)
         tie(self, ties)
 
-    def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # a whole model has no step
+    def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:
         """Logits of what each place holds.
 
         Args:

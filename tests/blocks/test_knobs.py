@@ -12,11 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import blocks
-from blocks import (
-    Encoder,
-    GenerationError,
-    generate,
-)
+from blocks import Encoder, GenerationError, generate
 from blocks.models.places import addresses
 from blocks.testing.subject import cast, disturb, run
 from tests.blocks.table import TABLE, build
@@ -45,7 +41,7 @@ KNOBS = [
 def test_every_keyword_has_a_value_and_every_value_a_keyword() -> None:
     for name in TABLE:
         needed = {option for option, hint in keywords(name).items() if not choices(hint)}
-        assert set(VALUES.get(name, ())) == needed, f"{name}: edit VALUES"
+        assert set(VALUES.get(name, ())) == needed, f"{name}: edit values.py"
 
 
 def outputs(module: nn.Module, name: str, option: str) -> tuple[Tensor, ...]:
