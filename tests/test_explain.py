@@ -16,8 +16,13 @@ from blocks import (
     MLP,
     CausalLM,
     Chain,
+    CrossAttention,
+    Encoder,
+    EncoderDecoder,
+    Full,
     GatedMLP,
     GQAttention,
+    LayerStack,
     MoE,
     QKNorm,
     Residual,
@@ -143,6 +148,21 @@ def test_a_window_remembers_no_more_than_itself() -> None:
     assert f"{ring} B fixed" in str(explain(spec))
 
 
+def test_an_encoder_remembers_nothing() -> None:
+    seen = Spec(Chain, steps={"attention": Spec(GQAttention, heads=4, mask=Full())})
+    encoder = Spec(Encoder, vocab=50, dim=16, layers=(seen,) * 2)
+    assert not any(part.state_per_token for part in parts(explain(encoder).root).values())
+    steps = {"attention": Spec(GQAttention, heads=4), "cross": Spec(CrossAttention, heads=4)}
+    halves = {"encoder": (seen,) * 2, "decoder": (Spec(Chain, steps=steps),) * 3}
+    stacks = {half: Spec(LayerStack, layers=layers) for half, layers in halves.items()}
+    pair = Spec(EncoderDecoder, vocab=50, dim=16, **stacks)
+    model, found = pair(), explain(pair).root
+    grown = model.init_state(1, 11).nbytes - model.init_state(1, 10).nbytes
+    assert found.state_per_token == parts(found)["decoder"].state_per_token == grown > 0
+    assert parts(found)["encoder"].state_per_token == 0
+    assert parts(found)["encoder/layers.0-1"].state_per_token == 0
+
+
 def test_depth_is_what_is_printed() -> None:
     spec = stack(*[layer()] * 2)
     lines = [len(str(explain(spec, depth=depth)).splitlines()) for depth in (0, 1, 2, None)]
@@ -208,7 +228,7 @@ def test_a_checkpoint_a_report_and_a_live_model_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("family", "repo"), weighed())
 def test_published_sizes(family: str, repo: str) -> None:
     from blocks.hub.config import Config
-    from blocks.hub.load import _pairs
+    from blocks.hub.match import spread
     from blocks.hub.outline import outline_of
 
     data, parameters = case_of(family).published[repo]
@@ -216,7 +236,7 @@ def test_published_sizes(family: str, repo: str) -> None:
     tied = data.get("tie_word_embeddings", case_of(family).tied)
     with torch.device("meta"):
         there = blocks.addresses(outline.build())
-    ties = [tie for tie in outline.ties if _pairs(tie, there)]
+    ties = [tie for tie in outline.ties if spread(tie, there)]
     ties = [tie for tie in ties if tie[0] in there or tie[1] not in there]
     ties = [tie for tie in ties if tied or not tie[0].startswith("head.")]
     spec = replace(outline.spec, ties=tuple(ties))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AlbertConfig, AlbertModel, LlamaConfig, LlamaForCausalLM
 
 import blocks
 from blocks import BlocksError, ConfigError, HubError, SpecError
@@ -96,6 +96,19 @@ def test_what_is_tied_counts_once(tmp_path: Path) -> None:
     assert report.parameters == sum(p.numel() for p in model.parameters())
 
 
+def test_a_layer_that_is_all_of_them(tmp_path: Path) -> None:
+    sizes = {name: n for name, n in SIZES.items() if name != "num_key_value_heads"}
+    AlbertModel(AlbertConfig(**sizes, embedding_size=8)).save_pretrained(tmp_path / "theirs")
+    model = blocks.from_pretrained(tmp_path / "theirs")
+    blocks.save_pretrained(model, tmp_path / "ours")
+    for folder in (tmp_path / "theirs", tmp_path / "ours"):
+        report = blocks.inspect(folder)
+        assert report.fits
+        assert ("layers.1.mlp.up.weight", "layers.0.mlp.up.weight") in report.tied
+        assert report.parameters == sum(p.numel() for p in model.parameters())
+        assert str(blocks.explain(folder)) == str(blocks.explain(model))
+
+
 def test_a_misfit_is_reported_and_not_raised(copied: Path) -> None:
     tensors = load_file(copied / "model.safetensors")
     del tensors["model.norm.weight"]
@@ -162,7 +175,9 @@ def test_memory_of_nothing_is_an_error(tiny: Path, wrong: dict) -> None:
 def test_dialects_and_assumed_values(copied: Path) -> None:
     path = copied / "config.json"
     data = json.loads(path.read_text())
-    assert blocks.inspect(copied).dialect == "v5"
+    report = blocks.inspect(copied)
+    assert report.dialect == "v5"
+    assert report.assumed["rope_theta"] is None  # rope_parameters says it
     for name in ("rope_parameters", "dtype", "rms_norm_eps"):
         data.pop(name)
     path.write_text(json.dumps(data | {"rope_theta": 5e5, "torch_dtype": "bfloat16"}))

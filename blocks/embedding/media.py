@@ -28,7 +28,7 @@ class MediaTokens(nn.Module):
 
     Errors:
         SpecError: a negative id.
-        GenerationError: more or fewer embeddings than placeholders.
+        GenerationError: media that are no tensor; more or fewer embeddings than placeholders.
 
     Example:
         >>> import torch
@@ -49,6 +49,8 @@ class MediaTokens(nn.Module):
 
     def forward(self, x: Tensor, tokens: Tensor, media: Tensor) -> Tensor:
         check_input(x, self.dim, "MediaTokens")
+        if not isinstance(media, Tensor):
+            raise GenerationError(f"a {type(media).__name__} is no tensor", field="media")
         places = tokens == self.token  # B T
         found = self.embed(media)  # B N D
         _check_count(places, found)

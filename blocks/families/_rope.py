@@ -52,25 +52,34 @@ def read_rope(
     else:
         scaling = None
     inner = new or old or Config({}, c.file)
-    outer_theta = c.take("rope_theta", float, theta)
-    if outer_theta <= 0:  # though another may win
-        raise c.error("rope_theta", f"must be above zero, not {outer_theta}")
-    rotated = read_rotated(inner, read_rotated(c, rotated))
     return Spec(
         RoPE,
-        theta=inner.take("rope_theta", float, outer_theta),
-        rotated=1.0 if rotated is None else rotated,
+        theta=read_theta(c, inner, "rope_theta", theta),
+        rotated=read_rotated(c, inner, rotated),
         pairing=pairing,
         scaling=scaling or read_scaling(c, inner, context, trained or context),
     )
 
 
-def read_rotated(c: Config, absent: float | None) -> float | None:
-    """The share of turned channels; None where all must turn."""
-    if absent is not None:
-        return c.take("partial_rotary_factor", float, absent)
-    c.only("partial_rotary_factor", 1.0)
-    return None
+def read_theta(c: Config, inner: Config, name: str, absent: float) -> float:
+    """θ as the nested object says it, else the field `name` beside it, else the default."""
+    said = inner.take("rope_theta", float, None)
+    outer = c.take(name, float, absent if said is None else None)
+    if outer is not None and outer <= 0:  # though another may win
+        raise c.error(name, f"must be above zero, not {outer}")
+    return outer if said is None else said
+
+
+def read_rotated(c: Config, inner: Config, absent: float | None) -> float:
+    """The share of turned channels, found likewise; without a default all must turn."""
+    name = "partial_rotary_factor"
+    if absent is None:
+        for each in (c, inner):
+            each.only(name, 1.0)
+        return 1.0
+    said = inner.take(name, float, None)
+    outer = c.take(name, float, absent if said is None else None)
+    return outer if said is None else said
 
 
 def read_scaling(c: Config, inner: Config, context: int, trained: int) -> Scaling | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from blocks import RoPE, Spec, SymmetricWindow, Window, at
-from blocks.families._rope import WRITE, read_rotated, read_scaling, ropes
+from blocks.families._rope import WRITE, read_rotated, read_scaling, read_theta, ropes
 from blocks.hub.config import Config
 
 
@@ -37,26 +37,21 @@ def read_ropes(
     new, old = c.inner("rope_parameters"), c.inner("rope_scaling")
     if new is not None and old is not None:
         raise c.error("rope_scaling", "stands beside rope_parameters; only one can be meant")
-    rotated = read_rotated(c, rotated)
-    theta = c.take(whole, float, theta)
-    local_theta = c.take(local, float, local_theta) if local else theta
     none = Config({}, c.file)
     nested = none if new is None else new
     full, sliding = (nested.inner(f"{kind}_attention") for kind in ("full", "sliding"))
-    return (
-        _read(c, full or old or none, context, theta, rotated),
-        _read(c, sliding or (shared and old) or none, context, local_theta, rotated),
+    names = ((whole, theta), (local, local_theta) if local else (whole, theta))
+    inners = (full or old or none, sliding or (shared and old) or none)
+    first, second = (
+        Spec(
+            RoPE,
+            theta=read_theta(c, inner, *name),
+            rotated=read_rotated(c, inner, rotated),
+            scaling=read_scaling(c, inner, context, context),
+        )
+        for inner, name in zip(inners, names, strict=True)
     )
-
-
-def _read(c: Config, inner: Config, context: int, theta: float, rotated: float | None) -> Spec:
-    share = read_rotated(inner, rotated)
-    return Spec(
-        RoPE,
-        theta=inner.take("rope_theta", float, theta),
-        rotated=1.0 if share is None else share,
-        scaling=read_scaling(c, inner, context, context),
-    )
+    return first, second
 
 
 def write_ropes(

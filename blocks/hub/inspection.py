@@ -14,7 +14,7 @@ from blocks.errors import ConfigError
 from blocks.hub.checkpoint import Peek, peek_checkpoint
 from blocks.hub.diagnose import depths
 from blocks.hub.keys import Mapped
-from blocks.hub.match import match
+from blocks.hub.match import match, spread
 from blocks.hub.outline import Outline, read_outline
 from blocks.hub.report import KINDS, Inspection, Landing
 from blocks.hub.source import resolve
@@ -75,7 +75,8 @@ def inspect(
     with building() as made, torch.device("meta"):
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
-    found = match(outline.keys, shapes, peek.entries, outline.ties)
+    ties = [pair for tie in outline.ties for pair in spread(tie, shapes)]
+    found = match(outline.keys, shapes, peek.entries, ties)
     owners = _owners(model, {id(module) for module, _, _ in made})
     order = {address: at for at, address in enumerate(shapes)}
     in_order = sorted(found.found, key=lambda mapped: order[mapped.ours[0]])

@@ -18,7 +18,7 @@ from blocks.hub.checksums import verify_files
 from blocks.hub.defaults import read_generation
 from blocks.hub.diagnose import depth_field, depths, suggestion
 from blocks.hub.fill import assign, initialise, read_tensors
-from blocks.hub.match import Match, listed, match
+from blocks.hub.match import Match, listed, match, spread
 from blocks.hub.outline import Outline, read_outline
 from blocks.hub.provenance import Provenance
 from blocks.hub.source import Source, resolve
@@ -106,7 +106,7 @@ def from_pretrained(
     with torch.device("meta"):
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
-    pairs = {tie: _pairs(tie, shapes) for tie in outline.ties}
+    pairs = {tie: spread(tie, shapes) for tie in outline.ties}
     each = [pair for parts in pairs.values() for pair in parts]
     found = match(outline.keys, shapes, checkpoint.entries, each)
     _check(found, outline, strict)
@@ -145,7 +145,7 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
     wanted = addresses(model)
     kept = {a: t for a, t in tensors.items() if a in wanted and t.shape == wanted[a].shape}
     ties = model.spec.keywords["ties"]
-    shared = {place for pair in ties for place, _ in _pairs(pair, wanted)}
+    shared = {place for pair in ties for place, _ in spread(pair, wanted)}
     new = [a for a in wanted if a not in kept and a not in shared]
     assign(model, kept)
     initialise(model, made, new, **options)
@@ -209,15 +209,6 @@ def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
         entry = checkpoint.entries[mapped.theirs]
         count[entry.dtype if entry.dtype in _TORCH else "BF16"] += entry.nbytes
     return _TORCH[count.most_common(1)[0][0]] if count else None
-
-
-def _pairs(tie: tuple[str, str], shapes: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The pairs of tensors that a tie shares: itself, or all that lies in two blocks."""
-    place, source = tie
-    if place in shapes:
-        return [tie]
-    inside = [address for address in shapes if address.startswith(f"{place}.")]
-    return [(address, source + address[len(place) :]) for address in inside]
 
 
 def _ties(

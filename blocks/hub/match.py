@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from blocks.errors import printable
 from blocks.hub.headers import Entry
@@ -70,7 +71,7 @@ def match(
         keys: the family's table.
         ours: shape by address.
         entries: header entry by name; None where a name is known and its shape is not.
-        ties: places that may be left out because they share a tensor with another.
+        ties: tensors that may be left out because they share one with another.
     """
     result = Match()
     used = set()
@@ -118,6 +119,15 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
             result.found.append(Mapped(Rule(twin, (source,)), twin, (source,)))
             shared.append((place, source))
     result.ties = tuple(shared)
+
+
+def spread(tie: tuple[str, str], shapes: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The pairs of tensors that a tie shares: itself, or all that lies in two blocks."""
+    place, source = tie
+    if place in shapes:
+        return [tie]
+    inside = [address for address in shapes if address.startswith(f"{place}.")]
+    return [(address, source + address[len(place) :]) for address in inside]
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

@@ -59,6 +59,8 @@ class EncoderDecoder(nn.Module):
         torch.Size([1, 2, 100])
     """
 
+    forgets = ("encoder",)  # it reads a source once
+
     def __init__(
         self,
         *,

@@ -95,9 +95,10 @@ class Tree:
 
     def root(self) -> Part:
         """The whole model."""
-        return self._part(self.model, "", "")
+        encodes = hasattr(self.model, "spec") and not hasattr(self.model, "init_state")
+        return self._part(self.model, "", "", encodes)
 
-    def _part(self, module: nn.Module, address: str, name: str) -> Part:
+    def _part(self, module: nn.Module, address: str, name: str, encodes: bool) -> Part:
         wrapped = list(_wrapped(module))
         names = [type(one).__name__ for one in wrapped]
         part = Part(name, address, "(".join(names) + ")" * (len(names) - 1), {})
@@ -107,14 +108,18 @@ class Tree:
             for option, text in ({} if spec is None else _given(spec)).items():
                 part.options[before + option] = text
             self._count(part, one)
-        parts = [self._part(c, f"{address}.{n}".lstrip("."), n) for n, c in _children(module)]
+        once = getattr(type(module), "forgets", ())
+        parts = [
+            self._part(c, f"{address}.{n}".lstrip("."), n, encodes or n in once)
+            for n, c in _children(module)
+        ]
         part.parts = [p for p in parts if p.shapes or p.parts or p.address in self._known]
         part.parameters += sum(p.parameters for p in parts)
         part.nbytes += sum(p.nbytes for p in parts)
         if hasattr(module, "spec"):  # an assembly: what it remembers is what its parts do
             part.state_per_token = sum(p.state_per_token for p in parts)
             part.state_fixed = sum(p.state_fixed for p in parts)
-        else:
+        elif not encodes:
             part.state_per_token, part.state_fixed = self._state(module)
         part.parts = _folded(part.parts)
         part._kind = self._kind(part)

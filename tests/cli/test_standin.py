@@ -75,6 +75,7 @@ def configs(tmp_path: Path) -> list[dict[str, Any]]:
     return found + [test_transfo_xl.BASE | changed for changed in test_transfo_xl.VARIANTS.values()]
 
 
+@pytest.mark.slow  # every variant and every published config is built twice
 def test_every_family_is_built_alike(tmp_path: Path) -> None:
     assert families() == [name for name in model_types() if name not in ELSEWHERE]
     given = configs(tmp_path)

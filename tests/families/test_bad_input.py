@@ -209,6 +209,15 @@ def test_everything_wrong_with_the_tensors_is_listed_at_once(loaded, tmp_path, f
         assert text in str(caught.value)
 
 
+@pytest.mark.parametrize("family", [name for name in families() if case_of(name).fused])
+def test_experts_in_a_third_form_are_named(loaded, tmp_path, family):
+    it = loaded(family, first(family))
+    name = re.compile("experts|block_sparse_moe")
+    bank = {"tensors": lambda all: {name.sub("bank", n): t for n, t in all.items()}}
+    with pytest.raises(CheckpointError, match=r"not used by the model: .*\bbank\b"):
+        blocks.from_pretrained(ageing.aged(it.folder, tmp_path / "bank", **bank))
+
+
 @each
 @pytest.mark.parametrize(
     ("name", "value"),

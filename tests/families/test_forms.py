@@ -14,7 +14,7 @@ from blocks import CheckpointError, Keys
 from blocks.edit import layers_of
 from blocks.families import family_of
 from blocks.hub.config import Config
-from blocks.hub.load import _pairs
+from blocks.hub.match import spread
 from blocks.hub.outline import outline_of
 from tests.families import ageing
 from tests.families.reference import (
@@ -54,7 +54,7 @@ def test_names_and_values_go_both_ways(loaded, family, variant):
         written[one.theirs] = one.rule.save(parts)
         again = one.rule.load(written[one.theirs], [part.shape for part in parts])
         assert all(torch.equal(a, b) for a, b in zip(again, parts, strict=True))
-    tied = {place for pair in it.ours.spec.keywords["ties"] for place, _ in _pairs(pair, ours)}
+    tied = {place for pair in it.ours.spec.keywords["ties"] for place, _ in spread(pair, ours)}
     tied_names = {one.theirs for one in mapped if tied.issuperset(one.ours)}
     assert set(written) - tied_names == set(file)
     assert all(torch.equal(written[name], tensor) for name, tensor in file.items())

@@ -136,9 +136,10 @@ def test_another_placeholder_breaks_parity(it, tokens, patches, logits):
         (lambda p: p[:, :5], "5 embeddings for 6 placeholders in row 0"),
         (lambda p: p.flatten(0, 1)[:7], "7 embeddings for 12 placeholders"),
         (lambda p: p[:1], "media of 1 rows for 2 rows of tokens"),
+        (lambda p: p.tolist(), "a list is no tensor"),
     ],
 )
-def test_a_wrong_count_is_told(it, tokens, patches, media, message):
+def test_wrong_media_are_told(it, tokens, patches, media, message):
     with pytest.raises(GenerationError, match=message) as caught:
         it.ours(tokens, media=media(patches))
     assert caught.value.field == "media"

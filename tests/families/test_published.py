@@ -13,7 +13,7 @@ import blocks
 from blocks.families import family_of
 from blocks.hub.config import Config
 from blocks.hub.index import read_index
-from blocks.hub.load import _pairs
+from blocks.hub.match import spread
 from blocks.hub.match import match
 from blocks.hub.outline import outline_of
 from tests.families.reference import case_of, named, weighed
@@ -35,7 +35,7 @@ def test_parameters(family, repo):
     outline, model = built(data)
     tensors = blocks.addresses(model)
     for tie in outline.ties:
-        for place, _ in _pairs(tie, tensors):
+        for place, _ in spread(tie, tensors):
             if tied or not place.startswith("head."):
                 tensors.pop(place, None)
     learnt = (tensor for tensor in tensors.values() if isinstance(tensor, torch.nn.Parameter))

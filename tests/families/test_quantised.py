@@ -90,6 +90,7 @@ FORMS = [
     pytest.param(
         "minimax_m2", FP8 | {"fmt": "float8_e4m3fn"}, eights, from_eights, "F8_E4M3", id="fp8 w1"
     ),
+    pytest.param("mimo_v2_flash", FP8, eights, from_eights, "F8_E4M3", id="fp8 with windows"),
     pytest.param("gpt_oss", {"quant_method": "mxfp4"}, fours, from_fours, "U8", id="mxfp4"),
 ]
 forms = pytest.mark.parametrize(("family", "config", "quantised", "plain", "kind"), FORMS)
@@ -198,7 +199,7 @@ def next_token_module(at: int, *, marked: bool = True) -> Callable[[Tensors], Te
     return after
 
 
-@pytest.mark.parametrize("family", ["deepseek_v3", "glm4_moe", "hy_v3"])
+@pytest.mark.parametrize("family", ["deepseek_v3", "glm4_moe", "glm4_moe_lite", "hy_v3"])
 def test_the_module_for_a_further_token_is_left_alone(
     loaded: Get, tmp_path: Path, family: str
 ) -> None:
@@ -212,7 +213,8 @@ def test_the_module_for_a_further_token_is_left_alone(
 
 
 @pytest.mark.parametrize(
-    ("family", "start"), [("exaone_moe", "mtp."), ("mimo_v2_flash", "model.mtp.")]
+    ("family", "start"),
+    [("exaone_moe", "mtp."), ("mellum", "mtp."), ("mimo_v2_flash", "model.mtp.")],
 )
 def test_a_module_for_further_tokens_apart_from_the_layers_is_left_alone(
     loaded: Get, tmp_path: Path, family: str, start: str
