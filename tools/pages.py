@@ -80,8 +80,9 @@ def parity_page(measured: Path) -> str:
         "# Parity\n\nThe largest difference between our logits and the reference's, as a share of "
         "their standard deviation, in float32 with every parameter drawn anew. Every variant here "
         "also passes these tests: names and values of the tensors go both ways, `export` loads in "
-        "the reference with equal logits, cached equals uncached, and a ragged batch equals its "
-        f"rows alone. Written by the test run, with {versions}.\n\n"
+        "the reference with equal logits, and a ragged batch equals its rows alone; where a model "
+        "writes, cached equals uncached, and what it writes is what the reference writes, unless "
+        f"the case says why not. Written by the test run, with {versions}.\n\n"
         "| family | variants | largest difference |\n|---|---|---|\n"
     )
     rows = {f: list(g) for f, g in groupby(data["rows"], lambda row: row["family"])}

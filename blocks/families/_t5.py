@@ -7,18 +7,21 @@ from typing import Any
 from blocks import (
     MLP,
     Causal,
+    Chain,
     CrossAttention,
+    EncoderDecoder,
     Full,
     GatedMLP,
     GQAttention,
+    LayerStack,
     LMHead,
     RelativeBias,
+    Residual,
     RMSNorm,
     Spec,
     TokenEmbedding,
     at,
 )
-from blocks.families import _pairs as common
 from blocks.families._dialects import count, read_activation, write_activation
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys
@@ -55,11 +58,14 @@ def spec(c: Config, *, scaled: bool, act: str = "relu") -> Spec:
         scores = (Spec(RelativeBias, **bias, both_ways=name == "encoder"),)
         parts = {"attention": Spec(GQAttention, **heads, scores=scores, mask=mask)}
         parts |= {"cross": Spec(CrossAttention, **heads)} if name == "decoder" else {}
-        layer = common.layer(around, **parts, mlp=_mlp(c, rate, act))
+        parts |= {"mlp": _mlp(c, rate, act)}
+        steps = {n: Spec(Residual, inner=part, **around) for n, part in parts.items()}
+        layers = (Spec(Chain, steps=steps),) * depths[name]
         embedding = Spec(TokenEmbedding, dropout=rate)
-        halves[name] = common.half(layer, depths[name], norm=norm, embedding=embedding)
+        halves[name] = Spec(LayerStack, layers=layers, norm=norm, embedding=embedding)
     head = Spec(LMHead, scale=dim**-0.5 if scaled else 1.0)
-    return common.pair(c, dim, **halves, head=head)
+    c.only("is_encoder_decoder", True)
+    return Spec(EncoderDecoder, vocab=c.take("vocab_size", int), dim=dim, **halves, head=head)
 
 
 def _mlp(c: Config, rate: float, absent: str) -> Spec:
@@ -104,6 +110,12 @@ def config(s: Spec) -> dict[str, Any]:
     }
 
 
+TIES = (
+    ("decoder.embedding.weight", "encoder.embedding.weight"),
+    ("head.weight", "encoder.embedding.weight"),
+)
+
+
 def ties(s: Spec) -> tuple[tuple[str, str], ...]:
     """One table of biases a stack, and one of tokens."""
     table = "{}.layers.{}.attention.scores.0.weight"
@@ -112,7 +124,7 @@ def ties(s: Spec) -> tuple[tuple[str, str], ...]:
         for half in ("encoder", "decoder")
         for i in range(1, len(at(s, half).keywords["layers"]))
     ]
-    return (*common.TIES, *later)
+    return (*TIES, *later)
 
 
 def _half(half: str, gated: bool, *parts: str) -> list[tuple[str, str]]:

@@ -6,10 +6,9 @@ Chung et al., "UniMax", 2023, arXiv:2304.09151.
 from __future__ import annotations
 
 from blocks.families import _t5 as common
-from blocks.families._pairs import TIES
 from blocks.families.mt5 import spec
 from blocks.hub.family import Family
 
 FAMILY = Family(
-    "umt5", ("UMT5ForConditionalGeneration",), spec, common.config, common.keys, ties=TIES
+    "umt5", ("UMT5ForConditionalGeneration",), spec, common.config, common.keys, ties=common.TIES
 )

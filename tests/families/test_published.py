@@ -13,8 +13,7 @@ import blocks
 from blocks.families import family_of
 from blocks.hub.config import Config
 from blocks.hub.index import read_index
-from blocks.hub.match import spread
-from blocks.hub.match import match
+from blocks.hub.match import match, spread
 from blocks.hub.outline import outline_of
 from tests.families.reference import case_of, named, weighed
 
