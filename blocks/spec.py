@@ -34,6 +34,20 @@ def _starred(block: Callable[..., Any]) -> bool:
     return any(p.kind is p.KEYWORD_ONLY for p in inspect.signature(block).parameters.values())
 
 
+def _check_sizes(spec: Any, sizes: tuple[Any, ...]) -> None:
+    """Refuses a block in a slot whose parent gives other sizes."""
+    signature = inspect.signature(spec.func)
+    try:
+        signature.bind(*sizes, **spec.keywords)
+    except TypeError:
+        kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        free = [p.name for p in signature.parameters.values() if p.kind in kinds]
+        takes = ", ".join(name for name in free if name not in spec.keywords)
+        name = getattr(spec.func, "__name__", repr(spec.func))
+        reason = f"{name} is built of sizes ({takes}), and was given {sizes}"
+        raise SpecError(reason, hint="it doesn't fit this slot: another block does") from None
+
+
 def bare(value: Any) -> Any:
     """A bare class in a slot is the Spec of it."""
     return Spec(value) if isinstance(value, type) and not is_value(value) else value
@@ -106,7 +120,11 @@ else:
             _unique_addresses(self)
 
         def __call__(self, *sizes):
-            made = self.func(*sizes, **self.keywords)
+            try:
+                made = self.func(*sizes, **self.keywords)
+            except TypeError:
+                _check_sizes(self, sizes)
+                raise
             log = _building.get()
             if log is not None:
                 log.append((made, self, sizes))

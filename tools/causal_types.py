@@ -1,12 +1,13 @@
-"""Writes docs/causal_types.json: every causal language model of the installed reference, and what
-keeps those from being loaded that are not. Run by hand when the reference changes;
-tools/pages.py makes the page of it.
+"""Writes docs/causal_types.json: every causal language model of the installed reference, what keeps
+those from being loaded that are not, and which types have a family, but not as such a model. Run by
+hand when the reference changes, or when a family is added; tools/pages.py makes the page of it.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -30,21 +31,19 @@ _REASONS = {
         axk2 deepseek_v32 deepseek_v4 dots3_note dots3_note_text glm_moe_dsa hy_v4
         minimax_m3_vl_text""",
     "multimodal": """
-        cohere_compass_text emu3 fuyu gemma3 gemma3n gemma4 gemma4_assistant gemma4_unified
+        cohere_compass_text emu3 gemma3n gemma4 gemma4_assistant gemma4_unified
         gemma4_unified_assistant git got_ocr2 llama4 mllama moss_transcribe_diarize
         phi4_multimodal""",
     "audio in parallel codebooks": "moshi musicgen musicgen_melody",
     "needs embeddings for each layer and alternating updates": "gemma3n_text",
     "needs embeddings for each layer and shared keys": "gemma4_text gemma4_unified_text",
     "needs a gate on the output of attention": "afmoe beam flint laguna",
-    "needs xIELU": "apertus",
     "needs norms inside the branches and ternary weights": "bitnet",
     "needs bytes gathered into patches": "blt",
     "needs biases by distance and segment": "cpmant",
     "needs differential attention": "diffllama",
     "needs attention masked by the values": "doge",
     "needs a mixture of attention heads": "jetmoe",
-    "needs relative attention in two streams": "xlnet",
     "needs attention to convolved latents": "zaya",
     "needs layers run in loops": "hrm_text",
     "needs two attentions and a shortcut in each layer": "longcat_flash",
@@ -53,6 +52,15 @@ _REASONS = {
 }
 WHY = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 PLAIN = "a decoder of known parts, not written yet"
+
+
+def otherwise(found: Mapping[str, str | Sequence[str]]) -> list[str]:
+    """The types whose family serves other models than the causal one: BERT's, BART's."""
+    from blocks.families import family_of, model_types
+
+    both = sorted(set(found) & set(model_types()))
+    theirs = {name: {it} if isinstance(it := found[name], str) else set(it) for name in both}
+    return [name for name in both if theirs[name].isdisjoint(family_of(name).architectures)]
 
 
 def main() -> int:
@@ -64,6 +72,7 @@ def main() -> int:
         return 1
     rows = {name: WHY.get(name, PLAIN) for name in sorted(found)}
     data = {"transformers": version("transformers"), "unless_supported": rows}
+    data |= {"supported_otherwise": otherwise(found)}
     text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
     FILE.write_text(text, encoding="utf-8")
     print(f"{len(rows)} types written")
@@ -71,4 +80,5 @@ def main() -> int:
 
 
 if __name__ == "__main__":
+    sys.path.insert(0, str(FILE.parents[1]))  # the checkout, which need not be installed
     sys.exit(main())

@@ -100,17 +100,19 @@ def causal_types_page(listed: Path, known: Iterable[str]) -> str:
     """Each type of causal language model that the reference has: a family, or why it is none."""
     data, known = json.loads(listed.read_text(encoding="utf-8")), set(known)
     rows = data["unless_supported"]
-    pages_of = {name: name.replace("-", "_") for name in rows}
-    supported = [name for name in rows if pages_of[name] in known]
+    pages_of = {name: f"families/{name.replace('-', '_')}.md" for name in rows}
+    there = {name for name in rows if name.replace("-", "_") in known}
+    supported = there - set(data["supported_otherwise"])
     text = (
         "# Causal language models\n\nEvery `model_type` that the reference, transformers "
         f"{data['transformers']}, has as a causal language model: {len(supported)} of {len(rows)} "
-        "are supported. Encoders, state-space models and the like are not decoders, and would be "
+        "are supported. Encoders, state-space models and the like are not decoders; some are "
         "families of another kind.\n\n| model_type | supported |\n|---|---|\n"
     )
     for name, why in rows.items():
-        link = f"[yes](families/{pages_of[name]}.md)"
-        text += f"| `{name}` | {link if name in supported else f'no: {why}'} |\n"
+        as_is = f", which has [a family]({pages_of[name]})" if name in there else ""
+        said = f"[yes]({pages_of[name]})" if name in supported else f"no: {why}{as_is}"
+        text += f"| `{name}` | {said} |\n"
     return text
 
 

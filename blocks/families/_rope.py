@@ -65,7 +65,7 @@ def read_theta(c: Config, inner: Config, name: str, absent: float) -> float:
     """θ as the nested object says it, else the field `name` beside it, else the default."""
     said = inner.take("rope_theta", float, None)
     outer = c.take(name, float, absent if said is None else None)
-    if outer is not None and outer <= 0:  # though another may win
+    if isinstance(outer, float) and outer <= 0:  # though another may win
         raise c.error(name, f"must be above zero, not {outer}")
     return outer if said is None else said
 

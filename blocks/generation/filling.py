@@ -58,7 +58,7 @@ def fill_mask(
     """
     if not isinstance(model, MaskedLM):
         name = type(model).__name__
-        raise GenerationError(f"a {name} fills no masks, a MaskedLM does", field="model")
+        raise GenerationError(f"{name} fills no masks, MaskedLM does", field="model")
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise GenerationError(f"{top!r} is not a whole number above zero", field="top")
     tokenizer = tokenizer_of(model) if tokenizer is None else tokenizer

@@ -14,6 +14,7 @@ from blocks.errors import GenerationError
 from blocks.generation.origin import tokenizer_of
 from blocks.heads.sentence import SentenceHead
 from blocks.models.encoder import Encoder
+from blocks.models.masked import MaskedLM
 
 __all__ = ["embed"]
 
@@ -56,10 +57,11 @@ def embed(
         torch.Size([2, 4])
     """
     if not isinstance(getattr(model, "head", None), SentenceHead):
+        hint = "rewrite=lambda spec: replace(spec, head=Spec(SentenceHead, pool='mean'))"
         raise GenerationError(
-            f"a {type(model).__name__} without a SentenceHead makes no vectors of texts",
+            f"{type(model).__name__} without a SentenceHead makes no vectors of texts",
             field="model",
-            hint="rewrite=lambda spec: replace(spec, head=Spec(SentenceHead, pool='mean'))",
+            hint="an Encoder with a SentenceHead does" if isinstance(model, MaskedLM) else hint,
         )
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise GenerationError(f"{batch!r} is not a whole number above zero", field="batch")

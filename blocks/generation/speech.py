@@ -75,11 +75,11 @@ def transcribe(
         >>> import blocks, torch
         >>> blocks.transcribe(blocks.from_pretrained(blocks.packaged()), torch.zeros(16000))
         Traceback (most recent call last):
-        blocks.errors.GenerationError: model: a CausalLM doesn't hear. Hint: Whisper does
+        blocks.errors.GenerationError: model: CausalLM doesn't hear. Hint: Whisper does
     """
     if not isinstance(model, FrameEncoder | EncoderDecoder) or not model.frames:
         name = type(model).__name__
-        raise GenerationError(f"a {name} doesn't hear", field="model", hint="Whisper does")
+        raise GenerationError(f"{name} doesn't hear", field="model", hint="Whisper does")
     features = _features(model) if features is None else features
     tokenizer = _tokenizer(model) if tokenizer is None else tokenizer
     wave = _wave(audio, rate, features)

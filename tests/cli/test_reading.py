@@ -135,6 +135,6 @@ def test_masks_that_cannot_be_filled(text: str, words: str, masked: Path) -> Non
 
 def test_another_kind_of_model(checkpoint: Path, masked: Path) -> None:
     result = run("fill-mask", checkpoint, "[MASK]")
-    assert result.exit_code == 1 and "a CausalLM fills no masks" in result.stderr
+    assert result.exit_code == 1 and "CausalLM fills no masks" in result.stderr
     result = run("generate", masked, "hi")
     assert result.exit_code == 1 and "a MaskedLM writes nothing" in result.stderr

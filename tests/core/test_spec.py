@@ -14,6 +14,7 @@ from torch import nn
 from blocks import (
     MLP,
     Causal,
+    CausalLM,
     Chain,
     Full,
     GatedMLP,
@@ -125,6 +126,22 @@ def test_lists_become_tuples_and_mappings_keep_their_order() -> None:
 
 
 MLP_ = Spec(MLP, hidden=4)
+
+
+def test_a_block_in_a_slot_of_other_sizes_is_refused() -> None:
+    mlp = Spec(GatedMLP, hidden=8)
+    with pytest.raises(SpecError, match=r"GatedMLP is built of sizes \(dim\), and .* \(16, 5\)"):
+        mlp(16, 5)
+    with pytest.raises(SpecError, match="GatedMLP is built of sizes"):
+        CausalLM(vocab=5, dim=16, layers=(mlp,), norm=RMSNorm, head=mlp)
+
+
+def test_a_mistake_inside_a_block_is_shown_as_it_is() -> None:
+    def broken(dim: int) -> None:
+        len(dim)  # pyright: ignore[reportArgumentType]  # the mistake
+
+    with pytest.raises(TypeError, match="has no len"):
+        Spec(broken)(16)
 
 
 def test_a_bare_class_in_a_slot_becomes_a_spec_of_it() -> None:

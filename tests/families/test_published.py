@@ -15,8 +15,16 @@ from blocks.hub.config import Config
 from blocks.hub.index import read_index
 from blocks.hub.match import match, spread
 from blocks.hub.outline import outline_of
-from tests.families.reference import case_of, named, weighed
+from tests.families.reference import case_of, families, named, weighed
 
+# Without which the reference's own config makes no model.
+NEEDED = {
+    "dots1": {"n_routed_experts": 128, "n_shared_experts": 2, "num_experts_per_tok": 6},
+    "glm4_moe": {"head_dim": 128},
+    "hunyuan_v1_dense": {"head_dim": 128},
+    "ministral": {"head_dim": 128},
+    "nemotron": {"num_key_value_heads": 8},
+}
 HUB = Path(__file__).parents[2].parent / "shared" / "data" / "hub"
 
 
@@ -27,19 +35,42 @@ def built(data):
         return outline, outline.build()
 
 
-@pytest.mark.parametrize(("family", "repo"), weighed())
-def test_parameters(family, repo):
-    data, parameters = case_of(family).published[repo]
-    tied = data.get("tie_word_embeddings", case_of(family).tied)
-    outline, model = built(data)
+def held(outline, model, tied):
+    """The tensors of a model by address, tied ones once."""
     tensors = blocks.addresses(model)
     for tie in outline.ties:
         for place, _ in spread(tie, tensors):
             if tied or not place.startswith("head."):
                 tensors.pop(place, None)
-    learnt = (tensor for tensor in tensors.values() if isinstance(tensor, torch.nn.Parameter))
-    assert sum(tensor.numel() for tensor in learnt) == parameters
+    return tensors
+
+
+def learnt(tensors):
+    """How many parameters are among them."""
+    return sum(it.numel() for it in tensors.values() if isinstance(it, torch.nn.Parameter))
+
+
+@pytest.mark.parametrize(("family", "repo"), weighed())
+def test_parameters(family, repo):
+    data, parameters = case_of(family).published[repo]
+    outline, model = built(data)
+    tensors = held(outline, model, data.get("tie_word_embeddings", case_of(family).tied))
+    assert learnt(tensors) == parameters
     assert not match(outline.keys, {a: t.shape for a, t in tensors.items()}, {}).unmapped
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "family", [name for name in families("decoder") if not case_of(name).published]
+)
+def test_parameters_of_the_references_own_config(family):
+    case = case_of(family)
+    config = case.config(**NEEDED.get(family, {}))
+    with torch.device("meta"):
+        reference = case.model._from_config(config)
+    data = {**json.loads(json.dumps(config.to_dict())), "architectures": [case.model.__name__]}
+    tensors = held(*built(data), config.tie_word_embeddings)
+    assert learnt(tensors) == sum(tensor.numel() for tensor in reference.parameters())
 
 
 @pytest.mark.parametrize(("family", "repo"), named("published"))
