@@ -133,6 +133,14 @@ def pairs(*kinds: str) -> list[tuple[str, str]]:
     ]
 
 
+def plain_first(*kinds: str) -> list[Any]:
+    """Every pair; of variants but the plain one, tests that cost much are slow ones."""
+    return [
+        pytest.param(*pair, marks=[] if pair[1] == first(pair[0]) else [pytest.mark.slow])
+        for pair in pairs(*kinds)
+    ]
+
+
 def named(what: str) -> list[tuple[str, str]]:
     """Every family with each name in its `mutations`, `published` or `real`."""
     return [(family, name) for family in families() for name in getattr(case_of(family), what)]

@@ -20,6 +20,7 @@ def _rounded(tensors: Tensors) -> Tensors:
     return {name: tensor.bfloat16().to(tensor.dtype) for name, tensor in tensors.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", families("decoder"))
 def test_bfloat16_is_as_near_the_truth_as_the_reference(loaded, tmp_path, family):
     it = loaded(family, first(family))

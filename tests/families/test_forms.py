@@ -25,9 +25,11 @@ from tests.families.reference import (
     first,
     other_pairing,
     pairs,
+    plain_first,
 )
 
 every = pytest.mark.parametrize(("family", "variant"), pairs())
+costly = pytest.mark.parametrize(("family", "variant"), plain_first())
 plain = pytest.mark.parametrize(("family", "variant"), [(name, first(name)) for name in families()])
 tied = pytest.mark.parametrize(
     ("family", "variant"),
@@ -151,7 +153,7 @@ def test_experts_in_one_tensor(loaded, tmp_path, family, variant):
     same_logits(it, tmp_path)
 
 
-@every
+@costly
 def test_exported_files_are_read_by_the_reference(loaded, tmp_path, family, variant):
     it = loaded(family, variant)
     blocks.export(it.ours, tmp_path)

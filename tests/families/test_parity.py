@@ -8,10 +8,20 @@ import torch
 import blocks
 from blocks import DynamicScaling
 from blocks.families import model_types
-from tests.families.reference import CASES, ELSEWHERE, TOLERANCE, file_of, pairs, scalings, steady
+from tests.families.reference import (
+    CASES,
+    ELSEWHERE,
+    TOLERANCE,
+    file_of,
+    pairs,
+    plain_first,
+    scalings,
+    steady,
+)
 
 every = pytest.mark.parametrize(("family", "variant"), pairs())
 decoders = pytest.mark.parametrize(("family", "variant"), pairs("decoder"))
+costly = pytest.mark.parametrize(("family", "variant"), plain_first("decoder"))
 
 
 @pytest.mark.parametrize("family", model_types())
@@ -31,7 +41,7 @@ def test_logits(loaded, record, family, variant):
     record(family, variant, difference)
 
 
-@decoders
+@costly
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_changes_nothing(loaded, family, variant, side):
     it = loaded(family, variant)
@@ -53,7 +63,7 @@ def test_a_batch_is_its_rows(loaded, family, variant):
     assert it.close(rows, it.logits) <= TOLERANCE
 
 
-@decoders
+@costly
 @pytest.mark.parametrize("room", [None, 40])
 def test_chunks_from_memory(loaded, family, variant, room):
     it = loaded(family, variant)
@@ -66,7 +76,7 @@ def test_chunks_from_memory(loaded, family, variant, room):
     assert it.close(torch.cat(parts, 1), whole) <= TOLERANCE
 
 
-@decoders
+@costly
 def test_ragged_chunks_from_memory(loaded, family, variant):
     it = loaded(family, variant)
     length = steady(it.ours.spec)
@@ -95,7 +105,7 @@ def test_generation(loaded, family, variant):
     assert ours.tolist() == theirs.tolist()
 
 
-@decoders
+@costly
 def test_generation_is_the_most_likely_token_each_time(loaded, family, variant):
     it = loaded(family, variant)
     moving = any(isinstance(scaling, DynamicScaling) for scaling in scalings(it.ours.spec))
