@@ -18,6 +18,7 @@ from tests.families import ageing
 from tests.families.reference import TOLERANCE, case_of, families, first
 
 BAD = (0, -1, 2**46, 2**80, -0.5, 1e300, math.nan, math.inf, True, "x", "", [], [1], {}, {"a": 1})
+REST = pytest.param(BAD[1::3] + BAD[2::3], marks=pytest.mark.slow)
 LAST = {"clamp_len", "moe_layer_end_index"}  # fields where -1 is no bound, or the last layer
 NORM = re.compile(r"norm_(in|out|after)\.weight$")
 # Their files differ in nothing but the model_type, which alone says how channels are paired, or
@@ -80,11 +81,7 @@ def test_a_missing_field_is_named(loaded, family):
 
 
 @each
-@pytest.mark.parametrize(
-    "values",
-    [BAD[::3], pytest.param(BAD[1::3] + BAD[2::3], marks=pytest.mark.slow)],
-    ids=["third", "rest"],
-)
+@pytest.mark.parametrize("values", [BAD[::3], REST], ids=["third", "rest"])
 def test_values_that_cannot_be(loaded, family, values):
     body = case_of(family).body(config_of(loaded, family))
     for name in body:
