@@ -9,7 +9,7 @@ from blocks.embedding.token import TokenEmbedding
 from blocks.errors import GenerationError, SpecError
 from blocks.heads.language import LMHead
 from blocks.models.places import tie
-from blocks.models.tokens import check_mask, check_tokens
+from blocks.models.tokens import check_mask, check_tokens, counted, newest
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
@@ -136,7 +136,7 @@ class CausalLM(nn.Module):
         for i, layer in enumerate(self.layers):
             x = call(layer, x, step, contents[i], self._layer_wants[i])  # B T D
         if last:
-            x = _last(x, mask)
+            x = newest(x, mask)
         x = x if self.norm is None else self.norm(x)
         if state is not None:
             state.end(step)
@@ -155,20 +155,10 @@ class CausalLM(nn.Module):
             index = torch.arange(tokens.shape[1], device=tokens.device)
             positions = index - torch.where(start, index, 0).cummax(1).values
             return Step(positions, real=mask, segments=segments)
-        if mask is None:
-            return Step(torch.arange(tokens.shape[1], device=tokens.device)[None])
-        return Step((mask.cumsum(1) - 1).clamp(min=0), real=mask)
+        return Step(counted(tokens, mask), real=mask)
 
     def init_state(
         self, batch: int = 1, room: int | None = None, dtype: torch.dtype | None = None
     ) -> State:
         """An empty memory for `batch` sequences of up to `room` tokens (None: it grows)."""
         return State.of(self.layers, batch, room, dtype)
-
-
-def _last(x: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return x[:, -1:]
-    index = torch.arange(mask.shape[1], device=mask.device)
-    newest = torch.where(mask, index, 0).amax(1)  # B
-    return x[torch.arange(len(x), device=x.device), newest][:, None]

@@ -10,7 +10,7 @@ from blocks.embedding.token import TokenEmbedding
 from blocks.errors import GenerationError
 from blocks.models.places import tie
 from blocks.models.stack import Layers
-from blocks.models.tokens import check_marks, check_mask, check_tokens
+from blocks.models.tokens import check_marks, check_mask, check_tokens, counted
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
@@ -153,8 +153,5 @@ class Encoder(Layers):
         marks = check_marks(global_mask, tokens)
         if marks is None and self.marks is not None:
             marks = self.marks(tokens, mask)
-        if mask is None:
-            positions = torch.arange(tokens.shape[1], device=tokens.device)[None]
-        else:
-            positions = (mask.cumsum(1) - 1).clamp(min=0)
+        positions = counted(tokens, mask)
         return Step(positions, real=mask, types=types, global_mask=marks)

@@ -10,7 +10,14 @@ from blocks.heads.language import LMHead
 from blocks.models.conditioned import Conditioned
 from blocks.models.places import tie
 from blocks.models.stack import LayerStack
-from blocks.models.tokens import check_frames, check_marks, check_mask, check_tokens
+from blocks.models.tokens import (
+    check_frames,
+    check_marks,
+    check_mask,
+    check_tokens,
+    counted,
+    newest,
+)
 from blocks.ops.check import check_positive
 from blocks.spec import Slot, Spec
 from blocks.state import State
@@ -124,12 +131,8 @@ class EncoderDecoder(nn.Module):
         else:
             check_tokens(source, self.source)
         mask = check_mask(mask, source[..., 0] if self.frames else source)
-        if mask is None:
-            positions = torch.arange(source.shape[1], device=source.device)[None]
-        else:
-            positions = (mask.cumsum(1) - 1).clamp(min=0)
         marks = check_marks(global_mask, source[..., 0] if self.frames else source)
-        step = Step(positions, real=mask, global_mask=marks)
+        step = Step(counted(source, mask), real=mask, global_mask=marks)
         return self.encoder(source, step), self.encoder.shrunk(step).real
 
     def decode(
@@ -147,10 +150,8 @@ class EncoderDecoder(nn.Module):
         mask = check_mask(mask, target)
         if state is not None:
             step = state.begin(target.shape[0], target.shape[1], mask)
-        elif mask is None:
-            step = Step(torch.arange(target.shape[1], device=target.device)[None])
         else:
-            step = Step((mask.cumsum(1) - 1).clamp(min=0), real=mask)
+            step = Step(counted(target, mask), real=mask)
         if len(memory) != len(target) and (state is None or state.clock.used == 0):
             raise GenerationError(
                 f"{len(memory)} sources can't be answered by {len(target)} targets", field="target"
@@ -159,7 +160,7 @@ class EncoderDecoder(nn.Module):
         x = self.decoder(target, step, None if state is None else state.content)  # B T D
         if state is not None:
             state.end(step)
-        return self.head(_last(x, mask) if last else x)  # B T V
+        return self.head(newest(x, mask) if last else x)  # B T V
 
     def given(
         self, source: Tensor, mask: Tensor | None = None, *, global_mask: Tensor | None = None
@@ -172,10 +173,3 @@ class EncoderDecoder(nn.Module):
     ) -> State:
         """An empty memory for `batch` targets of up to `room` tokens (None: it grows)."""
         return State.of(self.decoder, batch, room, dtype)
-
-
-def _last(x: Tensor, mask: Tensor | None) -> Tensor:
-    if mask is None:
-        return x[:, -1:]
-    newest = torch.where(mask, torch.arange(mask.shape[1], device=mask.device), 0).amax(1)  # B
-    return x[torch.arange(len(x), device=x.device), newest][:, None]

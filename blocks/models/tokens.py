@@ -47,6 +47,22 @@ def check_frames(frames: Tensor, channels: int) -> None:
         raise GenerationError(f"nothing to read: frames are {list(frames.shape)}", field="source")
 
 
+def counted(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """[B T] or [1 T]: the place of each token among the real ones of its row."""
+    if mask is None:
+        return torch.arange(tokens.shape[1], device=tokens.device)[None]
+    return (mask.cumsum(1) - 1).clamp(min=0)
+
+
+def newest(x: Tensor, mask: Tensor | None) -> Tensor:
+    """[B T D] -> [B 1 D], what belongs to each row's last real token."""
+    if mask is None:
+        return x[:, -1:]
+    index = torch.arange(mask.shape[1], device=mask.device)
+    last = torch.where(mask, index, 0).amax(1)  # B
+    return x[torch.arange(len(x), device=x.device), last][:, None]
+
+
 def check_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
     """The mask as bool [B T]; None where every token is real, which is the faster path."""
     if mask is None:
