@@ -54,6 +54,8 @@ if TYPE_CHECKING:
     from blocks.audio.preprocessor import FrontEnd as FrontEnd
     from blocks.audio.preprocessor import read_features as read_features
     from blocks.audio.waveform import NormedWaveform as NormedWaveform
+    from blocks.conv.causal import CausalConv as CausalConv
+    from blocks.conv.causal import TailState as TailState
     from blocks.conv.module import ConvModule as ConvModule
     from blocks.conv.molecules import Molecules as Molecules
     from blocks.conv.stem import ConvStem as ConvStem
@@ -159,6 +161,7 @@ if TYPE_CHECKING:
     from blocks.norm.rms import RMSNorm as RMSNorm
     from blocks.norm.time import TimeNorm as TimeNorm
     from blocks.ops.flash import flash_attend as flash_attend
+    from blocks.ops.recurrence import scan as scan
     from blocks.positions.alibi import ALiBi as ALiBi
     from blocks.positions.axial import AxialPositions as AxialPositions
     from blocks.positions.convolved import ConvPositions as ConvPositions
@@ -214,6 +217,7 @@ else:
         "BlocksError": "blocks.errors",
         "Both": "blocks.attention.mask",
         "Causal": "blocks.attention.mask",
+        "CausalConv": "blocks.conv.causal",
         "CausalLM": "blocks.models.causal",
         "Chain": "blocks.wiring.chain",
         "CharacterEncoder": "blocks.models.characters",
@@ -337,6 +341,7 @@ else:
         "Suppressed": "blocks.generation.banning",
         "SuppressedFirst": "blocks.generation.banning",
         "SymmetricWindow": "blocks.attention.symmetric",
+        "TailState": "blocks.conv.causal",
         "TimeNorm": "blocks.norm.time",
         "Timestamps": "blocks.generation.timestamps",
         "TokenEmbedding": "blocks.embedding.token",
@@ -379,6 +384,7 @@ else:
         "replace": "blocks.edit",
         "rewrite": "blocks.edit",
         "save_pretrained": "blocks.hub.save",
+        "scan": "blocks.ops.recurrence",
         "stream": "blocks.generation.loop",
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",

@@ -15,10 +15,8 @@ from blocks import (
     TurnedAttention,
     at,
 )
-from blocks.families._conformer import counted, layer_keys
 from blocks.families._dialects import read_activation, read_noise, write_activation
 from blocks.hub.config import Config
-from blocks.hub.keys import Keys
 
 # Masked spans are of training; projections and weighted sums of heads that classify sounds.
 _INTS = """classifier_proj_size mask_feature_length mask_feature_min_masks mask_time_length
@@ -141,84 +139,3 @@ def write_attention(s: Spec) -> dict[str, Any]:
         "position_embeddings_type": kinds[block.func],
         "rotary_embedding_base": int(block.keywords.get("theta", 10_000)),
     }
-
-
-_LAYER = {
-    "mlp_before": "ffn1",
-    "mlp_before.norm_in": "ffn1_layer_norm",
-    "mlp": "ffn2",
-    "mlp.norm_in": "ffn2_layer_norm",
-    "norm_after": "final_layer_norm",
-    "up": "intermediate_dense",
-    "down": "output_dense",
-    "attention": "self_attn",
-    "attention.norm_in": "self_attn_layer_norm",
-    "attention.q": "linear_q",
-    "attention.k": "linear_k",
-    "attention.v": "linear_v",
-    "attention.out": "linear_out",
-    "attention.position": "linear_pos",
-    "attention.content_bias": "pos_bias_u",
-    "attention.position_bias": "pos_bias_v",
-    "conv": "conv_module",
-    "conv.norm_in": "conv_module.layer_norm",
-    "conv.up": "pointwise_conv1",
-    "conv.mix": "depthwise_conv",
-    "conv.norm": "batch_norm",
-    "conv.down": "pointwise_conv2",
-}
-
-
-def conformer_keys(prefix: str) -> Keys:
-    """The names of wav2vec 2.0's Conformer."""
-    layers = prefix + "encoder.layers.{i}."
-    position = prefix + "encoder.pos_conv_embed.conv."  # there, and used by no Conformer
-    unused = [position + part for part in ("bias", "weight", "weight_g", "weight_v")]
-    unused += [f"{position}parametrizations.weight.original{n}" for n in (0, 1)]
-    return Keys(
-        *layer_keys(layers, _LAYER),
-        *_ends(prefix),
-        (prefix + "encoder.layer_norm.{w}", "norm.{w}"),
-        ignore=(
-            *unused,
-            counted(layers, _LAYER),
-            prefix + "masked_spec_embed",
-            prefix + "encoder.embed_positions.inv_freq",
-        ),
-    )
-
-
-def _ends(prefix: str) -> tuple[tuple[str, str], ...]:
-    """The names of what stands before the layers and after them."""
-    convs = prefix + "feature_extractor.conv_layers.{i}."
-    return (
-        (convs + "conv.{w}", "embedding.convs.{i}.{w}"),
-        (convs + "layer_norm.{w}", "embedding.norms.{i}.{w}"),
-        (prefix + "feature_projection.layer_norm.{w}", "stem.{w}"),
-        (prefix + "feature_projection.projection.{w}", "widen.{w}"),
-        ("lm_head.{w}", "head.{w}"),
-    )
-
-
-def transformer_keys(s: Spec) -> Keys:
-    """The names of wav2vec 2.0, the newer spelling of the convolved positions' weight first."""
-    prefix, ours = "wav2vec2.encoder.", "layers.{i}."
-    layers, conv = prefix + "layers.{i}.", prefix + "pos_conv_embed.conv."
-    last = "positions.norm" if s.keywords["norm"] is None else "norm"
-    where = "norm_after" if s.keywords["norm"] is None else "norm_in"
-    return Keys(
-        *_ends("wav2vec2."),
-        (conv + "parametrizations.weight.original0", "positions.around.gain"),
-        (conv + "parametrizations.weight.original1", "positions.around.weight"),
-        (conv + "weight_g", "positions.around.gain"),
-        (conv + "weight_v", "positions.around.weight"),
-        (conv + "bias", "positions.around.bias"),
-        (prefix + "layer_norm.{w}", last + ".{w}"),
-        *((f"{layers}attention.{n}_proj.{{w}}", f"{ours}attention.{n}.{{w}}") for n in "qkv"),
-        (layers + "attention.out_proj.{w}", ours + "attention.out.{w}"),
-        (layers + "layer_norm.{w}", f"{ours}attention.{where}.{{w}}"),
-        (layers + "feed_forward.intermediate_dense.{w}", ours + "mlp.up.{w}"),
-        (layers + "feed_forward.output_dense.{w}", ours + "mlp.down.{w}"),
-        (layers + "final_layer_norm.{w}", f"{ours}mlp.{where}.{{w}}"),
-        ignore=("wav2vec2.masked_spec_embed",),
-    )

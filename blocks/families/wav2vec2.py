@@ -1,4 +1,4 @@
-"""wav2vec 2.0: transformer layers over convolutions of the samples, with a CTC head.
+"""wav2vec 2.0: transformer layers over convolutions of the samples, with a head of CTC or of classes.
 
 Baevski et al., 2020, arXiv:2006.11477.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import Chain, ConvPositions, FrameEncoder, Full, LayerNorm, LMHead, Spec, at
+from blocks import Chain, ConvPositions, FrameEncoder, Full, LayerNorm, Spec, at
 from blocks.families import _classic as classic
+from blocks.families import _heard as heard
 from blocks.families import _sound as sound
 from blocks.families._conformer import write_mlp
 from blocks.families._decoder import layer
@@ -16,6 +17,7 @@ from blocks.families._dialects import count
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 
+SERVED = heard.architectures("Wav2Vec2")
 NAMES = {n: classic.LLAMA[n] for n in ("activation", "attention_dropout", "heads", "hidden")}
 
 
@@ -38,23 +40,22 @@ def spec(c: Config) -> Spec:
         parts |= {"positions": Spec(Chain, steps={"around": around}), "norm": norm}
     else:
         parts["positions"] = Spec(Chain, steps={"around": around, "norm": norm})
-    sizes = {"channels": 1, "vocab": c.take("vocab_size", int, 32), "dim": dim}
-    return Spec(FrameEncoder, **sizes, **parts, head=Spec(LMHead, bias=True))
+    parts |= heard.read_task(c, SERVED, 32)
+    return Spec(FrameEncoder, channels=1, dim=dim, **parts)
 
 
 def config(s: Spec) -> dict[str, Any]:
     around, attention = at(s, "positions.around").keywords, at(s, "layers.0.attention").keywords
     own = {
         "attention_dropout": attention["dropout"],
-        "do_stable_layer_norm": s.keywords["norm"] is not None,
+        "do_stable_layer_norm": heard.stable(s),
         "hidden_dropout": s.keywords["layers"][0].keywords["steps"]["mlp"].keywords["dropout"],
         "layer_norm_eps": at(s, "stem").keywords["eps"],
         "num_attention_heads": attention["heads"],
         "num_conv_pos_embedding_groups": around["groups"],
         "num_conv_pos_embeddings": around["kernel"],
-        "vocab_size": s.keywords["vocab"],
     }
-    return write_mlp(s) | sound.write_stem(s) | own
+    return write_mlp(s) | sound.write_stem(s) | own | heard.write_task(s, "Wav2Vec2")
 
 
-FAMILY = Family("wav2vec2", ("Wav2Vec2ForCTC",), spec, config, sound.transformer_keys, ties=())
+FAMILY = Family("wav2vec2", SERVED, spec, config, heard.transformer_keys, ties=())

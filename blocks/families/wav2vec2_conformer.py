@@ -1,4 +1,4 @@
-"""wav2vec 2.0 with Conformer layers: a CTC head over convolutions of the samples.
+"""wav2vec 2.0 with Conformer layers: a head of CTC or of classes.
 
 Wang et al., "fairseq S2T", 2020, arXiv:2010.05171; Baevski et al., 2020, arXiv:2006.11477.
 """
@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import MLP, FrameEncoder, LayerNorm, LMHead, Spec, at
+from blocks import MLP, FrameEncoder, LayerNorm, Spec, at
 from blocks.families import _conformer as conformer
+from blocks.families import _heard as heard
 from blocks.families import _sound as sound
 from blocks.families._dialects import count, read_activation, read_or_null
 from blocks.hub.config import Config
 from blocks.hub.family import Family
+
+SERVED = heard.architectures("Wav2Vec2Conformer")
 
 
 def spec(c: Config) -> Spec:
@@ -30,8 +33,8 @@ def spec(c: Config) -> Spec:
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
     layers = (layer,) * count(c, "num_hidden_layers")
     parts = {"layers": layers, "norm": norm, "stem": norm, **sound.stem(c)}
-    sizes = {"channels": 1, "vocab": c.take("vocab_size", int), "dim": dim}
-    return Spec(FrameEncoder, **sizes, **parts, head=Spec(LMHead, bias=True))
+    parts |= heard.read_task(c, SERVED)
+    return Spec(FrameEncoder, channels=1, dim=dim, **parts)
 
 
 def config(s: Spec) -> dict[str, Any]:
@@ -45,11 +48,10 @@ def config(s: Spec) -> dict[str, Any]:
             "conformer_conv_dropout": rates["conv"],
             "conv_depthwise_kernel_size": module["kernel"],
             "hidden_dropout": rates["mlp"],
-            "layer_norm_eps": at(s, "norm").keywords["eps"],
-            "vocab_size": s.keywords["vocab"],
+            "layer_norm_eps": at(s, "stem").keywords["eps"],
         }
+        | heard.write_task(s, "Wav2Vec2Conformer")
     )
 
 
-KEYS = sound.conformer_keys("wav2vec2_conformer.")
-FAMILY = Family("wav2vec2-conformer", ("Wav2Vec2ConformerForCTC",), spec, config, KEYS, ties=())
+FAMILY = Family("wav2vec2-conformer", SERVED, spec, config, heard.conformer_keys, ties=())

@@ -6,7 +6,8 @@ import math
 
 from torch import Tensor
 
-from blocks.errors import SpecError
+from blocks.errors import GenerationError, SpecError
+from blocks.state import Content
 
 __all__: list[str] = []
 
@@ -65,3 +66,24 @@ def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int |
             hint="change one of them or give head_dim",
         )
     return dim // heads if head_dim is None else head_dim
+
+
+def check_state(block: str, state: object, kind: type[Content], x: Tensor) -> None:
+    """Refuses a state that another block made, or one for another batch or dtype than x [B …].
+
+    A recurrence may keep what it sums in float32; its other tensors have the dtype of x.
+    """
+    hint = "make one with init_state(batch, room, dtype) of this very model"
+    if not isinstance(state, kind):
+        reason = f"{block} remembers a {kind.__name__}, not a {type(state).__name__}"
+        raise GenerationError(reason, field="state", hint=hint)
+    tensors = dict(state.tensors())
+    rows = {len(tensor) for tensor in tensors.values()}
+    if rows != {len(x)}:
+        reason = f"the state is for {sorted(rows)[0]} sequences, the input has {len(x)}"
+        raise GenerationError(reason, field="state", hint=hint)
+    kinds = {tensor.dtype for tensor in tensors.values() if not tensor.is_complex()}
+    if kinds and x.dtype not in kinds:
+        have = ", ".join(sorted(str(found).removeprefix("torch.") for found in kinds))
+        reason = f"the state holds {have}, the input is {str(x.dtype).removeprefix('torch.')}"
+        raise GenerationError(reason, field="state", hint=hint)

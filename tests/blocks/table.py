@@ -168,6 +168,7 @@ TABLE: dict[str, Small] = {
         (ints(50, 3, 7),),
         (3, 7, 50),
     ),
+    "CausalConv": Small((16,), {"kernel": 3}),
     "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
     "ChunkAttention": Small((16,), {"heads": 4, "chunk": 2}, zero=("before", "after")),
     "Clip": Small((16,), {"cap": 0.5}),
