@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from blocks.attention.compressive import InfiniState as InfiniState
     from blocks.attention.cross import CrossAttention as CrossAttention
     from blocks.attention.crossmemory import CrossState as CrossState
+    from blocks.attention.gate import OutputGate as OutputGate
     from blocks.attention.gist import Gist as Gist
     from blocks.attention.gq import GQAttention as GQAttention
     from blocks.attention.infini import InfiniAttention as InfiniAttention
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
     from blocks.heads.adaptive import AdaptiveHead as AdaptiveHead
     from blocks.heads.language import LMHead as LMHead
     from blocks.heads.masked import MaskedHead as MaskedHead
+    from blocks.heads.mix import LayerMix as LayerMix
     from blocks.heads.pooler import Pooler as Pooler
     from blocks.heads.pretraining import Pretraining as Pretraining
     from blocks.heads.pretraining import PretrainingHead as PretrainingHead
@@ -148,6 +150,8 @@ if TYPE_CHECKING:
     from blocks.models.palm_shapes import palm as palm
     from blocks.models.places import addresses as addresses
     from blocks.models.places import find as find
+    from blocks.models.reader import SourceReader as SourceReader
+    from blocks.models.shift import ShiftRight as ShiftRight
     from blocks.models.stack import LayerStack as LayerStack
     from blocks.models.streams import two_streams as two_streams
     from blocks.moe.moe import MoE as MoE
@@ -269,6 +273,7 @@ else:
         "LSHAttention": "blocks.attention.lsh",
         "LSHState": "blocks.attention.lshmemory",
         "LatentAttention": "blocks.attention.latent",
+        "LayerMix": "blocks.heads.mix",
         "LayerNorm": "blocks.norm.layer",
         "LayerStack": "blocks.models.stack",
         "LearnedPositions": "blocks.positions.learned",
@@ -293,6 +298,7 @@ else:
         "Normed": "blocks.wiring.normed",
         "NormedLogMel": "blocks.audio.normed",
         "NormedWaveform": "blocks.audio.waveform",
+        "OutputGate": "blocks.attention.gate",
         "Parallel": "blocks.wiring.parallel",
         "Past": "blocks.attention.past",
         "PatchEmbedding": "blocks.embedding.patch",
@@ -325,11 +331,13 @@ else:
         "SentenceHead": "blocks.heads.sentence",
         "Sentinels": "blocks.text.infill",
         "SequenceHead": "blocks.heads.sequence",
+        "ShiftRight": "blocks.models.shift",
         "SigmoidRouter": "blocks.moe.sigmoid_router",
         "SinusoidalPositions": "blocks.positions.sinusoidal",
         "Slot": "blocks.spec",
         "SoftCap": "blocks.attention.softcap",
         "SoftmaxRouter": "blocks.moe.softmax_router",
+        "SourceReader": "blocks.models.reader",
         "SpanHead": "blocks.heads.span",
         "SparseMixerRouter": "blocks.moe.sparse_mixer_router",
         "Spec": "blocks.spec",

@@ -40,6 +40,7 @@ class GQAttention(nn.Module):
         scores: what happens to the scores: maps such as `SoftCap`, in order, then biases such as
             `ALiBi`. Size (heads).
         mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
+        gate: what multiplies what heads find: `OutputGate`. Sizes (dim, heads, value_dim).
         scale: what scores are multiplied with; 1/√E by default.
         sinks: a learnt score a head for a key without a value (Xiao, 2023, arXiv:2309.17453).
         dropout: rate of dropped weights in training.
@@ -72,6 +73,7 @@ class GQAttention(nn.Module):
         values: Slot | None = None,
         scores: tuple[Slot, ...] = (),
         mask: Mask = Causal(),  # frozen
+        gate: Slot | None = None,
         scale: float | None = None,
         sinks: bool = False,
         dropout: float = 0.0,
@@ -91,6 +93,7 @@ class GQAttention(nn.Module):
         self.values = values(v) if values else None
         self.scores = nn.ModuleList([part(heads) for part in scores])
         self.sinks = nn.Parameter(torch.zeros(heads)) if sinks else None
+        self.gate = gate(dim, heads, v) if gate else None
         self.out = nn.Linear(heads * v, dim, bias=out_bias)
         self._biases = [i for i, part in enumerate(self.scores) if "k_positions" in wants(part)]
 
@@ -98,9 +101,8 @@ class GQAttention(nn.Module):
         check_input(x, self.dim, "GQAttention")
         step = Step.plain(x) if step is None else step
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
-        k = self.k(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
-        v = self.v(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K T E
-        v = v if self.values is None else self.values(v)
+        k, v = (w(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2) for w in (self.k, self.v))
+        v = v if self.values is None else self.values(v)  # B K T V
         for part in self.qk:
             q, k = part(q, k, step)
         seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B K S E
@@ -109,8 +111,8 @@ class GQAttention(nn.Module):
         maps = [part for i, part in enumerate(self.scores) if i not in self._biases]
         bias = sum(biases[1:], biases[0]) if biases else None
         how = {"seen": table, "causal": causal, "bias": bias, "maps": maps, "sinks": self.sinks}
-        dropout = self.dropout if self.training else 0.0
-        y = attend(q, seen.k, seen.v, **how, scale=self.scale, dropout=dropout)  # B H T E
+        y = attend(q, seen.k, seen.v, **how, scale=self.scale, dropout=self.dropout * self.training)
+        y = y if self.gate is None else self.gate(y, x)  # B H T V
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> KVState:

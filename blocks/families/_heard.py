@@ -39,9 +39,10 @@ def read_task(c: Config, served: Sequence[str], vocab: int = REQUIRED) -> dict[s
     """
     named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
     task = next((name for name in named if name in served), served[0])
-    tokens, width = c.take("vocab_size", int, vocab), c.take("classifier_proj_size", int, 256)
     if task.endswith("ForCTC"):
-        return {"vocab": tokens, "head": Spec(LMHead, bias=True)}
+        return {"vocab": c.take("vocab_size", int, vocab), "head": Spec(LMHead, bias=True)}
+    c.take("vocab_size", int, 1)  # which no other task counts
+    width = c.take("classifier_proj_size", int, 256)
     if task.endswith("Model"):
         return {"vocab": None, "head": None}
     labels, mixed = read_labels(c), c.take("use_weighted_layer_sum", bool, False)
@@ -138,7 +139,8 @@ def conformer_keys(s: Spec) -> Keys:
 
 def _norm(s: Spec, prefix: str) -> list[str]:
     """The last norm, which files have also where nothing comes after it but is mixed before."""
-    return [prefix + "encoder.layer_norm.{w}"] if s.keywords["mix"] else []
+    names = [f"{prefix}encoder.layer_norm.{part}" for part in ("weight", "bias")]
+    return names if s.keywords["mix"] else []
 
 
 def _begin(prefix: str) -> Rules:

@@ -40,8 +40,7 @@ def spec(c: Config) -> Spec:
         parts |= {"positions": Spec(Chain, steps={"around": around}), "norm": norm}
     else:
         parts["positions"] = Spec(Chain, steps={"around": around, "norm": norm})
-    parts |= heard.read_task(c, SERVED, 32)
-    return Spec(FrameEncoder, channels=1, dim=dim, **parts)
+    return Spec(FrameEncoder, channels=1, dim=dim, **parts | heard.read_task(c, SERVED, 32))
 
 
 def config(s: Spec) -> dict[str, Any]:

@@ -33,8 +33,7 @@ def spec(c: Config) -> Spec:
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
     layers = (layer,) * count(c, "num_hidden_layers")
     parts = {"layers": layers, "norm": norm, "stem": norm, **sound.stem(c)}
-    parts |= heard.read_task(c, SERVED)
-    return Spec(FrameEncoder, channels=1, dim=dim, **parts)
+    return Spec(FrameEncoder, channels=1, dim=dim, **parts | heard.read_task(c, SERVED))
 
 
 def config(s: Spec) -> dict[str, Any]:

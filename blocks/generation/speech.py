@@ -80,6 +80,8 @@ def transcribe(
     if not isinstance(model, FrameEncoder | EncoderDecoder) or not model.frames:
         name = type(model).__name__
         raise GenerationError(f"{name} doesn't hear", field="model", hint="Whisper does")
+    if isinstance(model, FrameEncoder) and model.vocab is None:
+        raise GenerationError("it hears, and names no tokens", field="model")
     features = _features(model) if features is None else features
     tokenizer = _tokenizer(model) if tokenizer is None else tokenizer
     wave = _wave(audio, rate, features)

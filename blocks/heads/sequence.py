@@ -6,6 +6,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from blocks.errors import SpecError
 from blocks.heads.pooler import pooled
 from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_input, check_positive, check_rate
@@ -24,12 +25,16 @@ class SequenceHead(nn.Module):
         dim: width D.
         labels: classes; 1 gives a number (regression).
         pool: the `first` or `last` real token, or the `mean` of all.
+        width: of what W reads, to which W_dense brings pool(x); None is D.
         act: the activation after W_dense; None is neither of them.
-        norm: slot of size (dim).
+        norm: slot of size (width).
         dense_bias: a bias on W_dense.
         dropout: rate at which channels are dropped in training, before each projection.
 
     Shapes: [B T D] -> [B labels].
+
+    Errors:
+        SpecError: a width without W_dense, or an input of another width than D.
 
     Example:
         >>> import torch
@@ -44,18 +49,22 @@ class SequenceHead(nn.Module):
         *,
         labels: int,
         pool: Literal["first", "last", "mean"] = "first",
+        width: int | None = None,
         act: Activation | None = "tanh",
         norm: Slot | None = None,
         dense_bias: bool = True,
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_positive("SequenceHead", dim=dim, labels=labels)
+        check_positive("SequenceHead", dim=dim, labels=labels, width=width)
         check_rate("SequenceHead", dropout=dropout)
-        self.dense = nn.Linear(dim, dim, bias=dense_bias) if act else None
+        if width and not act:
+            raise SpecError(f"nothing brings {dim} to {width}", field="width", hint="give an act")
+        inside = width or dim
+        self.dense = nn.Linear(dim, inside, bias=dense_bias) if act else None
         self.act = activation(act) if act else None
-        self.norm = norm(dim) if norm else None
-        self.out = nn.Linear(dim, labels)
+        self.norm = norm(inside) if norm else None
+        self.out = nn.Linear(inside, labels)
         self.drop = nn.Dropout(dropout)
         self.dim, self.pool = dim, pool
 

@@ -12,7 +12,16 @@ from torch import Tensor
 __all__ = ["Activation", "activation"]
 
 Activation = Literal[
-    "gelu", "gelu_tanh", "identity", "quick_gelu", "relu", "relu2", "sigmoid", "silu", "tanh"
+    "gelu",
+    "gelu_tanh",
+    "identity",
+    "quick_gelu",
+    "relu",
+    "relu2",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "tanh",
 ]
 
 
@@ -41,6 +50,7 @@ _BY_NAME: dict[str, Callable[[Tensor], Tensor]] = {
     "relu2": _relu2,
     "sigmoid": torch.sigmoid,
     "silu": F.silu,
+    "softplus": F.softplus,
     "tanh": torch.tanh,
 }
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from blocks.embedding.token import TokenEmbedding
-from blocks.errors import GenerationError, SpecError
+from blocks.errors import GenerationError
 from blocks.heads.language import LMHead
 from blocks.models.places import tie
+from blocks.models.stack import Layers
 from blocks.models.tokens import check_mask, check_tokens, counted, newest
 from blocks.ops.check import check_positive
-from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
 from blocks.state import State
 from blocks.step import Step
@@ -19,7 +19,7 @@ from blocks.step import Step
 __all__ = ["CausalLM"]
 
 
-class CausalLM(nn.Module):
+class CausalLM(Layers):
     r"""logits = head(norm(layer_n(… layer_1(stem(embedding(tokens))))))
 
     Args:
@@ -71,10 +71,8 @@ class CausalLM(nn.Module):
         ties: tuple[tuple[str, str], ...] = (),
         context: int | None = None,
     ):
-        super().__init__()
         check_positive("CausalLM", vocab=vocab, dim=dim, context=context)
-        if not layers:
-            raise SpecError("a model needs at least one layer", field="CausalLM.layers")
+        super().__init__(vocab, dim, layers=layers, norm=norm, embedding=embedding, stem=stem)
         self.spec = Spec(
             CausalLM,
             vocab=vocab,
@@ -88,16 +86,10 @@ class CausalLM(nn.Module):
             ties=ties,
             context=context,
         )
-        self.vocab, self.dim, self.context = vocab, dim, context
-        self.embedding = embedding(vocab, dim)
+        self.vocab, self.context = vocab, context
         self.media = media(dim) if media else None
-        self.stem = stem(dim) if stem else None
-        self.layers = nn.ModuleList([layer(dim) for layer in layers])
-        self.norm = norm(dim) if norm else None
         self.head = head(dim, vocab)
         tie(self, ties)
-        self._stem_wants = wants(self.stem) if self.stem else frozenset()
-        self._layer_wants = [wants(layer) for layer in self.layers]
 
     def forward(
         self,
@@ -130,16 +122,11 @@ class CausalLM(nn.Module):
                 raise GenerationError("this CausalLM reads tokens alone", field="media")
             real = tokens if mask is None else tokens.masked_fill(~mask, -1)
             x = self.media(x, real, media)
-        if self.stem is not None:
-            x = call(self.stem, x, step, None, self._stem_wants)
-        contents = [None] * len(self.layers) if state is None else state.content
-        for i, layer in enumerate(self.layers):
-            x = call(layer, x, step, contents[i], self._layer_wants[i])  # B T D
-        if last:
-            x = newest(x, mask)
-        x = x if self.norm is None else self.norm(x)
+        x = self.layered(self.stemmed(x, step), step, None if state is None else state.content)
         if state is not None:
             state.end(step)
+        if last:
+            x = newest(x, mask)
         return self.head(x)  # B T V
 
     def _step(

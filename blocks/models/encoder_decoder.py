@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from blocks.errors import GenerationError
 from blocks.heads.language import LMHead
 from blocks.models.conditioned import Conditioned
+from blocks.models.halves import Halves
 from blocks.models.places import tie
-from blocks.models.stack import LayerStack
-from blocks.models.tokens import (
-    check_frames,
-    check_marks,
-    check_mask,
-    check_tokens,
-    counted,
-    newest,
-)
-from blocks.ops.check import check_positive
+from blocks.models.tokens import newest
 from blocks.spec import Slot, Spec
 from blocks.state import State
-from blocks.step import Step
 
 __all__ = ["EncoderDecoder"]
 
 
-class EncoderDecoder(nn.Module):
+class EncoderDecoder(Halves):
     r"""memory = encoder(source),        logits = head(decoder(target, memory))
 
     Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762.
@@ -66,8 +56,6 @@ class EncoderDecoder(nn.Module):
         torch.Size([1, 2, 100])
     """
 
-    forgets = ("encoder",)  # it reads a source once
-
     def __init__(
         self,
         *,
@@ -80,24 +68,9 @@ class EncoderDecoder(nn.Module):
         ties: tuple[tuple[str, str], ...] = (),
         context: int | None = None,
     ):
-        super().__init__()
-        check_positive("EncoderDecoder", vocab=vocab, dim=dim, source=source, context=context)
-        self.spec = Spec(
-            EncoderDecoder,
-            vocab=vocab,
-            dim=dim,
-            encoder=encoder,
-            decoder=decoder,
-            head=head,
-            source=source,
-            ties=ties,
-            context=context,
-        )
-        self.vocab, self.dim, self.context = vocab, dim, context
-        self.source = source or vocab
-        self.encoder: LayerStack = encoder(self.source, dim)
-        self.frames: bool = getattr(self.encoder.embedding, "reads_frames", False)
-        self.decoder: LayerStack = decoder(vocab, dim)
+        parts = {"encoder": encoder, "decoder": decoder, "source": source, "context": context}
+        super().__init__(vocab=vocab, dim=dim, **parts)
+        self.spec = Spec(EncoderDecoder, vocab=vocab, dim=dim, head=head, ties=ties, **parts)
         self.head = head(dim, vocab)
         tie(self, ties)
 
@@ -122,19 +95,6 @@ class EncoderDecoder(nn.Module):
         memory, real = self.encode(source, source_mask, global_mask=global_mask)
         return self.decode(target, memory, real, target_mask)
 
-    def encode(
-        self, source: Tensor, mask: Tensor | None = None, *, global_mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """The memory [B M D] of a source, and [B M] which of its places are real, None for all."""
-        if self.frames:
-            check_frames(source, self.source)
-        else:
-            check_tokens(source, self.source)
-        mask = check_mask(mask, source[..., 0] if self.frames else source)
-        marks = check_marks(global_mask, source[..., 0] if self.frames else source)
-        step = Step(counted(source, mask), real=mask, global_mask=marks)
-        return self.encoder(source, step), self.encoder.shrunk(step).real
-
     def decode(
         self,
         target: Tensor,
@@ -146,21 +106,8 @@ class EncoderDecoder(nn.Module):
         last: bool = False,
     ) -> Tensor:
         """Logits of a target [B T] over a memory; `last` gives those after its last token."""
-        check_tokens(target, self.vocab)
-        mask = check_mask(mask, target)
-        if state is not None:
-            step = state.begin(target.shape[0], target.shape[1], mask)
-        else:
-            step = Step(counted(target, mask), real=mask)
-        if len(memory) != len(target) and (state is None or state.clock.used == 0):
-            raise GenerationError(
-                f"{len(memory)} sources can't be answered by {len(target)} targets", field="target"
-            )
-        step.memory, step.memory_real = memory, memory_real
-        x = self.decoder(target, step, None if state is None else state.content)  # B T D
-        if state is not None:
-            state.end(step)
-        return self.head(newest(x, mask) if last else x)  # B T V
+        x, step = self.written(target, memory, memory_real, mask, state)  # B T D
+        return self.head(newest(x, step.real) if last else x)  # B T V
 
     def given(
         self, source: Tensor, mask: Tensor | None = None, *, global_mask: Tensor | None = None

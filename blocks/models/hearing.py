@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,14 +21,14 @@ __all__ = ["FrameEncoder"]
 
 
 class FrameEncoder(Layers):
-    r"""logits = head(norm(layer_n(… layer_1(positions(W stem(embedding(frames)))))))
+    r"""answer = head(norm(layer_n(… layer_1(positions(W stem(embedding(frames)))))))
 
-    Trained so that the tokens of its places, without repetitions and blanks, are what was said
-    (CTC: Graves et al., 2006): `transcribe` reads them so.
+    With a vocabulary it is trained so that the tokens of its places, without repetitions and
+    blanks, are what was said (CTC: Graves et al., 2006): `transcribe` reads them so.
 
     Args:
         channels: of a frame, C; 1 for samples.
-        vocab: tokens V, the blank among them.
+        vocab: tokens V, the blank among them; None where no tokens are named.
         dim: width D.
         layers: one slot of size (dim) a layer, with masks that look both ways: `Full()`.
         norm: the norm after the last layer.
@@ -34,11 +36,14 @@ class FrameEncoder(Layers):
         stem: what follows the embedding.
         width: of embedding and stem, where W widens it to D; None is D, without W.
         positions: what follows W before the first layer, slot of size (dim).
-        head: slot of sizes (dim, vocab).
+        mix: slot of size (depth) that makes one state of those of all layers, before the norm:
+            `LayerMix`; None takes the last.
+        head: slot of sizes (dim, vocab), or of size (dim) without a vocabulary; None gives hidden
+            states.
         ties: pairs (place, source) of addresses that share one tensor or block.
 
-    Shapes: frames [B T C], real [B T] bool (padding at the end) -> [B T' V]; T' is
-    less than T where the embedding has strides.
+    Shapes: frames [B T C], real [B T] bool (padding at the end) -> [B T' V], or
+    what the head gives; T' is less than T where the embedding has strides.
 
     Attributes:
         spec: the Spec it was built from.
@@ -63,7 +68,7 @@ class FrameEncoder(Layers):
         self,
         *,
         channels: int,
-        vocab: int,
+        vocab: int | None = None,
         dim: int,
         layers: tuple[Slot, ...],
         norm: Slot | None = None,
@@ -71,22 +76,26 @@ class FrameEncoder(Layers):
         stem: Slot | None = None,
         width: int | None = None,
         positions: Slot | None = None,
-        head: Slot = LMHead,
+        mix: Slot | None = None,
+        head: Slot | None = Spec(LMHead),  # frozen
         ties: tuple[tuple[str, str], ...] = (),
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
         super().__init__(channels, dim, **parts, width=width)
         check_positive("FrameEncoder", vocab=vocab)
         sizes = {"channels": channels, "vocab": vocab, "dim": dim, "width": width}
-        self.spec = Spec(FrameEncoder, **sizes, **parts, positions=positions, head=head, ties=ties)
+        rest = {"positions": positions, "mix": mix, "head": head, "ties": ties}
+        self.spec = Spec(FrameEncoder, **sizes, **parts, **rest)
         self.channels, self.vocab = channels, vocab
         self.positions = positions(dim) if positions else None
         self._positions_wants = wants(self.positions) if self.positions else frozenset()
-        self.head = head(dim, vocab)
+        self.mix = mix(len(layers)) if mix else None
+        self.head = head(*((dim, vocab) if vocab else (dim,))) if head else None
+        self._head_wants = wants(self.head) if self.head else frozenset()
         tie(self, ties)
 
     def forward(self, frames: Tensor, real: Tensor | None = None) -> Tensor:
-        """Logits of what each place holds.
+        """Logits of what each place holds, what another head gives, or hidden states.
 
         Args:
             frames: [B T C].
@@ -96,7 +105,18 @@ class FrameEncoder(Layers):
         x, step = self.embedded(frames, step)  # B T' D
         if self.positions is not None:
             x = call(self.positions, x, step, None, self._positions_wants)
-        return self.head(self.layered(x, step))  # B T' V
+        x = self.layered(x, step)  # B T' D
+        return x if self.head is None else call(self.head, x, step, None, self._head_wants)
+
+    def layered(self, x: Tensor, step: Step, state: Any = None) -> Tensor:
+        """What the layers, the mix of their states and the last norm make of it."""
+        if self.mix is None:
+            return super().layered(x, step, state)
+        states = [x]
+        for layer, names in zip(self.layers, self._wants, strict=True):
+            states.append(call(layer, states[-1], step, None, names))
+        x = self.mix(torch.stack(states, 1))  # B T' D
+        return x if self.norm is None else self.norm(x)
 
     def heard(self, frames: Tensor, real: Tensor | None = None) -> Tensor | None:
         """[B T'] which places of the answer are real; None where all are."""

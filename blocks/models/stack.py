@@ -59,9 +59,13 @@ class Layers(nn.Module):
         else:
             x = self.embedding(inputs, step.real)  # B T D
         step = Step.plain(x) if step is None else self.shrunk(step)
+        return self.stemmed(x, step), step
+
+    def stemmed(self, x: Tensor, step: Step) -> Tensor:
+        """What lies between the embedding and the first layer."""
         if self.stem is not None:
             x = call(self.stem, x, step, None, self._stem_wants)
-        return x if self.widen is None else self.widen(x), step
+        return x if self.widen is None else self.widen(x)
 
     def layered(self, x: Tensor, step: Step, state: Any = None) -> Tensor:
         """What the layers and the last norm make of it."""

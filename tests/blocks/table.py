@@ -191,7 +191,7 @@ TABLE: dict[str, Small] = {
         (3, 4, 20),
         checks={"causal": False},  # convolutions look both ways
     ),
-    "GQAttention": Small((16,), dict(ATTENTION.keywords) | {"sinks": True}),
+    "GQAttention": Small((16,), {**ATTENTION.keywords, "sinks": True, "gate": blocks.OutputGate}),
     "GatedMLP": Small((16,), {"hidden": 24}),
     "HashedEmbedding": Small((50, 16), {"buckets": 11}, (ints(50, 3, 7),), (3, 7, 16)),
     "InfiniAttention": Small(
@@ -207,6 +207,7 @@ TABLE: dict[str, Small] = {
     ),
     "LatentAttention": Small((16,), LATENT),
     "LayerNorm": Small((16,)),
+    "LayerMix": Small((2,), inputs=(floats(4, 3, 7, 16),), shape=(4, 7, 16)),
     "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
     "LongformerAttention": Small((16,), {"heads": 4, "radius": 2}),
     "MLP": Small((16,), {"hidden": 24}),
@@ -225,6 +226,7 @@ TABLE: dict[str, Small] = {
     "Molecules": Small((16,), {"stride": 2, "kernel": 3}),
     "Normed": Small((16,), {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": LayerNorm}),
     "Parallel": Small((16,), {"branches": {"attention": ATTENTION, "mlp": MLP}}),
+    "OutputGate": Small((16, 4, 8), {}, (floats(3, 4, 7, 8), floats(3, 7, 16)), (3, 4, 7, 8)),
     "PatchEmbedding": Small((16,), {"patch": 2}, (floats(3, 5, 12),), (3, 5, 16)),
     "QKNorm": Small((8, 4, 2), {"norm": RMSNorm}, HEADS),
     "QueryScale": Small((8, 4, 2), {"trained": 3}, HEADS, zero=("heads", "kv_heads")),

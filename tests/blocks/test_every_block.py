@@ -114,7 +114,7 @@ def test_odd_floats_are_refused(name: str) -> None:
 def test_an_input_of_another_width_is_no_silent_success(name: str) -> None:
     small = TABLE[name]
     x = small.x()
-    if not x[0].is_floating_point() or name in ("Clip", "SoftCap"):
+    if not x[0].is_floating_point() or name in ("Clip", "LayerMix", "SoftCap"):
         return
     wider = tuple(torch.randn(*t.shape[:-1], t.shape[-1] + 2) for t in x)
     with pytest.raises((BlocksError, RuntimeError)):

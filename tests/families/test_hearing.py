@@ -88,9 +88,11 @@ def test_padding_is_not_heard(loaded, family, variant):
     real = it.ours.heard(it.tokens, mask)
     assert real is not None and real[0].all() and not real[1].all()
     assert it.close(ours[:1], it.logits[:1]) <= TOLERANCE
-    alone = it.ask(it.tokens[1:, :27])
-    assert int(real[1].sum()) == alone.shape[1]
-    assert it.close(ours[1:, real[1]], alone) <= TOLERANCE
+    alone, second = it.ask(it.tokens[1:, :27]), ours[1:]
+    if ours.dim() == 3:  # an answer for every place
+        assert int(real[1].sum()) == alone.shape[1]
+        second = ours[1:, real[1]]
+    assert it.close(second, alone) <= TOLERANCE
     with pytest.raises(GenerationError, match="end alone"):
         it.answer(it.ours, it.tokens, mask.flip(1))
 
@@ -108,11 +110,13 @@ def test_training_goes_through_every_parameter(loaded, family, variant):
     it = loaded(family, variant)
     ours = copy.deepcopy(it.ours).train()
     mask = torch.arange(TOKENS) < torch.tensor([[TOKENS], [33]])
-    logits = ours(it.tokens, mask)
-    lengths = ours.heard(it.tokens, mask).sum(1)
-    said = torch.tensor([[1, 2], [3, 4]])
-    logs = logits.log_softmax(-1).transpose(0, 1)
-    torch.nn.functional.ctc_loss(logs, said, lengths, torch.tensor([2, 2])).backward()
+    logs = ours(it.tokens, mask).log_softmax(-1)
+    loss = -logs[..., 0].mean()
+    if ours.vocab is not None:
+        lengths, said = ours.heard(it.tokens, mask).sum(1), torch.tensor([[1, 2], [3, 4]])
+        both = torch.tensor([2, 2])
+        loss = torch.nn.functional.ctc_loss(logs.transpose(0, 1), said, lengths, both)
+    loss.backward()
     assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in ours.parameters())
     before, after = (blocks.addresses(model) for model in (it.ours, ours))
     for address in before:
@@ -166,3 +170,19 @@ def test_the_older_spelling_of_a_weight_and_its_length(loaded, tmp_path, variant
     blocks.export(ours, tmp_path / "newer")
     again = blocks.from_pretrained(tmp_path / "newer")
     assert it.close(it.answer(again, it.tokens), it.logits) <= TOLERANCE
+
+
+@pytest.mark.parametrize("family", ["wav2vec2", "wav2vec2-conformer"])
+def test_a_file_with_a_head_is_read_as_a_bare_model(loaded, tmp_path, family):
+    it = loaded(family, "plain")
+    bare = it.case.variants["bare"]
+
+    def named(config):
+        return config | {"architectures": [bare.model.__name__]}
+
+    ours = blocks.from_pretrained(ageing.aged(it.folder, tmp_path / "bare", config=named))
+    with torch.no_grad():
+        theirs = it.reference.base_model(it.case.hears(it.tokens))
+    assert it.close(it.answer(ours, it.tokens), bare.answer(theirs)) <= TOLERANCE
+    with pytest.raises(GenerationError, match="names no tokens"):
+        blocks.transcribe(ours, torch.zeros(160))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC, Wav2Vec2ForSequenceClassification
 
 from blocks import MLP, Causal, ConvPositions, ConvStem, GQAttention, LayerNorm, TimeNorm
 from tests.families.cases import wav2vec2_conformer
@@ -20,9 +20,14 @@ VARIANTS = {
     "odd kernel": Variant({"num_conv_pos_embeddings": 5, "num_conv_pos_embedding_groups": 1}),
     "swish": Variant({"hidden_act": "swish", "feat_extract_activation": "relu"}),
     "no masks": Variant({"mask_time_prob": 0.0}),
+    **wav2vec2_conformer.heads("Wav2Vec2"),
+    "classes of all stable layers": Variant(
+        wav2vec2_conformer.CLASSES | wav2vec2_conformer.MIXED | STABLE,
+        model=Wav2Vec2ForSequenceClassification,
+    ),
 }
 
-MUTATIONS = {
+MUTATIONS = wav2vec2_conformer.HEADS | {
     "activation": ("plain", change(MLP, act="relu")),
     "activation of the stem": ("plain", change(ConvStem, act="relu")),
     "activation of positions": ("plain", change(ConvPositions, act="relu")),
@@ -100,8 +105,9 @@ CASE = Case(
     mutations=MUTATIONS,
     published=PUBLISHED,
     untried=frozenset(
-        """activation_dropout conv_dim conv_kernel conv_stride num_conv_pos_embedding_groups
-        do_stable_layer_norm num_conv_pos_embeddings num_feat_extract_layers""".split()
+        """activation_dropout architectures classifier_proj_size conv_dim conv_kernel conv_stride
+        num_conv_pos_embedding_groups do_stable_layer_norm num_labels num_conv_pos_embeddings
+        num_feat_extract_layers""".split()
     ),
     fields={"num_key_value_heads": None, "head_dim": None, "max_position_embeddings": None},
     extra=(),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
+import transformers
 from transformers import Wav2Vec2ConformerConfig, Wav2Vec2ConformerForCTC
 
 from blocks import (
@@ -12,6 +15,7 @@ from blocks import (
     ConvStem,
     LayerNorm,
     RelativeAttention,
+    SequenceHead,
     TimeNorm,
     TurnedAttention,
 )
@@ -33,6 +37,20 @@ BASE = {
     "conv_depthwise_kernel_size": 5,
     "layer_norm_eps": 0.05,
 }
+CLASSES = {"num_labels": 5, "classifier_proj_size": 24}
+MIXED = {"use_weighted_layer_sum": True}
+
+
+def heads(name, **more):
+    """The variants without tokens of the models that the reference has under these class names."""
+    bare = getattr(transformers, f"{name}Model")
+    told = {"model": getattr(transformers, f"{name}ForSequenceClassification")}
+    return {
+        "bare": Variant(model=bare, answer=attrgetter("last_hidden_state")),
+        "classes": Variant(CLASSES, **told),
+        "classes of all layers": Variant(CLASSES | MIXED, **told),
+    } | more
+
 
 VARIANTS = {
     "plain": Variant(),
@@ -41,10 +59,16 @@ VARIANTS = {
     "norm over time": Variant({"feat_extract_norm": "group", "conv_bias": False}),
     "swish": Variant({"hidden_act": "swish", "feat_extract_activation": "relu"}),
     "no masks": Variant({"mask_time_prob": 0.0}),
+    **heads("Wav2Vec2Conformer"),
 }
 
+HEADS = {
+    "places of a class": ("classes", change(SequenceHead, pool="first")),
+    "activation of a class": ("classes", change(SequenceHead, act="tanh")),
+    "layers of a class": ("classes of all layers", change("", mix=None)),
+}
 
-MUTATIONS = {
+MUTATIONS = HEADS | {
     "activation": ("plain", change(MLP, act="relu")),
     "activation of the module": ("plain", change(ConvModule, act="relu")),
     "activation of the stem": ("plain", change(ConvStem, act="relu")),
@@ -53,7 +77,7 @@ MUTATIONS = {
     "norm of the stem": ("plain", change(ConvStem, norm=None)),
     "norm over time": ("norm over time", change(ConvStem, norm=LayerNorm)),
     "eps over time": ("norm over time", change(TimeNorm, eps=0.3)),
-    "eps": ("plain", change("norm", eps=0.3)),
+    "eps": ("plain", change(LayerNorm, eps=0.3)),
     "eps of the module": ("plain", change(BatchNorm, eps=0.3)),
     "layout of positions": ("plain", change(RelativeAttention, layout="halves")),
     "distances": ("plain", change(RelativeAttention, clamp=3)),
@@ -142,8 +166,9 @@ CASE = Case(
     mutations=MUTATIONS,
     published=PUBLISHED,
     untried=frozenset(
-        """activation_dropout conformer_conv_dropout conv_depthwise_kernel_size conv_dim conv_kernel
-        conv_stride num_feat_extract_layers position_embeddings_type""".split()
+        """activation_dropout architectures classifier_proj_size conformer_conv_dropout conv_depthwise_kernel_size conv_dim conv_kernel
+        conv_stride num_feat_extract_layers num_labels
+        position_embeddings_type""".split()
     ),
     fields={
         "num_key_value_heads": None,
