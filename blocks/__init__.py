@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from blocks.conv.causal import TailState as TailState
     from blocks.conv.module import ConvModule as ConvModule
     from blocks.conv.molecules import Molecules as Molecules
+    from blocks.conv.shift import TokenShift as TokenShift
     from blocks.conv.stem import ConvStem as ConvStem
     from blocks.conv.subsampling import Subsampling as Subsampling
     from blocks.edit import at as at
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from blocks.edit import walk as walk
     from blocks.embedding.adaptive import AdaptiveEmbedding as AdaptiveEmbedding
     from blocks.embedding.hashed import HashedEmbedding as HashedEmbedding
+    from blocks.embedding.joined import JoinedEmbedding as JoinedEmbedding
     from blocks.embedding.media import MediaTokens as MediaTokens
     from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
     from blocks.embedding.query import QueryEmbedding as QueryEmbedding
@@ -111,6 +113,8 @@ if TYPE_CHECKING:
     from blocks.heads.pooler import Pooler as Pooler
     from blocks.heads.pretraining import Pretraining as Pretraining
     from blocks.heads.pretraining import PretrainingHead as PretrainingHead
+    from blocks.heads.search import SpanSearch as SpanSearch
+    from blocks.heads.search import SpanSearchHead as SpanSearchHead
     from blocks.heads.sentence import SentenceHead as SentenceHead
     from blocks.heads.sequence import SequenceHead as SequenceHead
     from blocks.heads.span import SpanHead as SpanHead
@@ -147,6 +151,7 @@ if TYPE_CHECKING:
     from blocks.models.gpt3_shapes import gpt3 as gpt3
     from blocks.models.hearing import FrameEncoder as FrameEncoder
     from blocks.models.masked import MaskedLM as MaskedLM
+    from blocks.models.megabyte import MegaByte as MegaByte
     from blocks.models.palm_shapes import palm as palm
     from blocks.models.places import addresses as addresses
     from blocks.models.places import find as find
@@ -160,10 +165,12 @@ if TYPE_CHECKING:
     from blocks.moe.sparse_mixer_router import SparseMixerRouter as SparseMixerRouter
     from blocks.moe.topk_router import TopKRouter as TopKRouter
     from blocks.norm.batch import BatchNorm as BatchNorm
+    from blocks.norm.gated import GatedRMSNorm as GatedRMSNorm
     from blocks.norm.layer import LayerNorm as LayerNorm
     from blocks.norm.qk import QKNorm as QKNorm
     from blocks.norm.rms import RMSNorm as RMSNorm
     from blocks.norm.time import TimeNorm as TimeNorm
+    from blocks.ops.duality import ssd as ssd
     from blocks.ops.flash import flash_attend as flash_attend
     from blocks.ops.recurrence import scan as scan
     from blocks.positions.alibi import ALiBi as ALiBi
@@ -180,8 +187,19 @@ if TYPE_CHECKING:
     from blocks.positions.scaling import Scaling as Scaling
     from blocks.positions.sinusoidal import SinusoidalPositions as SinusoidalPositions
     from blocks.positions.yarn import YarnScaling as YarnScaling
+    from blocks.recurrent.corrected import DeltaState as DeltaState
+    from blocks.recurrent.gated_delta_net import GatedDeltaNet as GatedDeltaNet
+    from blocks.recurrent.gru import GRU as GRU
+    from blocks.recurrent.lstm import LSTM as LSTM
+    from blocks.recurrent.rglru import RGLRU as RGLRU
+    from blocks.recurrent.rglru import RGLRUState as RGLRUState
+    from blocks.recurrent.rnn import RNN as RNN
+    from blocks.recurrent.stacked import CellState as CellState
+    from blocks.recurrent.stacked import HiddenState as HiddenState
     from blocks.spec import Slot as Slot
     from blocks.spec import Spec as Spec
+    from blocks.ssm.mamba2 import Mamba2 as Mamba2
+    from blocks.ssm.memory import Mamba2State as Mamba2State
     from blocks.state import Clock as Clock
     from blocks.state import Content as Content
     from blocks.state import State as State
@@ -199,6 +217,7 @@ if TYPE_CHECKING:
     from blocks.text.tokenizer import Tokenizer as Tokenizer
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.dropout import Dropout as Dropout
+    from blocks.wiring.gated import GatedMixer as GatedMixer
     from blocks.wiring.normed import Normed as Normed
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
@@ -223,6 +242,7 @@ else:
         "Causal": "blocks.attention.mask",
         "CausalConv": "blocks.conv.causal",
         "CausalLM": "blocks.models.causal",
+        "CellState": "blocks.recurrent.stacked",
         "Chain": "blocks.wiring.chain",
         "CharacterEncoder": "blocks.models.characters",
         "CheckpointError": "blocks.errors",
@@ -239,6 +259,7 @@ else:
         "ConvStem": "blocks.conv.stem",
         "CrossAttention": "blocks.attention.cross",
         "CrossState": "blocks.attention.crossmemory",
+        "DeltaState": "blocks.recurrent.corrected",
         "Detokenizer": "blocks.text.detokenize",
         "Draft": "blocks.generation.draft",
         "Dropout": "blocks.wiring.dropout",
@@ -255,23 +276,30 @@ else:
         "FrontEnd": "blocks.audio.preprocessor",
         "Full": "blocks.attention.mask",
         "GQAttention": "blocks.attention.gq",
+        "GRU": "blocks.recurrent.gru",
+        "GatedDeltaNet": "blocks.recurrent.gated_delta_net",
         "GatedMLP": "blocks.mlp.gated",
+        "GatedMixer": "blocks.wiring.gated",
+        "GatedRMSNorm": "blocks.norm.gated",
         "GenerationDefaults": "blocks.hub.defaults",
         "GenerationError": "blocks.errors",
         "Gist": "blocks.attention.gist",
         "HashedEmbedding": "blocks.embedding.hashed",
+        "HiddenState": "blocks.recurrent.stacked",
         "HubError": "blocks.errors",
         "INFILL": "blocks.text.infill",
         "InfiniAttention": "blocks.attention.infini",
         "InfiniState": "blocks.attention.compressive",
         "Inspection": "blocks.hub.report",
         "Join": "blocks.hub.keys",
+        "JoinedEmbedding": "blocks.embedding.joined",
         "KVRing": "blocks.attention.ring",
         "KVState": "blocks.attention.memory",
         "Keys": "blocks.hub.keys",
         "LMHead": "blocks.heads.language",
         "LSHAttention": "blocks.attention.lsh",
         "LSHState": "blocks.attention.lshmemory",
+        "LSTM": "blocks.recurrent.lstm",
         "LatentAttention": "blocks.attention.latent",
         "LayerMix": "blocks.heads.mix",
         "LayerNorm": "blocks.norm.layer",
@@ -283,11 +311,14 @@ else:
         "LongRoPEScaling": "blocks.positions.longrope",
         "LongformerAttention": "blocks.attention.longformer",
         "MLP": "blocks.mlp.plain",
+        "Mamba2": "blocks.ssm.mamba2",
+        "Mamba2State": "blocks.ssm.memory",
         "Marks": "blocks.attention.marks",
         "Mask": "blocks.attention.mask",
         "MaskedHead": "blocks.heads.masked",
         "MaskedLM": "blocks.models.masked",
         "MediaTokens": "blocks.embedding.media",
+        "MegaByte": "blocks.models.megabyte",
         "MinLength": "blocks.generation.forcing",
         "MinNewTokens": "blocks.generation.forcing",
         "MoE": "blocks.moe.moe",
@@ -311,7 +342,10 @@ else:
         "QKNorm": "blocks.norm.qk",
         "QueryEmbedding": "blocks.embedding.query",
         "QueryScale": "blocks.positions.queryscale",
+        "RGLRU": "blocks.recurrent.rglru",
+        "RGLRUState": "blocks.recurrent.rglru",
         "RMSNorm": "blocks.norm.rms",
+        "RNN": "blocks.recurrent.rnn",
         "RelativeAttention": "blocks.attention.relative",
         "RelativeBias": "blocks.positions.relative",
         "Rename": "blocks.hub.keys",
@@ -339,6 +373,8 @@ else:
         "SoftmaxRouter": "blocks.moe.softmax_router",
         "SourceReader": "blocks.models.reader",
         "SpanHead": "blocks.heads.span",
+        "SpanSearch": "blocks.heads.search",
+        "SpanSearchHead": "blocks.heads.search",
         "SparseMixerRouter": "blocks.moe.sparse_mixer_router",
         "Spec": "blocks.spec",
         "SpecError": "blocks.errors",
@@ -354,6 +390,7 @@ else:
         "Timestamps": "blocks.generation.timestamps",
         "TokenEmbedding": "blocks.embedding.token",
         "TokenHead": "blocks.heads.token",
+        "TokenShift": "blocks.conv.shift",
         "Tokenizer": "blocks.text.tokenizer",
         "TokenizerError": "blocks.errors",
         "TopKRouter": "blocks.moe.topk_router",
@@ -393,6 +430,7 @@ else:
         "rewrite": "blocks.edit",
         "save_pretrained": "blocks.hub.save",
         "scan": "blocks.ops.recurrence",
+        "ssd": "blocks.ops.duality",
         "stream": "blocks.generation.loop",
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",

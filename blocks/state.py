@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -45,10 +45,12 @@ class Content:
     """What one layer remembers: a dataclass whose tensors have the batch first.
 
     A new kind of memory lists its tensors as dataclass fields; `select`, `copy` and `nbytes` of
-    the State then reach it. One that can forget its newest tokens sets `trims = True`.
+    the State then reach it. One that can forget its newest tokens sets `trims = True`; one that
+    sums over the whole text names in `wide` the tensors that are at least float32 for that.
     """
 
     trims = False
+    wide: ClassVar[tuple[str, ...]] = ()
 
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         for item in fields(self):  # pyright: ignore[reportArgumentType]  # subclasses are dataclasses
@@ -66,8 +68,9 @@ class Content:
 class State:
     """The memory of one model for a batch of sequences: one clock and a tree of contents.
 
-    The tree mirrors the modules; None stands where nothing is remembered. `model.init_state`
-    makes one, each call with `state=` reads and extends it.
+    The tree mirrors the modules; None stands where nothing is remembered. A part that goes by a
+    clock of its own, such as one that counts patches, has a State in it. `model.init_state` makes
+    one, each call with `state=` reads and extends it.
 
     Example:
         >>> import torch
@@ -153,15 +156,11 @@ class State:
 
     def select(self, rows: Tensor) -> State:
         """The state of some rows [N] (repeats allowed): beam search, or finished rows left out."""
-        other = self._changed(lambda tensor: tensor.index_select(0, rows))
-        other.clock.next = self.clock.next.index_select(0, rows)
-        return other
+        return self.changed(lambda tensor: tensor.index_select(0, rows))
 
     def copy(self) -> State:
         """An independent copy, to go back to."""
-        other = self._changed(torch.clone)
-        other.clock.next = self.clock.next.clone()
-        return other
+        return self.changed(torch.clone)
 
     def trim(self, n: int) -> None:
         """Forgets the newest n tokens of every row.
@@ -187,8 +186,11 @@ class State:
         tensors = [t for content in _leaves(self.content) for _, t in content.tensors()]
         return sum(t.numel() * t.element_size() for t in tensors)
 
-    def _changed(self, change: Callable[[Tensor], Tensor]) -> State:
-        return State(copy.copy(self.clock), _mapped(self.content, change))
+    def changed(self, change: Callable[[Tensor], Tensor]) -> State:
+        """Another state, of what `change` makes of each tensor, whose first axis is the rows."""
+        other = State(copy.copy(self.clock), _mapped(self.content, change))
+        other.clock.next = change(self.clock.next)
+        return other
 
 
 def content_of(
@@ -204,13 +206,15 @@ def content_of(
 def _leaves(tree: Any) -> Iterator[Content]:
     if isinstance(tree, Content):
         yield tree
+    elif isinstance(tree, State):
+        yield from _leaves(tree.content)
     elif isinstance(tree, dict | list):
         for part in tree.values() if isinstance(tree, dict) else tree:
             yield from _leaves(part)
 
 
 def _mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(tree, Content):
+    if isinstance(tree, Content | State):
         return tree.changed(change)
     if isinstance(tree, dict):
         return {name: _mapped(part, change) for name, part in tree.items()}

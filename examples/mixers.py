@@ -3,9 +3,9 @@
     python examples/mixers.py --data tinyshakespeare.txt --out docs/mixers
 
 Two layers, the same width, MLP, optimiser and number of tokens for all; only the slot `mixer`
-differs. Two tasks: recalling which value followed a key (associative recall, Arora et al.,
-"Zoology", 2023, arXiv:2312.04927), and the next character of Shakespeare's plays. Models take
-their steps in turn, so that a busy moment of the machine slows all alike.
+differs. Two tasks: copying letters, which shows how much a state holds (Jelassi et al., "Repeat
+after me", 2024, arXiv:2402.01032), and the next character of Shakespeare's plays. Models take their
+steps in turn, so that a busy moment of the machine slows all alike.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import blocks
 from blocks import CausalLM, Chain, GatedMLP, GQAttention, Residual, RMSNorm, RoPE, Slot, Spec
 
 DIM, DEPTH, BATCH = 64, 2, 16
-PAIRS, KEYS, VALUES = 12, 32, 32  # of the recall task
+LETTERS, LENGTH = 16, 24  # of the copying task
 CONTEXT = 128  # characters of the text task
 TURN = 10  # steps that one model takes before the next one's turn
 HEADS = {"heads": 4}
@@ -49,18 +49,15 @@ def make_model(mixer: Slot, vocab: int) -> CausalLM:
     return CausalLM(vocab=vocab, dim=DIM, layers=(Spec(Chain, steps=steps),) * DEPTH, norm=RMSNorm)
 
 
-def recall(chance: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Pairs of keys and values, then every key again in another order: which value was it?
+def copying(chance: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Letters, a sign, and the same letters again, which are asked for.
 
     Returns tokens [B T] and targets [B T], −100 where nothing is asked.
     """
-    rows = torch.rand(BATCH, KEYS, generator=chance).argsort(1)[:, :PAIRS]  # B P, no key twice
-    values = KEYS + torch.randint(VALUES, (BATCH, PAIRS), generator=chance)
-    order = torch.rand(BATCH, PAIRS, generator=chance).argsort(1)
-    told = torch.stack([rows, values], 2).flatten(1)  # k v k v …
-    asked, answers = rows.gather(1, order), values.gather(1, order)
-    tokens = torch.cat([told, asked], 1)  # B 3P
-    return tokens, torch.cat([torch.full_like(told, -100), answers], 1)
+    told = torch.randint(LETTERS, (BATCH, LENGTH), generator=chance)
+    sign = torch.full((BATCH, 1), LETTERS)
+    tokens = torch.cat([told, sign, told[:, :-1]], 1)
+    return tokens, torch.cat([torch.full_like(told, -100), told], 1)
 
 
 class Text:
@@ -87,13 +84,8 @@ class Runner:
     def __init__(self, name: str, vocab: int, train: Task, held_out: Task, steps: int, rate: float):
         torch.manual_seed(0)
         self.model = make_model(MIXERS[name], vocab)
-        self.name, self.train, self.held_out, self.steps, self.rate = (
-            name,
-            train,
-            held_out,
-            steps,
-            rate,
-        )
+        self.name, self.train, self.held_out = name, train, held_out
+        self.steps, self.rate = steps, rate
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.optimiser = torch.optim.AdamW(self.model.parameters(), lr=rate, weight_decay=0.0)
         self.chance = torch.Generator().manual_seed(1)
@@ -220,9 +212,7 @@ def main(data: Path, steps: int, rate: float, only: tuple[str, ...], out: Path |
     """Train all mixers on both tasks, print two tables, draw the curves."""
     names, text = list(only) or list(MIXERS), Text(data)
     found = {
-        "associative recall": compare(
-            names, KEYS + VALUES, recall, recall, steps, rate, "associative recall"
-        ),
+        "copying": compare(names, LETTERS + 1, copying, copying, steps, rate, "copying"),
         "characters of Shakespeare": compare(
             names,
             text.vocab,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from blocks import (
@@ -11,6 +12,7 @@ from blocks import (
     EncoderDecoder,
     LayerNorm,
     LMHead,
+    ShiftRight,
     SinusoidalPositions,
     Spec,
     TokenEmbedding,
@@ -18,22 +20,36 @@ from blocks import (
 )
 from blocks.families import _classic as classic
 from blocks.families import _pair as pair
+from blocks.families import _reading as reading
 from blocks.hub.config import Config
-from blocks.hub.keys import Keys, Row
+from blocks.hub.keys import Keys
 
 NORM = Spec(LayerNorm)
 
 
+# Of the tasks, those that this line has beside writing.
+TASKS = ("ForQuestionAnswering", "ForSequenceClassification")
+
+
 def spec(
-    c: Config, *, before: bool, learned: bool, normed: bool, source: int | None = None
+    c: Config,
+    served: Sequence[str],
+    *,
+    before: bool,
+    learned: bool,
+    normed: bool,
+    shift: ShiftRight | None = None,
+    source: int | None = None,
 ) -> Spec:
     """The model.
 
     Args:
         c: the reader.
+        served: the names that the family serves.
         before: norms stand before the branches, and after the last layer; else after each sum.
         learned: positions are learnt; else waves.
         normed: a norm follows the positions.
+        shift: what makes the target of a source; None is by `decoder_start_token_id`.
         source: tokens of the source, where they are others than the target's.
     """
     c.only("is_encoder_decoder", True)
@@ -60,14 +76,15 @@ def spec(
     if source is not None:
         vocab = {"vocab": c.take("decoder_vocab_size", int, source), "source": source}
     head = Spec(LMHead, bias=True)
-    return Spec(EncoderDecoder, dim=dim, **vocab, **halves, head=head, context=context)
+    whole = Spec(EncoderDecoder, dim=dim, **vocab, **halves, head=head, context=context)
+    return reading.read(c, served, whole, shift=shift or reading.read_shift(c, 2))
 
 
-def config(s: Spec) -> dict[str, Any]:
-    """The fields that `spec` is read from."""
+def config(s: Spec, name: str) -> dict[str, Any]:
+    """The fields that `spec` is read from; `name` begins those in `architectures`."""
     scaled = at(s, "encoder.embedding").keywords["scale"] != 1.0
     own = {"max_position_embeddings": s.keywords["context"], "scale_embedding": scaled}
-    return pair.write(s) | own
+    return pair.write(s) | own | reading.write(s, name)
 
 
 def shared(s: Spec) -> bool:
@@ -79,31 +96,16 @@ def keys(s: Spec) -> Keys:
     """The table of names."""
     steps = s.keywords["encoder"].keywords["layers"][0].keywords["steps"]
     where = "norm_in" if steps["mlp"].keywords["norm_in"] else "norm_after"
-    ends = [
-        rule
-        for half in pair.HALVES
-        for rule in (
-            *pair.half_keys(half, where),
-            (f"model.{half}.embed_positions.weight", f"{half}.stem.positions.weight"),
-            (f"model.{half}.layernorm_embedding.{{w}}", f"{half}.stem.norm.{{w}}"),
-            (f"model.{half}.layer_norm.{{w}}", f"{half}.norm.{{w}}"),
-        )
-    ]
     # Where the halves share a table it has a name of its own; else nothing reads what has it.
-    table = ["model.encoder.embed_tokens.weight", "model.shared.weight"]
+    table = ["encoder.embed_tokens.weight", "shared.weight"]
     if shared(s):
         table.reverse()
-    waves = tuple(f"model.{half}.embed_positions.weight" for half in pair.HALVES)
-    copies = (*table, "model.decoder.embed_tokens.weight")
-    return Keys(
-        *((name, "encoder.embedding.weight") for name in table),
-        ("model.decoder.embed_tokens.weight", "decoder.embedding.weight"),
-        ("lm_head.weight", "head.weight"),
-        Row("final_logits_bias", ("head.bias",)),
-        *ends,
-        ignore=(*copies, *waves, "model.encoder.version", "model.decoder.version"),
-        optional="model.",
-    )
+    body = [(name, "encoder.embedding.weight") for name in table]
+    body += pair.body_keys(where)
+    waves = tuple(f"{half}.embed_positions.weight" for half in pair.HALVES)
+    copies = (*table, "decoder.embed_tokens.weight")
+    ignore = (*copies, *waves, "encoder.version", "decoder.version")
+    return reading.table(s, "model.", body, ignore=ignore)
 
 
 # Where the target has a table of its own, the head may be that.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,6 +26,7 @@ from blocks import (
     replace,
 )
 from blocks.families import _classic as classic
+from blocks.families import _tasks as tasks
 from blocks.families._decoder import layer
 from blocks.families._dialects import count
 from blocks.hub.config import REQUIRED, Config
@@ -157,8 +157,7 @@ def encoder(
         layers = (layers,) * count(c, names["depth"])
     parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem, "width": width}
     whole = {"vocab": c.take("vocab_size", int, vocab), "dim": dim, "context": context, **parts}
-    named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
-    task = next((name for name in named if name in served), served[0])
+    task = tasks.read_task(c, served)
     if task.endswith(("ForMaskedLM", "LMHeadModel")):
         return Spec(MaskedLM, head=masked, **whole)
     if task.endswith("ForPreTraining") and replaced:
@@ -189,10 +188,14 @@ def task_of(s: Spec) -> str:
 
 def write(s: Spec, name: str, names: Mapping[str, str] = BERT) -> dict[str, Any]:
     """The fields that `encoder`, `post_norm` and `stem` are read from."""
-    head = s.keywords["head"]
-    fields = classic.write(s, names) | {"architectures": [name + task_of(s)]}
-    told = "Classification" in task_of(s)
-    return fields | ({"num_labels": head.keywords["labels"]} if told else {})
+    return classic.write(s, names) | write_task(s, name, task_of(s))
+
+
+def write_task(s: Spec, name: str, task: str) -> dict[str, Any]:
+    """The fields of the task and of what its head tells apart."""
+    told = "Classification" in task
+    labels = {"num_labels": s.keywords["head"].keywords["labels"]} if told else {}
+    return {"architectures": [name + task]} | labels
 
 
 def write_types(s: Spec) -> dict[str, int]:
@@ -228,23 +231,15 @@ def table(
     """
     task = task_of(s)
     pool = [(pooler + ".{w}", pooled[task])] if task in pooled else []
-    below = [*fused, *aged((*body, *pool))]
-    long = [_behind(prefix, rule) for rule in below]
-    others = {theirs for rules in ends.values() for theirs, _ in aged(rules)}
-    others -= {theirs for theirs, _ in aged(ends[task])}
-    others |= set() if pool else {"pooler.", prefix + "pooler."}
-    return Keys(
-        *(below + long if task == "Model" else long + below),
-        *aged(ends[task]),
+    return tasks.table(
+        task,
+        prefix,
+        {name: aged(rules) for name, rules in ends.items()},
+        [*fused, *aged((*body, *pool))],
+        bare=task == "Model",
         ignore=(*ignore, prefix + POSITION_IDS, POSITION_IDS),
-        apart=tuple(sorted(name.partition("{")[0] for name in others)),
+        apart=() if pool else ("pooler.", prefix + "pooler."),
     )
-
-
-def _behind(prefix: str, rule: tuple[str, str] | Rule) -> tuple[str, str] | Rule:
-    if isinstance(rule, Rule):
-        return dataclasses.replace(rule, theirs=prefix + rule.theirs)
-    return prefix + rule[0], rule[1]
 
 
 def aged(rules: Rules) -> list[tuple[str, str]]:

@@ -15,9 +15,10 @@ from blocks import (
     rewrite,
 )
 from blocks.families import _pair as pair
+from blocks.families import _reading as reading
 from blocks.families._layers import attentions
 from blocks.hub.config import Config
-from blocks.hub.keys import Keys, Row
+from blocks.hub.keys import Keys
 
 
 def windowed(
@@ -62,30 +63,18 @@ def write_marks(s: Spec) -> dict[str, int]:
     return {"sep_token_id": marks.token} if isinstance(marks, BeforeToken) else {}
 
 
-def led_keys() -> Keys:
+def led_keys(s: Spec) -> Keys:
     """LED's table of names: BART's, but for the encoder's attention."""
-    theirs, ours = "led.encoder.layers.{i}.self_attn.", "encoder.layers.{i}.attention."
+    theirs, ours = "encoder.layers.{i}.self_attn.", "encoder.layers.{i}.attention."
     parts = {"query": "q", "key": "k", "value": "v"}
     names = [(f"longformer_self_attn.{name}", part) for name, part in parts.items()]
     names += [(f"{name}_global", f"{part}_global") for name, part in names]
-    halves = [
-        rule
-        for half in pair.HALVES
-        for rule in (
-            *pair.half_keys(half, "norm_after", "led."),
-            (f"led.{half}.embed_positions.weight", f"{half}.stem.positions.weight"),
-            (f"led.{half}.layernorm_embedding.{{w}}", f"{half}.stem.norm.{{w}}"),
-        )
-        if "led.encoder" not in rule[0] or ".self_attn." not in rule[0]
-    ]
-    return Keys(
-        ("led.shared.weight", "encoder.embedding.weight"),
-        ("led.decoder.embed_tokens.weight", "decoder.embedding.weight"),
-        ("lm_head.weight", "head.weight"),
-        Row("final_logits_bias", ("head.bias",)),
+    others = [rule for rule in pair.body_keys("norm_after") if not rule[0].startswith(theirs)]
+    body = [
+        ("shared.weight", "encoder.embedding.weight"),
         *((f"{theirs}{name}.{{w}}", f"{ours}{part}.{{w}}") for name, part in names),
         (theirs + "output.{w}", ours + "out.{w}"),
-        *halves,
-        ignore=[f"led.{half}.embed_tokens.weight" for half in pair.HALVES],
-        optional="led.",
-    )
+        *others,
+    ]
+    ignore = [f"{half}.embed_tokens.weight" for half in pair.HALVES]
+    return reading.table(s, "led.", body, ignore=ignore)

@@ -86,9 +86,27 @@ def write(s: Spec) -> dict[str, Any]:
     }
 
 
-def half_keys(which: str, where: str, prefix: str = "model.") -> list[tuple[str, str]]:
-    """The names of one half's layers; `where` is the norms' place: `norm_in` or `norm_after`."""
-    theirs, ours = f"{prefix}{which}.layers.{{i}}.", f"{which}.layers.{{i}}."
+def body_keys(where: str, positions: str = "stem.positions") -> list[tuple[str, str]]:
+    """The names of both halves.
+
+    Args:
+        where: the place of the layers' norms, `norm_in` or `norm_after`.
+        positions: where their table stands in a half.
+    """
+    rules = [("decoder.embed_tokens.weight", "decoder.embedding.weight")]
+    for half in HALVES:
+        rules += [
+            *_half_keys(half, where),
+            (f"{half}.embed_positions.weight", f"{half}.{positions}.weight"),
+            (f"{half}.layernorm_embedding.{{w}}", f"{half}.stem.norm.{{w}}"),
+            (f"{half}.layer_norm.{{w}}", f"{half}.norm.{{w}}"),
+        ]
+    return rules
+
+
+def _half_keys(which: str, where: str) -> list[tuple[str, str]]:
+    """The names of one half's layers."""
+    theirs = ours = f"{which}.layers.{{i}}."
     rules = [
         (theirs + "fc1.{w}", ours + "mlp.up.{w}"),
         (theirs + "fc2.{w}", ours + "mlp.down.{w}"),

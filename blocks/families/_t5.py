@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from blocks import (
@@ -9,6 +10,7 @@ from blocks import (
     Causal,
     Chain,
     CrossAttention,
+    Encoder,
     EncoderDecoder,
     Full,
     GatedMLP,
@@ -22,18 +24,27 @@ from blocks import (
     TokenEmbedding,
     at,
 )
+from blocks.families import _reading as reading
 from blocks.families._dialects import count, read_activation, write_activation
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys
 
 
-def spec(c: Config, *, scaled: bool, act: str = "relu") -> Spec:
+TASKS = ("ForQuestionAnswering", "ForSequenceClassification", "ForTokenClassification")
+TASKS += ("EncoderModel",)
+
+
+def spec(
+    c: Config, served: Sequence[str], *, scaled: bool, act: str = "relu", start: int | None = 0
+) -> Spec:
     """The model.
 
     Args:
         c: the reader.
+        served: the names that the family serves.
         scaled: whether logits are divided by √D.
         act: what a config means that names no MLP.
+        start: the token that begins a target, where a config names none.
     """
     dim = c.take("d_model", int)
     rate = c.take("dropout_rate", float, 0.1)
@@ -64,8 +75,15 @@ def spec(c: Config, *, scaled: bool, act: str = "relu") -> Spec:
         embedding = Spec(TokenEmbedding, dropout=rate)
         halves[name] = Spec(LayerStack, layers=layers, norm=norm, embedding=embedding)
     head = Spec(LMHead, scale=dim**-0.5 if scaled else 1.0)
-    c.only("is_encoder_decoder", True)
-    return Spec(EncoderDecoder, vocab=c.take("vocab_size", int), dim=dim, **halves, head=head)
+    c.only("is_encoder_decoder", True, False)  # files of encoders say either
+    whole = Spec(EncoderDecoder, vocab=c.take("vocab_size", int), dim=dim, **halves, head=head)
+    return reading.read(c, served, whole, shift=reading.read_shift(c, start), end=1)
+
+
+def newer(c: Config, served: Sequence[str]) -> Spec:
+    """The model of T5 v1.1's successors."""
+    c.only("scale_decoder_outputs", False)
+    return spec(c, served, scaled=False, act="gated-gelu")
 
 
 def _mlp(c: Config, rate: float, absent: str) -> Spec:
@@ -82,26 +100,28 @@ def _mlp(c: Config, rate: float, absent: str) -> Spec:
     return Spec(GatedMLP if gate else MLP, **options)
 
 
-def config(s: Spec) -> dict[str, Any]:
-    """The fields that `spec` is read from."""
-    attention = at(s, "encoder.layers.0.attention").keywords
+def config(s: Spec, name: str) -> dict[str, Any]:
+    """The fields that `spec` is read from; `name` begins those in `architectures`."""
+    encoder, decoder = (s.keywords.get(half) for half in ("encoder", "decoder"))
+    encoder = encoder or s
+    attention = at(encoder, "layers.0.attention").keywords
     bias = attention["scores"][0].keywords
-    mlp, norm = at(s, "encoder.layers.0.mlp"), at(s, "encoder.norm")
-    depths = {half: len(at(s, half).keywords["layers"]) for half in ("encoder", "decoder")}
+    mlp, norm = at(encoder, "layers.0.mlp"), at(encoder, "norm")
+    depth = len(encoder.keywords["layers"])
     act = write_activation(mlp.keywords["act"])
     gated = {"gelu_new": "gated-gelu"}.get(act, f"gated-{act}")
-    scaled = at(s, "head").keywords["scale"] != 1.0
-    return {
+    scaled = s.func is EncoderDecoder and at(s, "head").keywords["scale"] != 1.0
+    return reading.write(s, name) | {
         "d_ff": mlp.keywords["hidden"],
         "d_kv": attention["head_dim"],
         "d_model": s.keywords["dim"],
         "dropout_rate": attention["dropout"],
         "feed_forward_proj": gated if mlp.func is GatedMLP else act,
-        "is_encoder_decoder": True,
+        "is_encoder_decoder": s.func is not Encoder,
         "layer_norm_epsilon": norm.keywords["eps"],
-        "num_decoder_layers": depths["decoder"],
+        "num_decoder_layers": len(decoder.keywords["layers"]) if decoder else depth,
         "num_heads": attention["heads"],
-        "num_layers": depths["encoder"],
+        "num_layers": depth,
         "relative_attention_max_distance": bias["distance"],
         "relative_attention_num_buckets": bias["buckets"],
         "scale_decoder_outputs": scaled,
@@ -118,11 +138,12 @@ TIES = (
 
 def ties(s: Spec) -> tuple[tuple[str, str], ...]:
     """One table of biases a stack, and one of tokens."""
-    table = "{}.layers.{}.attention.scores.0.weight"
+    stacks = {f"{half}.": s.keywords[half] for half in ("encoder", "decoder") if half in s.keywords}
+    table = "{}layers.{}.attention.scores.0.weight"
     later = [
         (table.format(half, i), table.format(half, 0))
-        for half in ("encoder", "decoder")
-        for i in range(1, len(at(s, half).keywords["layers"]))
+        for half, stack in (stacks or {"": s}).items()
+        for i in range(1, len(stack.keywords["layers"]))
     ]
     return (*TIES, *later)
 
@@ -153,17 +174,18 @@ def _half(half: str, gated: bool, *parts: str) -> list[tuple[str, str]]:
 
 def keys(s: Spec) -> Keys:
     """The table of names."""
-    gated = at(s, "encoder.layers.0.mlp").func is GatedMLP
-    return Keys(
+    gated = at(s.keywords.get("encoder", s), "layers.0.mlp").func is GatedMLP
+    body = [
         ("shared.weight", "encoder.embedding.weight"),
         ("encoder.embed_tokens.weight", "encoder.embedding.weight"),
         ("decoder.embed_tokens.weight", "decoder.embedding.weight"),
-        ("lm_head.weight", "head.weight"),
         *_half("encoder", gated, "SelfAttention"),
         *_half("decoder", gated, "SelfAttention", "EncDecAttention"),
-        ignore=(
-            "encoder.embed_tokens.weight",  # the table once more
-            # The first files have a bias that was never used.
-            "decoder.block.{i}.layer.1.EncDecAttention.relative_attention_bias.weight",
-        ),
+    ]
+    ignore = (
+        "encoder.embed_tokens.weight",  # the table once more
+        # The first files have a bias that was never used.
+        "decoder.block.{i}.layer.1.EncDecAttention.relative_attention_bias.weight",
     )
+    bare = [task for task in reading.ENDS if "Classification" not in task]
+    return reading.table(s, "transformer.", body, bare=bare, ignore=ignore)

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from blocks import Causal, Full, RelativeAttention, SequenceHead, Spec, TypeRelation, at
+from blocks import (
+    Causal,
+    Full,
+    RelativeAttention,
+    SequenceHead,
+    SpanHead,
+    SpanSearchHead,
+    Spec,
+    TypeRelation,
+    at,
+    replace,
+)
 from blocks.families._dialects import read_activation, write_activation
 from blocks.families._encoder import task_of
 from blocks.hub.config import Config
@@ -16,7 +27,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ENDS = {
-    "ForQuestionAnswering": (("qa_outputs.{w}", "head.out.{w}"),),
+    "ForQuestionAnswering": (
+        ("start_logits.dense.{w}", "head.begin.{w}"),
+        ("end_logits.dense_0.{w}", "head.pair.{w}"),
+        ("end_logits.LayerNorm.{w}", "head.norm.{w}"),
+        ("end_logits.dense_1.{w}", "head.end.{w}"),
+        ("answer_class.dense_0.{w}", "head.whole.{w}"),
+        ("answer_class.dense_1.weight", "head.absent.weight"),
+    ),
+    "ForQuestionAnsweringSimple": (("qa_outputs.{w}", "head.out.{w}"),),
     "ForSequenceClassification": (
         ("sequence_summary.summary.{w}", "head.dense.{w}"),
         ("logits_proj.{w}", "head.out.{w}"),
@@ -72,8 +91,6 @@ def check(c: Config) -> None:
     c.only("reuse_len", None, 0)
     for name in ("use_mems_eval", "use_mems_train"):
         c.take(name, bool, True)
-    for name in ("end_n_top", "start_n_top"):  # of a head that searches for answers
-        c.take(name, int, 5)
 
 
 def attention(c: Config, dim: int, rate: float) -> Spec:
@@ -111,18 +128,45 @@ def read_summary(c: Config) -> Spec:
     return Spec(SequenceHead, labels=2, dropout=rate, **options)
 
 
+def read_spans(c: Config, norm: Spec) -> Spec:
+    """The head that tells where an answer is: of the two that there are, the one that is named."""
+    sizes = {"begins": c.take("start_n_top", int, 5), "ends": c.take("end_n_top", int, 5)}
+    if "XLNetForQuestionAnswering" in c.take("architectures", tuple[str, ...], ()):
+        return Spec(SpanSearchHead, norm=norm, **sizes)
+    return Spec(SpanHead)
+
+
+def searches(s: Spec) -> bool:
+    """Whether it answers with the likeliest spans, and not with scores of all tokens."""
+    return s.keywords["head"] is not None and s.keywords["head"].func is SpanSearchHead
+
+
+def task(s: Spec) -> str:
+    """What follows the family's name in `architectures` for this model."""
+    if searches(s):
+        return "ForQuestionAnswering"
+    named = task_of(s)
+    return named + "Simple" if named == "ForQuestionAnswering" else named
+
+
+def shown(s: Spec) -> Spec:
+    """The model as other encoders are: with a head of all tokens' scores, where it searches."""
+    return replace(s, head=Spec(SpanHead)) if searches(s) else s
+
+
 def write(s: Spec) -> dict[str, Any]:
-    """The fields that `attention` and `read_summary` are read from."""
+    """The fields that `attention`, `read_summary` and `read_spans` are read from."""
     said, head = at(s, "layers.0.attention").keywords, s.keywords["head"]
     fields: dict[str, Any] = {
+        "architectures": ["XLNet" + task(s)],
         "attn_type": "bi" if said["mask"] == Full() else "uni",
         "clamp_len": said["clamp"] or -1,
         "d_head": said["head_dim"],
         "mem_len": said["memory"],
     }
-    if task_of(s) == "ForQuestionAnswering":
-        fields["architectures"] = ["XLNetForQuestionAnsweringSimple"]
-    if task_of(s) == "ForSequenceClassification":
+    if searches(s):
+        fields |= {"end_n_top": head.keywords["ends"], "start_n_top": head.keywords["begins"]}
+    if task(s) == "ForSequenceClassification":
         fields["summary_activation"] = write_activation(head.keywords["act"])
         fields["summary_last_dropout"] = head.keywords["dropout"]
         fields["summary_type"] = head.keywords["pool"]
@@ -131,7 +175,7 @@ def write(s: Spec) -> dict[str, Any]:
 
 def keys(s: Spec) -> Keys:
     """The table; files of a bare model leave `transformer.` out, those with a head have it."""
-    heads, task = at(s, "layers.0.attention").keywords["heads"], task_of(s)
+    heads, named = at(s, "layers.0.attention").keywords["heads"], task(s)
 
     def body(prefix: str) -> list[Rule]:
         apart = [
@@ -146,10 +190,10 @@ def keys(s: Spec) -> Keys:
         return [*apart, *(Rename(prefix + theirs, ours) for theirs, ours in _RENAMED.items())]
 
     others = {theirs for rules in _ENDS.values() for theirs, _ in rules}
-    others -= {theirs for theirs, _ in _ENDS[task]}
+    others -= {theirs for theirs, _ in _ENDS[named]}
     short, long = body(""), body("transformer.")
     return Keys(
-        *(short + long if task == "Model" else long + short),
-        *_ENDS[task],
+        *(short + long if named == "Model" else long + short),
+        *_ENDS[named],
         apart=tuple(sorted(name.partition("{")[0] for name in others)),
     )

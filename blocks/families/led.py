@@ -12,9 +12,11 @@ from blocks.families import _bart as bart
 from blocks.families import _classic as classic
 from blocks.families import _longformer as parts
 from blocks.families import _pair as pair
+from blocks.families import _reading as reading
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 
+SERVED = reading.architectures("LED", "ForQuestionAnswering")
 ROWS = {"encoder": 16384, "decoder": 1024}
 
 
@@ -34,16 +36,16 @@ def spec(c: Config) -> Spec:
     encoder = halves["encoder"]
     layers = parts.windowed(c, encoder.keywords["layers"], "encoder_layers")
     halves["encoder"] = replace(encoder, layers=layers)
-    whole = {"vocab": c.take("vocab_size", int), "dim": dim, "context": rows["decoder"]}
-    return Spec(EncoderDecoder, **whole, **halves, head=Spec(LMHead, bias=True))
+    sizes = {"vocab": c.take("vocab_size", int), "dim": dim, "context": rows["decoder"]}
+    whole = Spec(EncoderDecoder, **sizes, **halves, head=Spec(LMHead, bias=True))
+    return reading.read(c, SERVED, whole, shift=reading.read_shift(c, 2))
 
 
 def config(s: Spec) -> dict[str, Any]:
     rows = {half: at(s, f"{half}.stem.positions").keywords["rows"] for half in pair.HALVES}
     said = {f"max_{half}_position_embeddings": n for half, n in rows.items()}
-    return pair.write(s) | said | parts.write_windows(s.keywords["encoder"])
+    said |= parts.write_windows(s.keywords["encoder"])
+    return pair.write(s) | said | reading.write(s, "LED")
 
 
-FAMILY = Family(
-    "led", ("LEDForConditionalGeneration",), spec, config, parts.led_keys(), ties=bart.TIES
-)
+FAMILY = Family("led", SERVED, spec, config, parts.led_keys, ties=bart.TIES)

@@ -1,4 +1,4 @@
-"""wav2vec 2.0: transformer layers over convolutions of the samples, with a head of CTC or of classes.
+"""wav2vec 2.0: transformer layers over convolutions of the samples, for CTC or classes.
 
 Baevski et al., 2020, arXiv:2006.11477.
 """

@@ -10,6 +10,7 @@ from typing import Any
 from blocks import ConvStem, EncoderDecoder, LayerNorm, Spec, TokenEmbedding, at
 from blocks.families import _classic as classic
 from blocks.families import _pair as pair
+from blocks.families import _reading as reading
 from blocks.families._sound import read_training
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -32,26 +33,29 @@ def spec(c: Config) -> Spec:
         parts[half] = pair.half(c, half, dim, norm=NORM, key_bias=False, **ends, **around)
     vocab, mels = c.take("vocab_size", int), c.take("num_mel_bins", int, 80)
     ends = {"source": mels, "context": rows[1]}
-    return Spec(EncoderDecoder, vocab=vocab, dim=dim, **parts, **ends)
+    return reading.read(c, SERVED, Spec(EncoderDecoder, vocab=vocab, dim=dim, **parts, **ends))
 
 
 def config(s: Spec) -> dict[str, Any]:
     stems = {side: at(s, f"{half}.stem") for side, half in zip(SIDES, pair.HALVES, strict=True)}
     rows = {f"max_{side}_positions": stem.keywords["rows"] for side, stem in stems.items()}
-    return pair.write(s) | rows | {"num_mel_bins": s.keywords["source"]}
+    sizes = rows | {"num_mel_bins": s.keywords["source"]}
+    return pair.write(s) | sizes | reading.write(s, "Whisper")
 
 
 SIDES = {"source": 1500, "target": 448}
-KEYS = Keys(
-    *pair.half_keys("encoder", "norm_in"),
-    *pair.half_keys("decoder", "norm_in"),
-    *((f"model.{half}.embed_positions.weight", f"{half}.stem.weight") for half in pair.HALVES),
-    *((f"model.{half}.layer_norm.{{w}}", f"{half}.norm.{{w}}") for half in pair.HALVES),
-    ("model.encoder.conv1.{w}", "encoder.embedding.convs.0.{w}"),
-    ("model.encoder.conv2.{w}", "encoder.embedding.convs.1.{w}"),
-    ("model.decoder.embed_tokens.weight", "decoder.embedding.weight"),
-    ("proj_out.weight", "head.weight"),
-    optional="model.",
+SERVED = reading.architectures("Whisper")
+ENDS = reading.ENDS | {reading.WRITES: (("proj_out.weight", "head.weight"),)}
+BODY = (
+    ("encoder.conv1.{w}", "encoder.embedding.convs.0.{w}"),
+    ("encoder.conv2.{w}", "encoder.embedding.convs.1.{w}"),
+    *pair.body_keys("norm_in", "stem"),
 )
 TIES = (("head.weight", "decoder.embedding.weight"),)
-FAMILY = Family("whisper", ("WhisperForConditionalGeneration",), spec, config, KEYS, ties=TIES)
+
+
+def keys(s: Spec) -> Keys:
+    return reading.table(s, "model.", BODY, ends=ENDS)
+
+
+FAMILY = Family("whisper", SERVED, spec, config, keys, ties=TIES)

@@ -19,6 +19,7 @@ from blocks.hub.family import Family
 NAMES = {"activation": "ff_activation", "depth": "n_layer", "dim": "d_model", "dropout": "dropout"}
 NAMES |= {"eps": "layer_norm_eps", "heads": "n_head", "hidden": "d_inner"}
 TASKS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnsweringSimple")
+TASKS += ("ForQuestionAnswering",)
 SERVED = common.architectures("XLNet", "LMHeadModel", *TASKS)
 
 
@@ -29,12 +30,13 @@ def spec(c: Config) -> Spec:
     mlp = classic.mlp(c, names=NAMES, act="gelu", dropout=rate)
     each = layer(own.attention(c, dim, rate), mlp, norm_after=norm, dropout=rate)
     parts = {"masked": Spec(LMHead, bias=True), "sequence": own.read_summary(c)}
+    parts["spans"] = own.read_spans(c, norm)
     layers, embedding = (each,) * count(c, "n_layer"), Spec(QueryEmbedding, dropout=rate)
     return common.encoder(c, SERVED, layers, dim, None, embedding=embedding, **parts)
 
 
 def config(s: Spec) -> dict[str, Any]:
-    return common.write(s, "XLNet", NAMES) | own.write(s)
+    return common.write(own.shown(s), "XLNet", NAMES) | own.write(s)
 
 
 FAMILY = Family("xlnet", SERVED, spec, config, own.keys)

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
-from tqdm.auto import tqdm
 
 from blocks.errors import GenerationError
 from blocks.generation.origin import tokenizer_of
 from blocks.heads.sentence import SentenceHead
+from blocks.hub.progress import progress
 from blocks.models.encoder import Encoder
 from blocks.models.masked import MaskedLM
 
@@ -77,7 +77,7 @@ def embed(
     try:
         model.eval()
         starts = range(0, len(rows), batch)
-        for at in tqdm(starts, "embedding", disable=_quiet(len(starts)), leave=False):
+        for at in progress(starts, "embedding"):
             chosen = order[at : at + batch]
             tokens = pad_sequence([rows[n] for n in chosen], batch_first=True)
             lengths = torch.tensor([len(rows[n]) for n in chosen])
@@ -105,9 +105,3 @@ def _read(tokenizer: Any, text: str, context: int | None, truncate: bool) -> Ten
         end = len(ids) - len(tokenizer.encode(text, special=False)) > 1
         ids = [*ids[: context - 1], ids[-1]] if end else ids[:context]
     return torch.tensor(ids)
-
-
-def _quiet(batches: int) -> bool | None:
-    from huggingface_hub.utils import are_progress_bars_disabled
-
-    return batches < 2 or are_progress_bars_disabled() or None

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from blocks.errors import CheckpointError
 from blocks.hub.config import read_json
+from blocks.hub.progress import progress
 
 NAME = "sha256.json"  # file name -> SHA-256, in folders that this library writes
 _STEP = 1 << 22
@@ -34,7 +33,7 @@ def verify_files(paths: list[Path]) -> None:
     Errors:
         CheckpointError: a file has changed, or nothing tells what it should be.
     """
-    for path in tqdm(paths, "verifying", disable=len(paths) < 2 or None, leave=False):
+    for path in progress(paths, "verifying"):
         beside = path.parent / NAME
         told = read_json(beside).get(path.name) if beside.is_file() else _blob(path)
         if told is None:

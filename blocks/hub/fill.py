@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from blocks.errors import CheckpointError
 from blocks.hub.checkpoint import Checkpoint
 from blocks.hub.keys import Mapped
+from blocks.hub.progress import progress
 from blocks.models.places import addresses, modules
 from blocks.spec import Spec
 
@@ -37,8 +37,7 @@ def read_tensors(
     for one in mapped:
         by_file.setdefault(checkpoint.shard_of(one.theirs), []).append(one)
     read: dict[str, Tensor] = {}
-    files = tqdm(by_file.items(), "loading", disable=_quiet(len(by_file)), leave=False)
-    for file, names in files:
+    for file, names in progress(by_file.items(), "loading"):
         try:
             with safe_open(file, framework="pt") as handle:
                 for one in names:
@@ -73,12 +72,6 @@ def _is_finite(tensor: Tensor) -> bool:
     total = tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32))
     # The sum is quick, but large numbers may overflow it.
     return bool(total.isfinite()) or bool(tensor.isfinite().all())
-
-
-def _quiet(files: int) -> bool | None:
-    from huggingface_hub.utils import are_progress_bars_disabled
-
-    return files < 2 or are_progress_bars_disabled() or None
 
 
 def assign(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

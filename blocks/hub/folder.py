@@ -14,9 +14,9 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from blocks.errors import CheckpointError, printable
+from blocks.hub.progress import progress
 
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -127,9 +127,7 @@ def write_tensors(
     names = ["model.safetensors"]
     if count > 1:
         names = [f"model-{n + 1:05}-of-{count:05}.safetensors" for n in range(count)]
-    for file, members in tqdm(
-        list(zip(names, shards, strict=True)), "saving", disable=count < 2 or None, leave=False
-    ):
+    for file, members in progress(list(zip(names, shards, strict=True)), "saving"):
         tensors = {name: parts[name][1]().detach().cpu().contiguous() for name in members}
         save_file(tensors, folder / file, metadata={"format": "pt"})
         (folder / file).chmod(_usual_mode(folder))

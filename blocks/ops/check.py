@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from blocks.errors import GenerationError, SpecError
@@ -71,7 +72,8 @@ def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int |
 def check_state(block: str, state: object, kind: type[Content], x: Tensor) -> None:
     """Refuses a state that another block made, or one for another batch or dtype than x [B …].
 
-    A recurrence may keep what it sums in float32; its other tensors have the dtype of x.
+    A recurrence keeps what it sums (`kind.wide`) in at least float32; its other tensors have the
+    dtype of x.
     """
     hint = "make one with init_state(batch, room, dtype) of this very model"
     if not isinstance(state, kind):
@@ -82,8 +84,11 @@ def check_state(block: str, state: object, kind: type[Content], x: Tensor) -> No
     if rows != {len(x)}:
         reason = f"the state is for {sorted(rows)[0]} sequences, the input has {len(x)}"
         raise GenerationError(reason, field="state", hint=hint)
-    kinds = {tensor.dtype for tensor in tensors.values() if not tensor.is_complex()}
-    if kinds and x.dtype not in kinds:
-        have = ", ".join(sorted(str(found).removeprefix("torch.") for found in kinds))
+    plain = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_complex()}
+    sums = {plain.pop(name) for name in kind.wide if name in plain}
+    kinds = set(plain.values())
+    wide = torch.promote_types(x.dtype, torch.float32)
+    if (kinds and x.dtype not in kinds) or (sums and sums != {wide}):
+        have = ", ".join(sorted(str(found).removeprefix("torch.") for found in kinds | sums))
         reason = f"the state holds {have}, the input is {str(x.dtype).removeprefix('torch.')}"
         raise GenerationError(reason, field="state", hint=hint)

@@ -58,7 +58,11 @@ def scan(a: Tensor, b: Tensor, start: Tensor | None = None, *, chunk: int | None
     if b.shape[1] < 1 or (chunk is not None and chunk < 1):
         raise SpecError("at least one step, in chunks of at least one, is needed", field="chunk")
     start = torch.zeros_like(b[:, 0]) if start is None else start
-    return _Scan.apply(a, b, start, chunk or math.isqrt(b.shape[1] - 1) + 1)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
+    chunk = chunk or math.isqrt(b.shape[1] - 1) + 1
+    learns = torch.is_grad_enabled() and any(x.requires_grad for x in (a, b, start))
+    if not learns:
+        return _chunked(a, b, start, chunk)
+    return _Scan.apply(a, b, start, chunk)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
 
 
 class _Scan(torch.autograd.Function):

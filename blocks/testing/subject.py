@@ -20,6 +20,7 @@ Shape = tuple[int, ...]
 Tensors = tuple[Tensor, ...]
 
 EXACT = 1e-9  # float64, relative to the largest value: other sums, the same mathematics
+ROUNDED = 1e-6  # float32: a kernel that a compiler takes apart rounds at other places
 
 
 @dataclass

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 import blocks
 from blocks import (
+    RGLRU,
     ALiBi,
     Chain,
     CrossAttention,
@@ -155,6 +156,11 @@ TABLE: dict[str, Small] = {
     ),
     "SentenceHead": Small((16,), shape=(3, 16), zero=("dim",)),
     "SequenceHead": Small((16,), {"labels": 3, "norm": RMSNorm}, shape=(3, 3)),
+    "SpanSearchHead": Small(
+        (16,),
+        {"begins": 2, "ends": 3},
+        shape=((3, 2), (3, 2), (3, 2, 3), (3, 2, 3), (3,)),
+    ),
     "SpanHead": Small((16,), {"act": "gelu"}, shape=(3, 7, 2)),
     "TokenHead": Small((16,), {"labels": 3, "act": "gelu"}, shape=(3, 7, 3)),
     "TypeEmbedding": Small((16,), {"types": 2}),
@@ -192,7 +198,16 @@ TABLE: dict[str, Small] = {
         checks={"causal": False},  # convolutions look both ways
     ),
     "GQAttention": Small((16,), {**ATTENTION.keywords, "sinks": True, "gate": blocks.OutputGate}),
+    "GatedDeltaNet": Small((16,), {"heads": 2, "head_dim": 4, "value_heads": 4, "chunk": 3}),
     "GatedMLP": Small((16,), {"hidden": 24}),
+    "GatedRMSNorm": Small((16,), {"groups": 2}, (floats(3, 7, 16),) * 2, (3, 7, 16)),
+    "GatedMixer": Small(
+        (16,),
+        {
+            "steps": {"conv": Spec(blocks.CausalConv, kernel=3), "lru": Spec(RGLRU, heads=2)},
+            "inner": 12,
+        },
+    ),
     "HashedEmbedding": Small((50, 16), {"buckets": 11}, (ints(50, 3, 7),), (3, 7, 16)),
     "InfiniAttention": Small(
         (16,), {"heads": 4, "kv_heads": 2, "segment": 3, "qk": (Spec(RoPE, theta=100.0),)}
@@ -211,6 +226,17 @@ TABLE: dict[str, Small] = {
     "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
     "LongformerAttention": Small((16,), {"heads": 4, "radius": 2}),
     "MLP": Small((16,), {"hidden": 24}),
+    "Mamba2": Small(
+        (16,),
+        {
+            "heads": 4,
+            "head_dim": 6,
+            "state_dim": 5,
+            "groups": 2,
+            "norm": Spec(blocks.GatedRMSNorm, groups=2),
+            "chunk": 3,
+        },
+    ),
     "MediaTokens": Small(
         (16,),
         {"token": 3, "embed": Spec(PatchEmbedding, patch=2)},
@@ -233,6 +259,7 @@ TABLE: dict[str, Small] = {
     "QueryEmbedding": Small(
         (50, 16), inputs=(lambda: torch.randint(-1, 50, (3, 7)),), shape=(3, 7, 16)
     ),
+    "RGLRU": Small((16,), {"heads": 4}),
     "RMSNorm": Small((16,)),
     "RelativeAttention": Small(
         (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}

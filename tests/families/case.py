@@ -27,6 +27,9 @@ class Variant:
         model: the reference's model class, where this variant has another head than the case's.
         answer: what of the reference's output is compared.
         padded: why padding can't be compared with the reference, if it can't.
+        kind: of the case, where this variant is of another one.
+        reads: tokens as this variant can be given them.
+        asks: what else the reference is given with such tokens.
     """
 
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -35,6 +38,9 @@ class Variant:
     model: type[Any] | None = None
     answer: Callable[[Any], Tensor] = attrgetter("logits")
     padded: str | None = None
+    kind: str | None = None
+    reads: Change = lambda tokens: tokens
+    asks: Callable[[Tensor], dict[str, Any]] = lambda tokens: {}
 
 
 @dataclass(frozen=True)
@@ -124,6 +130,10 @@ class Case:
         outer = {name: value for name, value in variant.options.items() if name in self.base}
         inner = {name: value for name, value in variant.options.items() if name not in outer}
         return self.put({**self.base, **outer}, inner)
+
+    def kind_of(self, variant: str) -> str:
+        """What kind of model a variant is."""
+        return self.variants[variant].kind or self.kind
 
     @property
     def vocab(self) -> int:

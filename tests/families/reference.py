@@ -54,6 +54,10 @@ class Loaded:
     logits: Tensor
 
     @property
+    def kind(self) -> str:
+        return self.variant.kind or self.case.kind
+
+    @property
     def target(self) -> Tensor:
         """What the decoder of a pair is given."""
         draw = torch.Generator().manual_seed(3)
@@ -63,12 +67,13 @@ class Loaded:
     def ask(self, tokens: Tensor, model: Any = None, mask: Tensor | None = None) -> Tensor:
         """The reference's answer; its rope tables start anew, as they keep the longest they met."""
         model = self.reference if model is None else model
-        alone = self.case.kind in ("encoder", "hearer")
+        alone = self.kind in ("encoder", "hearer")
         options: dict[str, Any] = {} if alone else {"use_cache": False}
-        if self.case.kind in ("pair", "transcriber"):
+        options |= self.variant.asks(tokens)
+        if self.kind in ("pair", "transcriber"):
             options["decoder_input_ids"] = self.target[: len(tokens)]
         with torch.no_grad():
-            if self.case.kind == "decoder":
+            if self.kind == "decoder":
                 model(tokens[:, :1], **options)
             masked = {} if mask is None else {"attention_mask": mask.long()}
             return self.variant.answer(model(self.case.hears(tokens), **masked, **options))
@@ -76,7 +81,7 @@ class Loaded:
     def answer(self, model: Any, tokens: Tensor, mask: Tensor | None = None) -> Tensor:
         """What one of our models says to the tokens."""
         with torch.no_grad():
-            asked = self.case.kind in ("pair", "transcriber")
+            asked = self.kind in ("pair", "transcriber")
             target = (self.target[: len(tokens)],) if asked else ()
             return flat(model(tokens, *target, mask))
 
@@ -108,7 +113,7 @@ def flat(answer: Any) -> Tensor:
     """An answer of several parts as one tensor [B N]."""
     if isinstance(answer, Tensor):
         return answer
-    return torch.cat([part.flatten(1) for part in answer], 1)
+    return torch.cat([part.reshape(len(part), -1) for part in answer], 1)
 
 
 @cache
@@ -127,9 +132,12 @@ def families(*kinds: str) -> list[str]:
 
 
 def pairs(*kinds: str) -> list[tuple[str, str]]:
-    """Every family of these kinds (or all) with each of its variants."""
+    """Every family with each of its variants that is of these kinds (or of any)."""
     return [
-        (family, variant) for family in families(*kinds) for variant in case_of(family).variants
+        (family, variant)
+        for family in families()
+        for variant in case_of(family).variants
+        if not kinds or case_of(family).kind_of(variant) in kinds
     ]
 
 
@@ -204,7 +212,7 @@ def load(family: str, name: str, folder: Path) -> Loaded:
     reference.save_pretrained(folder)
     ours = blocks.from_pretrained(folder)
     draw = torch.Generator().manual_seed(2)
-    tokens = case.source(2, draw)
+    tokens = variant.reads(case.source(2, draw))
     loaded = Loaded(case, variant, reference, ours, folder, tokens, torch.zeros(0))
     return dataclasses.replace(loaded, logits=loaded.ask(tokens))
 

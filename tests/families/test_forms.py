@@ -182,7 +182,7 @@ def test_what_a_family_cannot_say_is_not_exported(loaded, tmp_path, family, vari
     louder = change(blocks.LMHead, scale=1.1)
     mutation, word = (other_pairing, "pairing") if turns else (louder, "head.scale")
     grouped = any(part.func is blocks.GQAttention for _, part in blocks.walk(it.ours.spec))
-    if it.case.kind != "decoder" and grouped:
+    if it.kind != "decoder" and grouped:
         mutation, word = change(blocks.GQAttention, sinks=True), "sinks"
     elif not any(part.func is blocks.LMHead for _, part in blocks.walk(it.ours.spec)):
         mutation, word = change(blocks.TokenEmbedding, scale=1.1), "embedding.scale"

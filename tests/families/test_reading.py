@@ -29,7 +29,7 @@ def test_padding_changes_nothing(loaded, family, variant, side):
     ours = it.answer(it.ours, it.tokens.masked_fill(~mask, 0), mask)
     assert it.close(ours[:1], it.logits[:1]) <= TOLERANCE
     alone, row = it.answer(it.ours, it.tokens[1:, mask[1]]), ours[1:]
-    if it.case.kind == "encoder" and row.dim() == 3:  # an answer for every token
+    if it.kind == "encoder" and row.dim() == 3:  # an answer for every token
         row = row[:, mask[1]]
     if row.shape == alone.shape:
         assert it.close(row, alone) <= TOLERANCE
@@ -42,7 +42,7 @@ def test_padding_is_what_it_is_to_the_reference(loaded, family, variant):
         pytest.skip(it.variant.padded)
     mask = half_real(it, "right")
     ours, theirs = it.answer(it.ours, it.tokens, mask), it.ask(it.tokens, mask=mask)
-    if it.case.kind == "encoder" and ours.dim() == 3:
+    if it.kind == "encoder" and ours.dim() == 3:
         ours, theirs = ours[mask], theirs[mask]
     if variant == "pretraining":
         pytest.skip("its answers hold those at the padding")

@@ -145,6 +145,28 @@ def test_the_last_token_of_padding_on_the_left(loaded: Any) -> None:
     assert it.close(ours, asked(it, tokens, attention_mask=mask.float()).logits) <= TOLERANCE
 
 
+def test_a_search_finds_what_the_reference_finds(loaded: Any) -> None:
+    it = loaded("xlnet", "search")
+    tokens, mask = rows(it), torch.ones(2, LENGTH, dtype=torch.bool)
+    mask[1, 9:] = False
+    last = torch.tensor([LENGTH - 1, 8])
+    options = {"attention_mask": mask.float(), "p_mask": (~mask).float(), "cls_index": last}
+    theirs = asked(it, tokens, **options)
+    with torch.no_grad():
+        ours = it.ours(tokens, mask)
+    ends = [part.mT.flatten(1) for part in (ours.end, ours.ends)]
+    assert ours.begins.equal(theirs.start_top_index) and ends[1].equal(theirs.end_top_index)
+    for one, two in (
+        (ours.begin, theirs.start_top_log_probs),
+        (ends[0], theirs.end_top_log_probs),
+        (ours.absent, theirs.cls_logits),
+    ):
+        assert float((one - two).abs().max() / two.std()) <= TOLERANCE
+    with torch.no_grad():
+        short = it.ours(tokens[:, :3])
+    assert short.begins.shape == (2, 3) and short.ends.shape == (2, 3, 3)
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [

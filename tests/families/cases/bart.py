@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import torch
 from transformers import BartConfig, BartForConditionalGeneration
 
-from blocks import MLP, CrossAttention, GQAttention, LayerNorm
+from blocks import MLP, CrossAttention, GQAttention, LayerNorm, ShiftRight, replace
+from tests.families.cases.bert import heads
 from tests.families.reference import Case, Variant, change, pair_mutations
 
 BASE = {
@@ -30,6 +34,41 @@ VARIANTS = {
     "relu": Variant({"activation_function": "relu"}),
     "equal halves": Variant({"decoder_layers": 2, "decoder_attention_heads": 4}),
 }
+
+ENDS = torch.tensor([20, 24])  # which padding on either side leaves
+
+
+def ended(token):
+    """A text that ends before its last tokens, and holds nothing else that is special."""
+    return lambda tokens: tokens.clamp(min=3).index_fill(1, ENDS, token)
+
+
+def readers(name, *, padded=None, **options):
+    """The variants of other tasks than writing that the reference has under these class names."""
+    found = heads(name)
+    tasks = ("bare", "classes", "spans")
+    if name == "LED":
+        tasks = ("bare", "spans")
+    end = options.get("eos_token_id", BASE["eos_token_id"])
+    return {
+        task: dataclasses.replace(
+            found[task],
+            options={**found[task].options, **options},
+            reads=ended(end),
+            kind="encoder",
+            padded=padded,
+        )
+        for task in tasks
+    }
+
+
+# What another end or start of the text must show.
+READING = {
+    "end of the text": ("classes", lambda spec: replace(spec, end=None)),
+    "start of the target": ("spans", lambda spec: replace(spec, shift=ShiftRight(7))),
+}
+TOLD = frozenset({"architectures", "classifier_dropout", "num_labels"})
+TOLD |= {"decoder_start_token_id", "eos_token_id"}
 
 MUTATIONS = pair_mutations(LayerNorm, MLP) | {
     "biases of q, k and v": ("plain", change(GQAttention, bias=False)),
@@ -82,11 +121,12 @@ CASE = Case(
     config=BartConfig,
     model=BartForConditionalGeneration,
     base=BASE,
-    variants=VARIANTS,
-    mutations=MUTATIONS,
+    variants=VARIANTS | readers("Bart"),
+    mutations=MUTATIONS | READING,
     # With the bias of the logits, which the reference keeps as a buffer of zeros.
     published={"facebook/bart-large-cnn": (_FORM, 406_290_432 + 50_264)},
-    untried=frozenset(
+    untried=TOLD
+    | frozenset(
         {"d_model", "dropout", "is_encoder_decoder", "scale_embedding"}
         | {f"{h}_{n}" for h in ("encoder", "decoder") for n in ("attention_heads", "ffn_dim")}
     ),

@@ -166,9 +166,9 @@ CASE = Case(
     mutations=MUTATIONS,
     published=PUBLISHED,
     untried=frozenset(
-        """activation_dropout architectures classifier_proj_size conformer_conv_dropout conv_depthwise_kernel_size conv_dim conv_kernel
-        conv_stride num_feat_extract_layers num_labels
-        position_embeddings_type""".split()
+        """activation_dropout architectures classifier_proj_size conformer_conv_dropout
+        conv_depthwise_kernel_size conv_dim conv_kernel conv_stride num_feat_extract_layers
+        num_labels position_embeddings_type""".split()
     ),
     fields={
         "num_key_value_heads": None,

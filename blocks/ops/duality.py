@@ -1,0 +1,122 @@
+"""State-space duality: one sum as a recurrence, as one matrix, and a chunk of tokens at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from blocks.errors import SpecError
+
+__all__ = ["ssd"]
+
+
+def ssd_loop(
+    x: Tensor, decay: Tensor, b: Tensor, c: Tensor, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The recurrence as it is written, one token after another; arguments as those of `ssd`."""
+    share = x.shape[2] // b.shape[2]
+    b, c = b.repeat_interleave(share, 2), c.repeat_interleave(share, 2)  # B T H N
+    h = _zeros(x, b) if start is None else start
+    found = []
+    for t in range(x.shape[1]):
+        h = decay[:, t, :, None, None].exp() * h + b[:, t, :, :, None] * x[:, t, :, None]
+        found.append((c[:, t, :, None] @ h)[:, :, 0])  # B H P
+    return torch.stack(found, 1), h
+
+
+def ssd_matrix(x: Tensor, decay: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """The dual: y = (L ⊙ C Bᵀ) x, attention without softmax whose mask L holds the decays."""
+    share = x.shape[2] // b.shape[2]
+    b, c = (part.repeat_interleave(share, 2).transpose(1, 2) for part in (b, c))  # B H T N
+    mixed = _decays(decay.transpose(1, 2).cumsum(-1)) * (c @ b.transpose(-1, -2))  # B H T T
+    return (mixed @ x.transpose(1, 2)).transpose(1, 2)
+
+
+def ssd(
+    x: Tensor,
+    decay: Tensor,
+    b: Tensor,
+    c: Tensor,
+    start: Tensor | None = None,
+    *,
+    chunk: int = 64,
+) -> tuple[Tensor, Tensor]:
+    r"""h_t = exp(decay_t) h_{t−1} + b_t x_tᵀ,    y_t = h_tᵀ c_t
+
+    Inside a chunk the tokens meet in one matrix, as in attention; from chunk to chunk the state
+    goes on, as in a recurrence. Dao and Gu, "Transformers are SSMs", 2024, arXiv:2405.21060,
+    section 6.
+
+    Args:
+        x: [B T H P], what is written.
+        decay: [B T H], not above zero; 0 keeps all.
+        b: [B T G N], where it is written; H / G heads share a group.
+        c: [B T G N], where is read.
+        start: [B H N P], the state before the first token; zeros by default.
+        chunk: tokens of a chunk. It changes the speed, not the result.
+
+    Returns:
+        y [B T H P] and the state after the last token.
+
+    Errors:
+        SpecError: shapes that don't fit, no token, or a chunk below 1.
+
+    Example:
+        >>> import torch
+        >>> from blocks import ssd
+        >>> one = torch.ones(1, 3, 1, 1)
+        >>> ssd(one, torch.full((1, 3, 1), 0.5).log(), one, one)[0].flatten()
+        tensor([1.0000, 1.5000, 1.7500])
+    """
+    _check(x, decay, b, c, start, chunk)
+    if x.shape[1] == 1:
+        return ssd_loop(x, decay, b, c, start)
+    groups = (b.shape[2], x.shape[2] // b.shape[2])  # G K
+    h = _zeros(x, b) if start is None else start
+    h = h.unflatten(1, groups).transpose(2, 3)  # B G N K P
+    found = []
+    for part in zip(*(one.split(chunk, 1) for one in (x, decay, b, c)), strict=True):
+        y, h = _one_chunk(*part, h)
+        found.append(y)
+    return torch.cat(found, 1), h.transpose(2, 3).flatten(1, 2)
+
+
+def _one_chunk(x: Tensor, decay: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """`ssd` of C tokens after a state [B G N K P]; heads of a group lie side by side."""
+    groups, size = h.shape[1:4:2], h.shape[3:]
+    total = decay.transpose(1, 2).cumsum(-1)  # B H C
+    b, c = b.permute(0, 2, 3, 1), c.transpose(1, 2)  # B G N C, B G C N
+    mixed = _decays(total).unflatten(1, groups) * (c @ b)[:, :, None]  # B G K C C
+    inside = (mixed.flatten(1, 2) @ x.transpose(1, 2)).transpose(1, 2)  # B C H P
+    before = (c @ h.flatten(3)).unflatten(3, size).transpose(1, 2).flatten(2, 3)  # B C H P
+    y = torch.addcmul(inside, before, total.exp().transpose(1, 2)[..., None])
+    last = total[..., -1:]
+    kept = x * (last - total).exp().transpose(1, 2)[..., None]
+    new = (b @ kept.unflatten(2, groups).transpose(1, 2).flatten(3)).unflatten(3, size)
+    return y, torch.addcmul(new, h, last.exp().unflatten(1, (groups[0], 1, groups[1])))
+
+
+def _decays(total: Tensor) -> Tensor:
+    """Sums of decays [… C] -> [… C C]: what is left at token i of what was written at j ≤ i."""
+    size = total.shape[-1]
+    later = torch.ones(size, size, dtype=torch.bool, device=total.device).triu(1)
+    return (total[..., :, None] - total[..., None, :]).masked_fill_(later, -torch.inf).exp_()
+
+
+def _zeros(x: Tensor, b: Tensor) -> Tensor:
+    return x.new_zeros(x.shape[0], x.shape[2], b.shape[3], x.shape[3])
+
+
+def _check(
+    x: Tensor, decay: Tensor, b: Tensor, c: Tensor, start: Tensor | None, chunk: int
+) -> None:
+    shared = x.dim() == b.dim() == 4 and x.shape[:2] == b.shape[:2] and x.shape[2] % b.shape[2] == 0
+    if not shared or b.shape != c.shape or decay.shape != x.shape[:3]:
+        shapes = ", ".join(str(list(part.shape)) for part in (x, decay, b, c))
+        raise SpecError(f"x, decay, b and c don't fit: {shapes}", field="x")
+    whole = (x.shape[0], x.shape[2], b.shape[3], x.shape[3])
+    if start is not None and start.shape != whole:
+        reason = f"a start of {list(start.shape)} is none of {list(whole)}"
+        raise SpecError(reason, field="start")
+    if x.shape[1] < 1 or chunk < 1:
+        raise SpecError("at least one token, in chunks of at least one, is needed", field="chunk")

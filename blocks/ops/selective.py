@@ -1,0 +1,134 @@
+"""Selective scans: linear recurrences whose decays and inputs come from every token anew."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+__all__: list[str] = []
+
+_CACHED = 1 << 20  # numbers of a chunk's states: with their decays they stay in a core's cache
+_LONGEST = 64
+
+
+def selective_loop(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, start: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The recurrence as it is written, one token after another; arguments as `selective_scan`'s."""
+    h = x.new_zeros(len(x), *a.shape) if start is None else start
+    y = []
+    for t in range(x.shape[1]):
+        decay = torch.exp(dt[:, t, None] * a)  # B N D
+        h = decay * h + (dt * x)[:, t, None] * b[:, t, :, None]  # B N D
+        y.append((h * c[:, t, :, None]).sum(1))  # B D
+    return torch.stack(y, 1), h
+
+
+def selective_scan(
+    x: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    start: Tensor | None = None,
+    *,
+    chunk: int | None = None,
+) -> tuple[Tensor, Tensor]:
+    r"""h_t = exp(dt_t a) ⊙ h_{t−1} + b_t ⊗ (dt_t x_t),    y_t = c_t h_t
+
+    Gu and Dao, "Mamba", 2023, arXiv:2312.00752, section 3. All decays of a chunk of tokens are
+    found at once, then its states one after another, then all its outputs: what lies between never
+    leaves the cache. Gradients find the states of a chunk anew, so that only the one before each
+    chunk is kept.
+
+    B batch, T tokens, D channels, N numbers a channel remembers.
+
+    Args:
+        x: inputs [B T D], in at least float32, as all arguments.
+        dt: how long a token lasts, [B T D]; 0 leaves the state as it was.
+        a: how fast the memory fades, [N D], below zero.
+        b: how tokens are written, [B T N].
+        c: how they are read, [B T N].
+        start: [B N D], the state before the first token; zeros by default.
+        chunk: tokens of a chunk. It changes the speed, not the result.
+
+    Returns:
+        y [B T D] and the last state [B N D].
+    """
+    start = x.new_zeros(len(x), *a.shape) if start is None else start
+    if chunk is None:
+        chunk = min(_LONGEST, max(1, _CACHED // max(1, start.numel())))
+    given = (x, dt, a, b, c, start)
+    if torch.compiler.is_compiling():
+        return selective_loop(*given)
+    y, last = _Selective.apply(*given, min(chunk, x.shape[1]))  # pyright: ignore[reportGeneralTypeIssues]  # autograd.Function is untyped
+    return y, last
+
+
+class _Chunk:
+    """Some tokens' decays and states, found in place: memory for `size` tokens, used again."""
+
+    def __init__(self, size: int, a: Tensor, start: Tensor):
+        self.a = a * math.log2(math.e)  # powers of two are three times as quick as those of e
+        self.room = start.new_empty(2, size, *start.shape)
+
+    def run(self, v: Tensor, dt: Tensor, b: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
+        """v, dt [c B D], b [c B N] -> decays and states [c B N D]."""
+        decays, states = self.room[:, : len(v)]
+        torch.mul(dt[:, :, None], self.a, out=decays).exp2_()
+        torch.mul(v[:, :, None], b[..., None], out=states)
+        for decay, state in zip(decays.unbind(), states.unbind(), strict=True):
+            before = state.addcmul_(decay, before)
+        return decays, states
+
+
+class _Selective(torch.autograd.Function):
+    """Keeps its inputs and one state a chunk."""
+
+    @staticmethod
+    def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor]:
+        x, dt, a, b, c, last, size = given
+        first = tuple(part.transpose(0, 1) for part in (x * dt, dt, b, c))  # T B …
+        chunk, y, starts = _Chunk(size, a, last), torch.empty_like(first[0]), []
+        kept = any(ctx.needs_input_grad)
+        parts = (part.split(size) for part in (*first, y))
+        for v, dt_, b_, c_, y_ in zip(*parts, strict=True):
+            starts += [last] if kept else []
+            _, states = chunk.run(v, dt_, b_, last)
+            last = states[-1].clone()
+            torch.matmul(c_[:, :, None], states, out=y_[:, :, None])
+        ctx.save_for_backward(x, dt, a, b, c, *starts)
+        ctx.size = size
+        return y.transpose(0, 1), last
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        x, dt, a, b, c, *starts = ctx.saved_tensors
+        gy, gh = grads
+        first = tuple(part.transpose(0, 1) for part in (x, x * dt, dt, b, c, gy))
+        found = [torch.empty_like(part) for part in first[1:5]]  # of v, dt, b and c
+        ga, chunk = torch.zeros_like(a), _Chunk(ctx.size, a, starts[0])
+        parts = [part.split(ctx.size) for part in (*first, *found)]
+        for n in reversed(range(len(starts))):
+            _, v, dt_, b_, c_, gy_, gv, gdt, gb, gc = (part[n] for part in parts)
+            decays, states = chunk.run(v, dt_, b_, starts[n])
+            gc.copy_(torch.matmul(states, gy_[..., None])[..., 0])
+            into = c_[..., None] * gy_[:, :, None]  # c B N D, the gradient of each state
+            for t in reversed(range(len(v))):
+                gh = into[t].add_(gh)
+                gh = decays[t] * gh
+            gb.copy_(torch.matmul(into, v[..., None])[..., 0])
+            gv.copy_(torch.matmul(b_[:, :, None], into)[:, :, 0])
+            # d / d(dt a) of exp(dt a) h
+            into[1:] *= states[:-1]
+            into[0] *= starts[n]
+            into *= decays
+            gdt.copy_((into * a).sum(2))
+            ga += (into * dt_[:, :, None]).sum((0, 1))
+        gv, gdt, gb, gc = (part.transpose(0, 1) for part in found)
+        return gv * dt, gdt + gv * x, ga, gb, gc, gh, None

@@ -1,0 +1,1 @@
+"""Recurrent layers: what is remembered is changed by each token in turn."""

@@ -1,0 +1,143 @@
+"""Mamba: a state-space layer that chooses, token by token, what it keeps."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blocks.conv.causal import CausalConv
+from blocks.mlp.activations import Activation, activation
+from blocks.ops.check import check_input, check_positive, check_state
+from blocks.ops.rows import Rows
+from blocks.ops.selective import selective_scan
+from blocks.spec import Slot
+from blocks.state import Content
+from blocks.step import Step
+
+__all__ = ["Mamba", "MambaState"]
+
+_SHORTEST, _LONGEST = 1e-3, 1e-1  # what a fresh layer takes a token's Δ for
+
+
+@dataclass
+class MambaState(Content):
+    """What each channel remembers of all tokens [B N C], and the last before the conv [B k−1 C]."""
+
+    wide = ("sums",)
+    sums: Tensor
+    tail: Tensor
+
+
+class Mamba(nn.Module):
+    r"""u, z = W x;    u' = act(conv(u));    δ, b, c = W_select u';    Δ = softplus(W_dt δ + δ₀)
+
+    h_t = exp(−Δ_t e^{A_log}) ⊙ h_{t−1} + b_t ⊗ (Δ_t u'_t)
+
+    y_t = W_out ((c_t h_t + D ⊙ u'_t) ⊙ silu(z_t))
+
+    Gu and Dao, "Mamba: linear-time sequence modeling with selective state spaces", 2023,
+    arXiv:2312.00752. The recurrence runs in at least float32.
+
+    Args:
+        dim: width D of the input and output.
+        inner: channels C of the recurrence; 2 · dim by default.
+        state_dim: numbers N that each channel remembers.
+        kernel: tokens that the convolution reads.
+        rank: width of δ; dim / 16 by default, rounded up.
+        act: the activation after the convolution.
+        bias: biases on W and W_out.
+        conv_bias: a bias on the convolution.
+        norm: slot of sizes (rank) and twice (state_dim) for norms of δ, b and c.
+
+    Shapes: [B T D] -> [B T D].
+
+    Errors:
+        SpecError: an input of another width.
+        GenerationError: a state of another block, batch or dtype.
+
+    Example:
+        >>> import torch
+        >>> from blocks import Mamba, State
+        >>> mamba, x = Mamba(16, state_dim=4), torch.randn(1, 6, 16)
+        >>> state = State.of(mamba, 1)
+        >>> parts = [state.run(mamba, part) for part in x.split(2, 1)]
+        >>> torch.allclose(torch.cat(parts, 1), mamba(x), atol=1e-6)
+        True
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        inner: int | None = None,
+        state_dim: int = 16,
+        kernel: int = 4,
+        rank: int | None = None,
+        act: Activation = "silu",
+        bias: bool = False,
+        conv_bias: bool = True,
+        norm: Slot | None = None,
+    ):
+        super().__init__()
+        check_positive("Mamba", dim=dim, inner=inner, state_dim=state_dim, rank=rank)
+        self.dim, self.inner, self.act = dim, inner or 2 * dim, activation(act)
+        self.widths = (rank or math.ceil(dim / 16), state_dim, state_dim)
+        self.inputs = nn.Linear(dim, 2 * self.inner, bias=bias)
+        self.conv = CausalConv(self.inner, kernel=kernel, bias=conv_bias)
+        self.select = nn.Linear(self.inner, sum(self.widths), bias=False)
+        self.norms = nn.ModuleList([norm(n) for n in self.widths]) if norm else None
+        self.dt = nn.Linear(self.widths[0], self.inner)
+        self.A_log = nn.Parameter(torch.empty(self.inner, state_dim))
+        self.D = nn.Parameter(torch.empty(self.inner))
+        self.out = nn.Linear(self.inner, dim, bias=bias)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        with torch.no_grad():
+            bound = self.widths[0] ** -0.5
+            self.dt.weight.uniform_(-bound, bound)
+            dt = self.dt.bias.uniform_(math.log(_SHORTEST), math.log(_LONGEST)).exp_()
+            dt.add_((-(-dt).expm1()).log())  # softplus gives dt back
+            self.A_log.copy_(torch.arange(1, self.widths[1] + 1).log())
+            self.D.fill_(1)
+
+    def forward(
+        self, x: Tensor, step: Step | None = None, state: MambaState | None = None
+    ) -> Tensor:
+        check_input(x, self.dim, "Mamba")
+        rows, sums, tail = Rows() if step is None else Rows.of(step), None, None
+        if state is not None:
+            check_state("Mamba", state, MambaState, x)
+            sums, tail = state.sums, state.tail
+        u, z = self.inputs(rows.take(x)).chunk(2, -1)  # R L C
+        u, tail = self.conv.over(u, rows, tail)
+        u = self.act(u)
+        y, sums = self._scan(u, rows.real(u.shape[1]), sums)
+        if state is not None:
+            state.sums, state.tail = sums, tail
+        return rows.put(self.out((y * F.silu(z)).to(x.dtype)))  # B T D
+
+    def _scan(self, u: Tensor, real: Tensor | None, sums: Tensor | None) -> tuple[Tensor, Tensor]:
+        wide = torch.promote_types(u.dtype, torch.float32)
+        parts = self.select(u).split(self.widths, -1)
+        if self.norms is not None:
+            parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
+        dt = F.linear(parts[0], self.dt.weight).to(wide) + self.dt.bias.to(wide)
+        dt, b, c = F.softplus(dt), parts[1].to(wide), parts[2].to(wide)
+        if real is not None:
+            dt = dt * real[..., None]  # what doesn't count lasts no time
+        u, a = u.to(wide), -self.A_log.to(wide).exp().t().contiguous()
+        y, sums = selective_scan(u, dt, a, b, c, sums)
+        return torch.addcmul(y, u, self.D.to(wide)), sums
+
+    def init_state(
+        self, batch: int, room: int | None, dtype: torch.dtype, device: Any
+    ) -> MambaState:
+        wide = torch.promote_types(dtype, torch.float32)
+        sums = torch.zeros(batch, self.widths[1], self.inner, dtype=wide, device=device)
+        return MambaState(sums, self.conv.init_state(batch, room, dtype, device).tail)

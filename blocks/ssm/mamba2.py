@@ -1,0 +1,118 @@
+"""Mamba-2: a state-space layer whose heads forget by one number each, and which is fast for it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blocks.conv.causal import CausalConv
+from blocks.errors import SpecError
+from blocks.norm.gated import GatedRMSNorm
+from blocks.ops.check import check_heads, check_input, check_positive, check_state
+from blocks.ops.duality import ssd
+from blocks.ops.rows import Rows
+from blocks.spec import Slot
+from blocks.ssm.memory import Mamba2State
+from blocks.step import Step
+
+__all__ = ["Mamba2"]
+
+
+class Mamba2(nn.Module):
+    r"""z, u, δ = W x;    x', b, c = silu(conv(u));    Δ = softplus(δ + δ₀)
+
+    h_t = exp(−Δ_t e^{A_log}) h_{t−1} + Δ_t b_t x'_tᵀ;    y = W_out norm(h_tᵀ c_t + D x'_t, z)
+
+    Dao and Gu, "Transformers are SSMs", 2024, arXiv:2405.21060.
+
+    Args:
+        dim: width D.
+        heads: H of them, each with its own A, D and δ₀.
+        head_dim: width P of a head.
+        state_dim: numbers N that a head keeps for each of its channels.
+        groups: of heads that share b and c.
+        kernel: tokens that the convolution reads.
+        bias: biases on W and W_out.
+        conv_bias: a bias on the convolution.
+        norm: slot of size (H·P) of the gated norm, which is given z; None is the gate alone.
+        limits: between which Δ stays.
+        chunk: tokens of a chunk; it changes the speed, not the result.
+
+    Shapes: [B T D] -> [B T D].
+
+    Example:
+        >>> import torch
+        >>> from blocks import Mamba2
+        >>> Mamba2(16, heads=4, head_dim=8)(torch.randn(1, 6, 16)).shape
+        torch.Size([1, 6, 16])
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        heads: int,
+        head_dim: int = 64,
+        state_dim: int = 128,
+        groups: int = 1,
+        kernel: int = 4,
+        bias: bool = False,
+        conv_bias: bool = True,
+        norm: Slot | None = GatedRMSNorm,
+        limits: tuple[float, float] = (0.0, math.inf),
+        chunk: int = 64,
+    ):
+        super().__init__()
+        check_positive("Mamba2", state_dim=state_dim, kernel=kernel, chunk=chunk)
+        check_heads("Mamba2", dim, heads, groups, head_dim)
+        if not 0 <= limits[0] < limits[1]:
+            raise SpecError(f"nothing is between {limits}", field="Mamba2.limits")
+        inner, self.group = heads * head_dim, (groups, state_dim)
+        self.dim, self.heads, self.limits, self.chunk = dim, heads, limits, chunk
+        self.widths = (inner, groups * state_dim, groups * state_dim)
+        self.inputs = nn.Linear(dim, inner + sum(self.widths) + heads, bias=bias)
+        self.conv = CausalConv(sum(self.widths), kernel=kernel, bias=conv_bias)
+        self.dt_bias, self.A_log, self.D = (nn.Parameter(torch.empty(heads)) for _ in range(3))
+        self.norm = norm(inner) if norm else None
+        self.out = nn.Linear(inner, dim, bias=bias)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.uniform_(self.A_log, 1, 16).data.log_()
+        nn.init.ones_(self.D)
+        dt = nn.init.uniform_(self.dt_bias, math.log(1e-3), math.log(1e-1)).data.exp_()
+        self.dt_bias.data.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus gives dt back
+
+    def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
+        check_input(x, self.dim, "Mamba2")
+        rows = Rows() if step is None else Rows.of(step)
+        sums, tail = None, None
+        if state is not None:
+            check_state("Mamba2", state, Mamba2State, x)
+            sums, tail = state.sums, state.tail
+        sizes = [self.widths[0], sum(self.widths), self.heads]
+        z, u, dt = self.inputs(rows.take(x)).split(sizes, 2)
+        u, tail = self.conv.over(u, rows, tail)  # B T C
+        exact = torch.promote_types(x.dtype, torch.float32)
+        u, b, c = F.silu(u).to(exact).split(self.widths, 2)
+        b, c = b.unflatten(2, self.group), c.unflatten(2, self.group)  # B T G N
+        u = u.unflatten(2, (self.heads, -1))  # B T H P
+        dt = F.softplus(dt.to(exact) + self.dt_bias.to(exact)).clamp(*self.limits)  # B T H
+        real = rows.real(u.shape[1])
+        dt = dt if real is None else dt * real[..., None]  # what doesn't count changes no sum
+        decay = -dt * self.A_log.to(exact).exp()
+        y, sums = ssd(u * dt[..., None], decay, b, c, sums, chunk=self.chunk)  # B T H P
+        y = torch.addcmul(y, u, self.D.to(exact)[:, None]).flatten(2)
+        if state is not None:
+            state.sums, state.tail = sums, tail
+        y = y * F.silu(z.to(exact)) if self.norm is None else self.norm(y, z)
+        return rows.put(self.out(y.to(x.dtype)))  # B T D
+
+    def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
+        size = (batch, self.heads, self.group[1], self.widths[0] // self.heads)
+        sums = torch.zeros(size, dtype=torch.promote_types(dtype, torch.float32), device=device)
+        return Mamba2State(sums, self.conv.init_state(batch, room, dtype, device).tail)
