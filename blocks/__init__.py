@@ -14,8 +14,10 @@ from blocks._version import __version__ as __version__
 if TYPE_CHECKING:
     __all__: list[str]
     from blocks import testing as testing
+    from blocks.attention.additive import AdditiveAttention as AdditiveAttention
     from blocks.attention.arranged import Arranged as Arranged
     from blocks.attention.chunked import ChunkAttention as ChunkAttention
+    from blocks.attention.circle import CircleAttention as CircleAttention
     from blocks.attention.clip import Clip as Clip
     from blocks.attention.compressive import InfiniState as InfiniState
     from blocks.attention.cross import CrossAttention as CrossAttention
@@ -141,13 +143,16 @@ if TYPE_CHECKING:
     from blocks.mlp.activations import activation as activation
     from blocks.mlp.clamped import ClampedGLU as ClampedGLU
     from blocks.mlp.gated import GatedMLP as GatedMLP
+    from blocks.mlp.maxout import Maxout as Maxout
     from blocks.mlp.plain import MLP as MLP
     from blocks.mlp.xielu import XIELU as XIELU
+    from blocks.models.aligned import alignment as alignment
     from blocks.models.causal import CausalLM as CausalLM
     from blocks.models.characters import CharacterEncoder as CharacterEncoder
     from blocks.models.conditioned import Conditioned as Conditioned
     from blocks.models.encoder import Encoder as Encoder
     from blocks.models.encoder_decoder import EncoderDecoder as EncoderDecoder
+    from blocks.models.final_states import FinalStates as FinalStates
     from blocks.models.gpt3_shapes import gpt3 as gpt3
     from blocks.models.hearing import FrameEncoder as FrameEncoder
     from blocks.models.masked import MaskedLM as MaskedLM
@@ -159,6 +164,8 @@ if TYPE_CHECKING:
     from blocks.models.shift import ShiftRight as ShiftRight
     from blocks.models.stack import LayerStack as LayerStack
     from blocks.models.streams import two_streams as two_streams
+    from blocks.models.translators import bahdanau as bahdanau
+    from blocks.models.translators import sutskever as sutskever
     from blocks.moe.moe import MoE as MoE
     from blocks.moe.sigmoid_router import SigmoidRouter as SigmoidRouter
     from blocks.moe.softmax_router import SoftmaxRouter as SoftmaxRouter
@@ -187,9 +194,14 @@ if TYPE_CHECKING:
     from blocks.positions.scaling import Scaling as Scaling
     from blocks.positions.sinusoidal import SinusoidalPositions as SinusoidalPositions
     from blocks.positions.yarn import YarnScaling as YarnScaling
+    from blocks.recurrent.attending import Attending as Attending
+    from blocks.recurrent.attending import AttendingState as AttendingState
     from blocks.recurrent.corrected import DeltaState as DeltaState
+    from blocks.recurrent.exchange import from_torch as from_torch
+    from blocks.recurrent.exchange import to_torch as to_torch
     from blocks.recurrent.gated_delta_net import GatedDeltaNet as GatedDeltaNet
     from blocks.recurrent.gru import GRU as GRU
+    from blocks.recurrent.handed import Handed as Handed
     from blocks.recurrent.lstm import LSTM as LSTM
     from blocks.recurrent.rglru import RGLRU as RGLRU
     from blocks.recurrent.rglru import RGLRUState as RGLRUState
@@ -198,8 +210,10 @@ if TYPE_CHECKING:
     from blocks.recurrent.stacked import HiddenState as HiddenState
     from blocks.spec import Slot as Slot
     from blocks.spec import Spec as Spec
+    from blocks.ssm.mamba import Mamba as Mamba
     from blocks.ssm.mamba2 import Mamba2 as Mamba2
     from blocks.ssm.memory import Mamba2State as Mamba2State
+    from blocks.ssm.memory import MambaState as MambaState
     from blocks.state import Clock as Clock
     from blocks.state import Content as Content
     from blocks.state import State as State
@@ -222,6 +236,8 @@ if TYPE_CHECKING:
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
     from blocks.wiring.reversible import Reversible as Reversible
+    from blocks.wiring.sizes import resized as resized
+    from blocks.wiring.wide import Widen as Widen
     from blocks.written import from_json as from_json
     from blocks.written import to_json as to_json
 else:
@@ -231,7 +247,10 @@ else:
         "Activation": "blocks.mlp.activations",
         "AdaptiveEmbedding": "blocks.embedding.adaptive",
         "AdaptiveHead": "blocks.heads.adaptive",
+        "AdditiveAttention": "blocks.attention.additive",
         "Arranged": "blocks.attention.arranged",
+        "Attending": "blocks.recurrent.attending",
+        "AttendingState": "blocks.recurrent.attending",
         "AudioError": "blocks.errors",
         "AxialPositions": "blocks.positions.axial",
         "BadWords": "blocks.generation.banning",
@@ -248,6 +267,7 @@ else:
         "CheckpointError": "blocks.errors",
         "Chunk": "blocks.attention.mask",
         "ChunkAttention": "blocks.attention.chunked",
+        "CircleAttention": "blocks.attention.circle",
         "ClampedGLU": "blocks.mlp.clamped",
         "Clip": "blocks.attention.clip",
         "Clock": "blocks.state",
@@ -269,6 +289,7 @@ else:
         "Explanation": "blocks.surgery.tree",
         "Family": "blocks.hub.family",
         "Filling": "blocks.generation.filling",
+        "FinalStates": "blocks.models.final_states",
         "FirstToken": "blocks.attention.marks",
         "ForcedFirst": "blocks.generation.forcing",
         "ForcedLast": "blocks.generation.forcing",
@@ -284,6 +305,7 @@ else:
         "GenerationDefaults": "blocks.hub.defaults",
         "GenerationError": "blocks.errors",
         "Gist": "blocks.attention.gist",
+        "Handed": "blocks.recurrent.handed",
         "HashedEmbedding": "blocks.embedding.hashed",
         "HiddenState": "blocks.recurrent.stacked",
         "HubError": "blocks.errors",
@@ -311,12 +333,15 @@ else:
         "LongRoPEScaling": "blocks.positions.longrope",
         "LongformerAttention": "blocks.attention.longformer",
         "MLP": "blocks.mlp.plain",
+        "Mamba": "blocks.ssm.mamba",
         "Mamba2": "blocks.ssm.mamba2",
         "Mamba2State": "blocks.ssm.memory",
+        "MambaState": "blocks.ssm.memory",
         "Marks": "blocks.attention.marks",
         "Mask": "blocks.attention.mask",
         "MaskedHead": "blocks.heads.masked",
         "MaskedLM": "blocks.models.masked",
+        "Maxout": "blocks.mlp.maxout",
         "MediaTokens": "blocks.embedding.media",
         "MegaByte": "blocks.models.megabyte",
         "MinLength": "blocks.generation.forcing",
@@ -399,12 +424,15 @@ else:
         "TurnedAttention": "blocks.attention.turned",
         "TypeEmbedding": "blocks.embedding.types",
         "TypeRelation": "blocks.attention.relation",
+        "Widen": "blocks.wiring.wide",
         "Window": "blocks.attention.mask",
         "XIELU": "blocks.mlp.xielu",
         "YarnScaling": "blocks.positions.yarn",
         "activation": "blocks.mlp.activations",
         "addresses": "blocks.models.places",
+        "alignment": "blocks.models.aligned",
         "at": "blocks.edit",
+        "bahdanau": "blocks.models.translators",
         "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
         "character_tokenizer": "blocks.text.characters",
@@ -417,6 +445,7 @@ else:
         "from_infill": "blocks.text.infill",
         "from_json": "blocks.written",
         "from_pretrained": "blocks.hub.load",
+        "from_torch": "blocks.recurrent.exchange",
         "generate": "blocks.generation.loop",
         "gpt3": "blocks.models.gpt3_shapes",
         "infill_prompt": "blocks.text.infill",
@@ -427,13 +456,16 @@ else:
         "read_audio": "blocks.audio.files",
         "read_features": "blocks.audio.preprocessor",
         "replace": "blocks.edit",
+        "resized": "blocks.wiring.sizes",
         "rewrite": "blocks.edit",
         "save_pretrained": "blocks.hub.save",
         "scan": "blocks.ops.recurrence",
         "ssd": "blocks.ops.duality",
         "stream": "blocks.generation.loop",
+        "sutskever": "blocks.models.translators",
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",
+        "to_torch": "blocks.recurrent.exchange",
         "transcribe": "blocks.generation.speech",
         "two_streams": "blocks.models.streams",
         "walk": "blocks.edit",

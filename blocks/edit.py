@@ -35,11 +35,16 @@ def walk(spec: Spec[Any], address: str = "") -> Iterator[tuple[str, Spec[Any]]]:
         yield from walk(part, _join(address, name))
 
 
+def stacks_of(spec: Spec[Any]) -> dict[str, tuple[Spec[Any], ...]]:
+    """The layers of a model: its own, and those of its halves or stages by their addresses."""
+    parts = {"": spec, **{address: part for address, _, _, part in children(spec)}}
+    found = {address: part.keywords.get("layers", ()) for address, part in parts.items()}
+    return {address: layers for address, layers in found.items() if layers}
+
+
 def layers_of(spec: Spec[Any]) -> tuple[Spec[Any], ...]:
-    """The layers of a model: its own, or those of its halves, the encoder's first."""
-    halves = [spec, *(spec.keywords.get(half) for half in ("encoder", "decoder"))]
-    stacks = (half.keywords.get("layers", ()) for half in halves if half is not None)
-    return tuple(layer for stack in stacks for layer in stack)
+    """All of those, one stack after the other."""
+    return tuple(layer for stack in stacks_of(spec).values() for layer in stack)
 
 
 def _nearest(spec: Spec[Any], where: str) -> str:

@@ -171,7 +171,7 @@ class State:
         """
         if n < 0 or n > int(self.clock.next.min()):
             raise GenerationError(f"can't forget {n} tokens of {int(self.clock.next.min())}")
-        for content in _leaves(self.content):
+        for content in leaves(self.content):
             if not content.trims:
                 raise GenerationError(
                     f"{type(content).__name__} can't forget its newest tokens",
@@ -183,7 +183,7 @@ class State:
     @property
     def nbytes(self) -> int:
         """Bytes that the contents hold."""
-        tensors = [t for content in _leaves(self.content) for _, t in content.tensors()]
+        tensors = [t for content in leaves(self.content) for _, t in content.tensors()]
         return sum(t.numel() * t.element_size() for t in tensors)
 
     def changed(self, change: Callable[[Tensor], Tensor]) -> State:
@@ -203,14 +203,15 @@ def content_of(
     return None if init is None else init(batch, room, dtype, device)
 
 
-def _leaves(tree: Any) -> Iterator[Content]:
+def leaves(tree: Any) -> Iterator[Content]:
+    """Every content of a tree of them."""
     if isinstance(tree, Content):
         yield tree
     elif isinstance(tree, State):
-        yield from _leaves(tree.content)
+        yield from leaves(tree.content)
     elif isinstance(tree, dict | list):
         for part in tree.values() if isinstance(tree, dict) else tree:
-            yield from _leaves(part)
+            yield from leaves(part)
 
 
 def _mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blocks.attention.crossmemory import CrossState
-from blocks.errors import GenerationError, SpecError
+from blocks.attention.crossmemory import CrossState, memory_of
+from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
 from blocks.step import Step
@@ -85,9 +85,7 @@ class CrossAttention(nn.Module):
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def _read(self, step: Step, state: CrossState) -> None:
-        memory = step.memory
-        if memory is None:
-            raise GenerationError("there is no other sequence to read", field="step.memory")
+        memory = memory_of(step)
         if memory.shape[-1] != self.dim or memory.dim() != 3:
             wanted = f"[batch, places, {self.dim}]"
             raise SpecError(f"a memory is {wanted}, not {list(memory.shape)}", field="step.memory")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
+from blocks.errors import GenerationError
 from blocks.state import Content
+from blocks.step import Step
 
 __all__ = ["CrossState"]
 
@@ -23,3 +26,17 @@ class CrossState(Content):
     v: Tensor | None = None
     real: Tensor | None = None
     trims = True
+
+
+def memory_of(step: Step) -> Tensor:
+    """The other sequence [B M R], of a step that must have one."""
+    if step.memory is None:
+        raise GenerationError("there is no other sequence to read", field="step.memory")
+    return step.memory
+
+
+def first_real(memory: Tensor, real: Tensor | None) -> Tensor:
+    """[B R], what stands at the first place of each memory that is real."""
+    if real is None:
+        return memory[:, 0]
+    return memory[torch.arange(len(memory), device=memory.device), real.int().argmax(1)]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import lru_cache
+from typing import Any
 
 from blocks.errors import ConfigError, printable
 from blocks.hub.family import Family
@@ -27,6 +29,16 @@ def model_types() -> tuple[str, ...]:
     """Every supported `model_type`, from the names of the files in this folder."""
     names = (module.name for module in pkgutil.iter_modules(__path__))
     return tuple(sorted(_DASHED.get(name, name) for name in names if not name.startswith("_")))
+
+
+def type_of(data: Mapping[str, Any]) -> Any:
+    """The `model_type` of a config.json, also of those that tell by their other fields alone."""
+    said = data.get("model_type")
+    if said is None and {"d_model", "n_layer", "ssm_cfg"} <= data.keys():
+        options = data["ssm_cfg"]
+        second = isinstance(options, Mapping) and options.get("layer") == "Mamba2"
+        return "mamba2" if second else "mamba"
+    return said
 
 
 def family_of(model_type: object, file: str = "config.json") -> Family:

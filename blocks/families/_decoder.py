@@ -22,6 +22,7 @@ from blocks import (
 )
 from blocks.families._dialects import (
     count,
+    parts,
     read_activation,
     read_head_dim,
     read_or_null,
@@ -44,6 +45,7 @@ from blocks.families._names import (  # noqa: F401  # families read the tables f
     QKV_KEYS,
     ROTARY_TABLES,
     SANDWICH_KEYS,
+    SHARED_EXPERT_KEYS,
     W123_KEYS,
     gated_keys,
 )
@@ -147,9 +149,12 @@ def moe(
     )
 
 
-def layer(attention: Spec, mlp: Spec, **around: Any) -> Spec:
-    """Attention, then the MLP, each with the same `around` it: norms, a scale, a dropout."""
-    steps = {"attention": attention, "mlp": mlp}
+def layer(attention: Spec, mlp: Spec, *, first: str = "attention", **around: Any) -> Spec:
+    """Attention, then the MLP, each with the same `around` it: norms, a scale, a dropout.
+
+    A `first` of another name than attention is a mixer of another kind.
+    """
+    steps = {first: attention, "mlp": mlp}
     return Spec(
         Chain,
         steps={name: Spec(Residual, inner=inner, **around) for name, inner in steps.items()},
@@ -211,7 +216,7 @@ def write_decoder(
         head_dim: whether the family's heads are of a width of their own, which is always said.
         rope: the fields of its RoPE, where there are others than `read_rope` reads.
     """
-    attention, whole = at(s, "layers.0.attention").keywords, s.keywords
+    attention, whole = parts(s.keywords["layers"], "attention")[0].keywords, s.keywords
     heads, width = attention["heads"], attention["head_dim"]
     fields = {
         "attention_dropout": attention["dropout"],

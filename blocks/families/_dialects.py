@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from blocks import Causal, Mask, Window
+from blocks import Causal, Mask, Spec, Window, walk
 from blocks.hub.config import REQUIRED, Config
 
 _ACTIVATIONS = {
@@ -46,6 +46,12 @@ def write_activation(ours: str) -> str:
     return _WRITTEN[ours]
 
 
+def asked(c: Config, served: Sequence[str]) -> str:
+    """The name in `architectures` that a family serves; the usual one where none is said."""
+    named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
+    return next((name for name in named if name in served), served[0])
+
+
 def count(
     c: Config, name: str, default: int = REQUIRED, *, aliases: Sequence[str] = (), low: int = 1
 ) -> int:
@@ -54,6 +60,12 @@ def count(
     if number > _MOST:
         raise c.error(name, f"{number} is more than {_MOST}")
     return number
+
+
+def parts(layers: Iterable[Spec], place: str) -> list[Spec]:
+    """What stands at a place in every layer that has one: `attention`, beside layers of `mixer`."""
+    found = [dict(walk(layer)).get(place) for layer in layers]
+    return [part for part in found if part is not None]
 
 
 def read_head_dim(c: Config, dim: int, heads: int, absent: int | None = None) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from blocks import LayerMix, LMHead, SequenceHead, Spec
 from blocks.families._conformer import counted, layer_keys
+from blocks.families._dialects import asked
 from blocks.families._encoder import read_labels
 from blocks.hub.config import REQUIRED, Config
 from blocks.hub.keys import Keys
@@ -37,8 +38,7 @@ def read_task(c: Config, served: Sequence[str], vocab: int = REQUIRED) -> dict[s
         served: the names that the family serves, the usual one first.
         vocab: how many tokens a config means that doesn't count them.
     """
-    named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
-    task = next((name for name in named if name in served), served[0])
+    task = asked(c, served)
     if task.endswith("ForCTC"):
         return {"vocab": c.take("vocab_size", int, vocab), "head": Spec(LMHead, bias=True)}
     c.take("vocab_size", int, 1)  # which no other task counts

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from blocks import Causal, Mask, MoE, Spec, Window, at
-from blocks.families._dialects import count
+from blocks.families._dialects import count, parts
 from blocks.hub.config import Config
 
 _FULL, _SLIDING = "full_attention", "sliding_attention"
@@ -20,10 +20,10 @@ def read_slides(c: Config, rule: Callable[[int], bool]) -> tuple[bool, ...]:
         c: the reader.
         rule: what a config means that doesn't list its layers, by their index.
     """
-    return _read_kinds(c, "layer_types", (_FULL, _SLIDING), rule)
+    return read_kinds(c, "layer_types", (_FULL, _SLIDING), rule)
 
 
-def _read_kinds(
+def read_kinds(
     c: Config, name: str, kinds: tuple[str, str], rule: Callable[[int], bool]
 ) -> tuple[bool, ...]:
     """For each layer whether the list `name` says the second kind, else by a rule."""
@@ -60,8 +60,8 @@ def masks(c: Config, slides: Sequence[bool], size: int | None) -> tuple[Mask, ..
 
 
 def attentions(s: Spec) -> list[Spec]:
-    """The attention of every layer."""
-    return [at(layer, "attention") for layer in s.keywords["layers"]]
+    """The attention of every layer that has one."""
+    return parts(s.keywords["layers"], "attention")
 
 
 def write_slides(s: Spec) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def read_first_dense(c: Config, first: int, *, older: str | None = None) -> tupl
     flags = read_flags(c, older) if older else None
     first = c.take("first_k_dense_replace", int, first, low=0)
     rule = (lambda i: i < first) if flags is None else (lambda i: not flags[i])
-    return _read_kinds(c, "mlp_layer_types", (_SPARSE, _DENSE), rule)
+    return read_kinds(c, "mlp_layer_types", (_SPARSE, _DENSE), rule)
 
 
 def read_flags(c: Config, name: str) -> tuple[bool, ...] | None:

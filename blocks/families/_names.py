@@ -96,6 +96,11 @@ MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     *_STACKED,
 )
 
+SHARED_EXPERT_KEYS = (
+    ("model.layers.{i}.mlp.shared_expert_gate.weight", "layers.{i}.mlp.shared_gate.weight"),
+    *gated_keys("shared_expert.", "shared."),
+)
+
 # Attention and MLP side by side under one norm.
 PARALLEL_KEYS = (
     ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.norm_in.{w}"),

@@ -99,14 +99,16 @@ def write(s: Spec, name: str) -> dict[str, Any]:
     if "num_labels" in fields:
         fields["classifier_dropout"] = s.keywords["head"].keywords["dropout"]
     shift, end = s.keywords.get("shift"), s.keywords.get("end")
-    fields |= {} if shift is None or shift.start is None else {"decoder_start_token_id": shift.start}
+    fields |= (
+        {} if shift is None or shift.start is None else {"decoder_start_token_id": shift.start}
+    )
     return fields | ({} if end is None else {"eos_token_id": end})
 
 
 def table(
     s: Spec,
     prefix: str,
-    body: tasks.Rules,
+    body: Sequence[tuple[str, str]],
     *,
     bare: Sequence[str] = ("Model",),
     ends: Mapping[str, tasks.Rules] = ENDS,
@@ -127,6 +129,4 @@ def table(
         body = [(t, o.removeprefix("encoder.")) for t, o in body if not o.startswith("decoder.")]
         apart = ("decoder.", prefix + "decoder.")
     ignore = (*ignore, *(prefix + template for template in ignore))
-    return tasks.table(
-        task, prefix, ends, body, bare=task in bare, ignore=ignore, apart=apart
-    )
+    return tasks.table(task, prefix, ends, body, bare=task in bare, ignore=ignore, apart=apart)

@@ -5,10 +5,18 @@ from __future__ import annotations
 from math import lcm
 from typing import Any
 
-from blocks import AxialPositions, ChunkAttention, LSHAttention, Spec, at
+from blocks import (
+    AxialPositions,
+    Causal,
+    ChunkAttention,
+    CircleAttention,
+    Full,
+    LSHAttention,
+    Spec,
+    at,
+)
 from blocks.families._layers import attentions
 from blocks.hub.config import Config
-from blocks.hub.keys import Keys
 
 KINDS = {"local": ChunkAttention, "lsh": LSHAttention}
 DRAFT = ("attention_probs_dropout_prob", "intermediate_size", "num_chunks_after")
@@ -24,29 +32,35 @@ def check_unread(c: Config) -> None:
         c.take(name, Any, None, low=0)
 
 
-def mixers(c: Config, kinds: set[str]) -> dict[str, Spec]:
-    """The attention of each kind of layer."""
+def mixers(c: Config, kinds: set[str], *, ahead: bool) -> dict[str, Spec]:
+    """The attention of each kind of layer; `ahead` lets tokens see later ones."""
     sizes = {"heads": c.take("num_attention_heads", int)}
     sizes["head_dim"] = c.take("attention_head_size", int, 64)
-    each = {kind: sizes | _chunks(c, kind) for kind in KINDS}
+    each = {kind: sizes | _chunks(c, kind, ahead) for kind in KINDS}
+    multiple = lcm(*(each[kind]["chunk"] for kind in kinds))
+    if ahead:
+        local = Spec(CircleAttention, **each["local"], multiple=multiple, mask=Full())
+    else:
+        local = Spec(ChunkAttention, **each["local"], mask=Causal())
     buckets = c.take("num_buckets", int | tuple[int, ...], None)
     hashes, seed = c.take("num_hashes", int, 1), c.take("hash_seed", int, None, low=0)
     if "lsh" not in kinds:
-        return {"local": Spec(ChunkAttention, **each["local"])}
+        return {"local": local}
     if buckets is None:
         reason = "is not said; the reference would take it from the first text it meets"
         raise c.error("num_buckets", reason, "about 2 · tokens / lsh_attn_chunk_length")
-    multiple = lcm(*(each[kind]["chunk"] for kind in kinds))
     rest = {"buckets": buckets, "hashes": hashes, "seed": seed, "multiple": multiple}
-    lsh = Spec(LSHAttention, **each["lsh"], **rest)
-    return {"local": Spec(ChunkAttention, **each["local"]), "lsh": lsh}
+    mask = Full() if ahead else Causal()
+    return {"local": local, "lsh": Spec(LSHAttention, **each["lsh"], **rest, mask=mask)}
 
 
-def _chunks(c: Config, kind: str) -> dict[str, Any]:
-    if c.take(f"{kind}_num_chunks_after", int, 0, low=0):
+def _chunks(c: Config, kind: str, ahead: bool) -> dict[str, Any]:
+    after = c.take(f"{kind}_num_chunks_after", int, 0, low=0)
+    if after and not ahead:
         raise c.error(f"{kind}_num_chunks_after", "a decoder doesn't look ahead", "say 0")
     return {
         "chunk": c.take(f"{kind}_attn_chunk_length", int, 64),
+        "after": after,
         "before": c.take(f"{kind}_num_chunks_before", int, 1, low=0),
         "dropout": c.take(f"{kind}_attention_probs_dropout_prob", float, 0.05 * (kind == "local")),
     }
@@ -54,7 +68,7 @@ def _chunks(c: Config, kind: str) -> dict[str, Any]:
 
 def write_mixers(s: Spec) -> dict[str, Any]:
     """The fields that `mixers` is read from, and which layer has which."""
-    names = {block: kind for kind, block in KINDS.items()}
+    names = {block: kind for kind, block in KINDS.items()} | {CircleAttention: "local"}
     fields: dict[str, Any] = {"attn_layers": [names[part.func] for part in attentions(s)]}
     for part in dict.fromkeys(attentions(s)):
         kind, options = names[part.func], part.keywords
@@ -94,35 +108,3 @@ def write_positions(s: Spec) -> dict[str, Any]:
         "axial_pos_embds_dim": list(options["widths"]),
         "axial_pos_shape": list(options["shape"]),
     }
-
-
-_THEIRS, _TABLE = "reformer.encoder.layers.{i}.", "reformer.embeddings.position_embeddings."
-_NAMED = {"qk": "query_key", "q": "query", "k": "key", "v": "value"}
-
-
-def keys(s: Spec) -> Keys:
-    """The table of tensor names, of a grid of positions or of one table."""
-    grid = len(s.keywords["stem"].keywords["shape"]) > 1
-    table = ("weights.{a}", "stem.weights.{a}") if grid else ("embedding.weight", "stem.weights.0")
-    masks = [f"{kind}mask_value_float{bits}" for kind in ("", "self_") for bits in (16, 32)]
-    return Keys(
-        ("reformer.embeddings.word_embeddings.weight", "embedding.weight"),
-        (_TABLE + table[0], table[1]),
-        (_THEIRS + "attention.layer_norm.{w}", "layers.{i}.attention.norm_in.{w}"),
-        *(
-            (f"{_THEIRS}attention.self_attention.{name}.{{w}}", f"layers.{{i}}.attention.{p}.{{w}}")
-            for p, name in _NAMED.items()
-        ),
-        (_THEIRS + "attention.output.dense.{w}", "layers.{i}.attention.out.{w}"),
-        (_THEIRS + "feed_forward.layer_norm.{w}", "layers.{i}.mlp.norm_in.{w}"),
-        (_THEIRS + "feed_forward.dense.dense.{w}", "layers.{i}.mlp.up.{w}"),
-        (_THEIRS + "feed_forward.output.dense.{w}", "layers.{i}.mlp.down.{w}"),
-        ("reformer.encoder.layer_norm.{w}", "norm.{w}"),
-        ("lm_head.bias", "head.bias"),
-        ("lm_head.decoder.{w}", "head.{w}"),
-        ignore=(
-            "lm_head.decoder.bias",
-            *(_THEIRS + "attention.self_attention." + m for m in masks),
-        ),
-        optional="reformer.",
-    )

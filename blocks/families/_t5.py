@@ -29,7 +29,6 @@ from blocks.families._dialects import count, read_activation, write_activation
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys
 
-
 TASKS = ("ForQuestionAnswering", "ForSequenceClassification", "ForTokenClassification")
 TASKS += ("EncoderModel",)
 

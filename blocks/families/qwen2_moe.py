@@ -50,10 +50,7 @@ KEYS = Keys(
     *common.DECODER_KEYS,
     *common.GATED_MLP_KEYS,
     *common.MOE_KEYS,
-    ("model.layers.{i}.mlp.shared_expert_gate.weight", "layers.{i}.mlp.shared_gate.weight"),
-    ("model.layers.{i}.mlp.shared_expert.gate_proj.weight", "layers.{i}.mlp.shared.gate.weight"),
-    ("model.layers.{i}.mlp.shared_expert.up_proj.weight", "layers.{i}.mlp.shared.up.weight"),
-    ("model.layers.{i}.mlp.shared_expert.down_proj.weight", "layers.{i}.mlp.shared.down.weight"),
+    *common.SHARED_EXPERT_KEYS,
     ignore=common.ROTARY_TABLES,
 )
 

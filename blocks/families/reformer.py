@@ -7,22 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import LayerNorm, LMHead, Normed, RepeatedEmbedding, Reversible, Spec
+from blocks import LayerNorm, Normed, RepeatedEmbedding, Reversible, Spec
 from blocks.families import _classic as classic
+from blocks.families import _reformed as tasks
 from blocks.families import _reformer as parts
-from blocks.families._decoder import decoder
 from blocks.families._dialects import count
+from blocks.families._encoder import architectures
 from blocks.families._layers import check_depth
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 
 NAMES = classic.LLAMA | {"hidden": "feed_forward_size", "dropout": "hidden_dropout_prob"}
+TASKS = ("ForMaskedLM", "ForQuestionAnswering", "ForSequenceClassification")
+SERVED = architectures("Reformer", "ModelWithLMHead", *TASKS)
 
 
 def spec(c: Config) -> Spec:
     parts.check_unread(c)
-    if not c.take("is_decoder", bool, False):
-        raise c.error("is_decoder", "a model that predicts the next token is a decoder")
+    ahead = tasks.read_ahead(c, SERVED)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
     kinds = c.take("attn_layers", tuple[str, ...], ("local", "lsh") * 3)
     check_depth(c, "attn_layers", kinds, count(c, "num_hidden_layers", len(kinds), low=0))
@@ -31,14 +33,14 @@ def spec(c: Config) -> Spec:
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-12))
     dropout = c.take("hidden_dropout_prob", float, 0.05)
     mlp = classic.mlp(c, 512, names=NAMES, act="relu", dropout=dropout)
-    mixers = parts.mixers(c, set(kinds))
+    mixers = parts.mixers(c, set(kinds), ahead=ahead)
     layers = {kind: _layer(norm, mixer, mlp, dropout) for kind, mixer in mixers.items()}
     ends = {
         "embedding": Spec(RepeatedEmbedding, dropout=dropout),
         "stem": parts.positions(c, dim, context, dropout),
-        "head": Spec(LMHead, bias=True),
     }
-    return decoder(c, tuple(layers[kind] for kind in kinds), norm, 2 * dim, context, **ends)
+    stack = tuple(layers[kind] for kind in kinds)
+    return tasks.whole(c, SERVED, stack, norm, 2 * dim, context, dropout, **ends)
 
 
 def _layer(norm: Spec, attention: Spec, mlp: Spec, dropout: float) -> Spec:
@@ -49,8 +51,8 @@ def _layer(norm: Spec, attention: Spec, mlp: Spec, dropout: float) -> Spec:
 
 def config(s: Spec) -> dict[str, Any]:
     said = classic.write(s, NAMES, without="attention_dropout")
-    own = {"hidden_size": s.keywords["dim"] // 2, "is_decoder": True}
-    return said | own | parts.write_mixers(s) | parts.write_positions(s)
+    own = {"hidden_size": s.keywords["dim"] // 2}
+    return said | own | parts.write_mixers(s) | parts.write_positions(s) | tasks.write_task(s)
 
 
-FAMILY = Family("reformer", ("ReformerModelWithLMHead",), spec, config, parts.keys, ties=())
+FAMILY = Family("reformer", SERVED, spec, config, tasks.keys, ties=())

@@ -31,26 +31,23 @@ def spec(c: Config) -> Spec:
         ends = {"embedding": Spec(embedding), "stem": classic.learned(n, dropout=rate)}
         around = {"norm_in": NORM, "dropout": rate}
         parts[half] = pair.half(c, half, dim, norm=NORM, key_bias=False, **ends, **around)
-    vocab, mels = c.take("vocab_size", int), c.take("num_mel_bins", int, 80)
-    ends = {"source": mels, "context": rows[1]}
-    return reading.read(c, SERVED, Spec(EncoderDecoder, vocab=vocab, dim=dim, **parts, **ends))
+    sizes = {"vocab": c.take("vocab_size", int), "source": c.take("num_mel_bins", int, 80)}
+    whole = Spec(EncoderDecoder, dim=dim, context=rows[1], **sizes, **parts)
+    return reading.read(c, SERVED, whole)
 
 
 def config(s: Spec) -> dict[str, Any]:
     stems = {side: at(s, f"{half}.stem") for side, half in zip(SIDES, pair.HALVES, strict=True)}
     rows = {f"max_{side}_positions": stem.keywords["rows"] for side, stem in stems.items()}
-    sizes = rows | {"num_mel_bins": s.keywords["source"]}
-    return pair.write(s) | sizes | reading.write(s, "Whisper")
+    rows["num_mel_bins"] = s.keywords["source"]
+    return pair.write(s) | rows | reading.write(s, "Whisper")
 
 
 SIDES = {"source": 1500, "target": 448}
 SERVED = reading.architectures("Whisper")
 ENDS = reading.ENDS | {reading.WRITES: (("proj_out.weight", "head.weight"),)}
-BODY = (
-    ("encoder.conv1.{w}", "encoder.embedding.convs.0.{w}"),
-    ("encoder.conv2.{w}", "encoder.embedding.convs.1.{w}"),
-    *pair.body_keys("norm_in", "stem"),
-)
+CONVS = ((f"encoder.conv{n + 1}.{{w}}", f"encoder.embedding.convs.{n}.{{w}}") for n in (0, 1))
+BODY = (*CONVS, *pair.body_keys("norm_in", "stem"))
 TIES = (("head.weight", "decoder.embedding.weight"),)
 
 

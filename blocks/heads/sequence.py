@@ -29,7 +29,7 @@ class SequenceHead(nn.Module):
         act: the activation after W_dense; None is neither of them.
         norm: slot of size (width).
         dense_bias: a bias on W_dense.
-        dropout: rate at which channels are dropped in training, before each projection.
+        dropout: rate at which channels are dropped in training, before the last projection.
 
     Shapes: [B T D] -> [B labels].
 

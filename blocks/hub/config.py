@@ -76,7 +76,7 @@ Hint: did you mean 'hidden_act'?
     """
 
     def __init__(self, data: Mapping[str, Any], file: str | Path = "config.json", within: str = ""):
-        self.data = data
+        self.data = with_infinity(data)
         self.file = file
         self.within = within
         self.body = self  # where the sizes of the layers stand
@@ -215,7 +215,7 @@ def read_json(path: Path, limit: int = _FILE_LIMIT) -> dict[str, Any]:
         raise ConfigError(reason, file=path, hint="download the file again") from None
     if not isinstance(data, dict):
         raise ConfigError("is not a JSON object", file=path)
-    return _with_infinity(data)
+    return data
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -227,12 +227,21 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def _with_infinity(value: Any) -> Any:
+def with_infinity(value: Any) -> Any:
     """transformers 5 writes infinity as an object, older files as a bare word."""
     if isinstance(value, dict):
         if set(value) == {"__float__"} and value["__float__"] in ("Infinity", "-Infinity", "NaN"):
             return float(value["__float__"])
-        return {name: _with_infinity(part) for name, part in value.items()}
+        return {name: with_infinity(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_with_infinity(part) for part in value]
+        return [with_infinity(part) for part in value]
     return value
+
+
+def without_infinity(value: Any) -> Any:
+    """The inverse of what reading does to infinity, of which JSON has no word."""
+    if isinstance(value, float) and math.isinf(value):
+        return {"__float__": "Infinity" if value > 0 else "-Infinity"}
+    if isinstance(value, Mapping):
+        return {name: without_infinity(part) for name, part in value.items()}
+    return [without_infinity(part) for part in value] if isinstance(value, list) else value

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from blocks.edit import layers_of, replace
+from blocks.edit import replace, rewrite, stacks_of
 from blocks.errors import BlocksError
 from blocks.hub.config import Config
 from blocks.hub.family import Family
@@ -44,10 +44,8 @@ def suggestion(family: Family, config: Config, found: Match, spec: Spec) -> str 
 
 
 def depths(spec: Spec) -> dict[str, int]:
-    """How many layers a model has: one number, or one for each half of an encoder–decoder."""
-    if "layers" in spec.keywords:
-        return {"": len(spec.keywords["layers"])}
-    return {half: len(layers_of(spec.keywords[half])) for half in ("encoder", "decoder")}
+    """How many layers a model has: one number, or one for each of its stacks."""
+    return {address: len(layers) for address, layers in stacks_of(spec).items()}
 
 
 def depth_field(config: Config, depth: int, half: str = "") -> str | None:
@@ -101,11 +99,13 @@ def _candidates(config: Config, misfits: Sequence[Misfit]) -> list[tuple[str, in
 
 def _cut(spec: Spec, depth: int) -> Spec:
     """A model of the first layers of each of its stacks."""
-    own = spec.keywords.get("layers")
-    if own is not None:
-        return replace(spec, layers=own[:depth])
-    halves = {name: _cut(spec.keywords[name], depth) for name in ("encoder", "decoder")}
-    return replace(spec, **halves)
+    for address, layers in stacks_of(spec).items():
+        some = {"layers": layers[:depth]}
+        if address:
+            spec = rewrite(spec, address, lambda part, some=some: replace(part, **some))
+        else:
+            spec = replace(spec, **some)
+    return spec
 
 
 def _fixed(

@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from blocks.errors import CheckpointError, printable
+from blocks.hub.config import without_infinity
 from blocks.hub.progress import progress
 
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -102,7 +103,9 @@ def _link(path: str | Path, place: str | Path) -> None:
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:
     """JSON as people and tools like to read it."""
-    path.write_text(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    finite = without_infinity(data)
+    text = json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", "utf-8")
 
 
 def write_tensors(

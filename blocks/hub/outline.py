@@ -97,10 +97,9 @@ def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
 
 def outline_of(config: Config) -> Outline:
     """The outline of a family's config.json."""
-    from blocks.families import family_of
+    from blocks.families import family_of, type_of
 
-    model_type = config.data.get("model_type")
-    family = family_of(model_type, str(config.file))
+    family = family_of(type_of(config.data), str(config.file))
     served = config.take("architectures", tuple[str, ...], family.architectures[:1])
     if served and not set(served) & set(family.architectures):
         raise config.error(

@@ -50,7 +50,7 @@ class Halves(nn.Module):
         mask = check_mask(mask, source[..., 0] if self.frames else source)
         marks = check_marks(global_mask, source[..., 0] if self.frames else source)
         step = Step(counted(source, mask), real=mask, global_mask=marks)
-        return self.encoder(source, step), self.encoder.shrunk(step).real
+        return self.encoder(source, step), self.encoder.told(step)
 
     def written(
         self,

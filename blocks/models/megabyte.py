@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -80,11 +81,16 @@ class MegaByte(nn.Module):
         options = {"head": head, "ahead": ahead, "ties": ties, "context": context}
         self.spec = Spec(MegaByte, vocab=vocab, dims=dims, stages=stages, **options)
         self.vocab, self.ahead, self.context = vocab, ahead, context
-        self.stages = nn.ModuleList([stage(vocab, dim) for stage, dim in zip(stages, dims, strict=True)])
+        self.stages = nn.ModuleList(
+            [stage(vocab, dim) for stage, dim in zip(stages, dims, strict=True)]
+        )
         self.units = units_of(self.stages)
+        self.unit = self.units[0]
+        self.forgets = tuple(f"stages.{s}" for s in range(1, len(stages)))
         self.starts = nn.ParameterList([torch.empty(dim) for dim in dims])
-        pairs = zip(dims, dims[1:], self.units, self.units[1:], strict=False)
-        self.spread = nn.ModuleList([nn.Linear(d, after * (u // v)) for d, after, u, v in pairs])
+        places = [above // unit for above, unit in pairwise(self.units)]
+        wide = zip(dims, dims[1:], places, strict=False)
+        self.spread = nn.ModuleList([nn.Linear(dim, n * after) for dim, after, n in wide])
         self.head = head(dims[-1], vocab)
         self.reset_parameters()
         tie(self, ties)
@@ -107,7 +113,7 @@ class MegaByte(nn.Module):
         if state is None:
             step = Step(counted(tokens, mask), real=mask)
         else:
-            step = state.begin(*tokens.shape, mask)
+            step = state.begin(len(tokens), tokens.shape[1], mask)
         rows = Rows.of(step)
         new = rows.take(tokens)
         text, said, asked = self._begun(new) if state is None else self._more(new, rows, state)
@@ -118,7 +124,7 @@ class MegaByte(nn.Module):
 
     def _begun(self, new: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A text [B N] of whole units, the first stage's y, and the first place asked for."""
-        unit, (rows, length) = self.units[0], new.shape
+        unit, length = self.units[0], new.shape[1]
         count = (length + self.ahead - 1) // unit + 1
         text = F.pad(new, (0, count * unit - length))
         x = self._row(0, text[:, : (count - 1) * unit])
@@ -164,7 +170,8 @@ class MegaByte(nn.Module):
         """What stage s reads of rows [R L·u]: the start vector and its units, [R 1+L D]."""
         unit, start = self.units[s], self.starts[s].expand(len(text), 1, -1)
         cut = text if unit == 1 else text.reshape(len(text), text.shape[1] // unit, unit)
-        return torch.cat([start, self.stages[s].embedding(cut)], 1)  # pyright: ignore[reportCallIssue]  # Layers
+        stage: Any = self.stages[s]
+        return torch.cat([start, stage.embedding(cut)], 1)
 
     def _read(
         self, s: int, x: Tensor, told: Tensor | None, step: Step | None = None, content: Any = None

@@ -73,6 +73,10 @@ class Layers(nn.Module):
             x = call(layer, x, step, None if state is None else state[i], self._wants[i])  # B T D
         return x if self.norm is None else self.norm(x)
 
+    def told(self, step: Step) -> Tensor | None:
+        """[B M], which places of what comes out are real; None where all are."""
+        return self.shrunk(step).real
+
     def shrunk(self, step: Step) -> Step:
         """The step of what the embedding gives: another one where its strides leave less."""
         after = getattr(self.embedding, "shrunk", None)

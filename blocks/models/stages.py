@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ def units_of(stages: nn.ModuleList) -> list[int]:
             reason = f"a {type(stage).__name__} is no LayerStack of one width"
             raise SpecError(reason, field=f"stages.{s}")
         units.append(getattr(stage.embedding, "count", 1))
-    for s, (above, unit) in enumerate(zip(units, units[1:], strict=False), 1):
+    for s, (above, unit) in enumerate(pairwise(units), 1):
         if above <= unit or above % unit:
             reason = f"{unit} tokens a unit don't divide the {above} of the stage before"
             raise SpecError(reason, field=f"stages.{s}.embedding.count")

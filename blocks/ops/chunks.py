@@ -44,10 +44,20 @@ def near_table(
         chunk: L.
         before, after: how many neighbours.
     """
+    return table_of(see, real, chunk, lambda rows: spread(rows, chunk, before, after))
+
+
+def table_of(
+    see: Callable[[Tensor, Tensor], Tensor],
+    real: Tensor,
+    chunk: int,
+    windows: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """The same where `windows` makes [B·C K W·L E] of [B K S E]: what each chunk looks at."""
     # Half as wide as usual: of what a layer makes these tables would be the largest.
     place = torch.arange(real.shape[1], device=real.device, dtype=torch.int32).expand_as(real)
     rows = torch.stack([place, real.int()], 1)[..., None]  # B 2 S 1
-    q, k = cut(rows, chunk)[..., 0], spread(rows, chunk, before, after)[..., 0]  # B·C 2 L
+    q, k = cut(rows, chunk)[..., 0], windows(rows)[..., 0]  # B·C 2 L
     return (see(q[:, 0, :, None], k[:, 0, None, :]) & (k[:, 1, None, :] == 1))[:, None]
 
 

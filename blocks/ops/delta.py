@@ -63,25 +63,34 @@ def delta_rule(
         return delta_loop(q, k, v, decay, beta, start)
     chunk, (q, k) = min(chunk, length), _spread(q, k, v)
     q, k, v = (_chunks(x, chunk) for x in (q, k, v))  # B H G C …
-    decay, beta = _chunks(decay, chunk).cumsum(-1), _chunks(beta, chunk)[..., None]  # B H G C
-    below = torch.ones(chunk, chunk, dtype=torch.bool, device=v.device).tril()
-    between = decay[..., :, None] - decay[..., None, :]
-    between = between.masked_fill(~below, -math.inf).exp()  # B H G C C
+    decay, beta = _chunks(decay, chunk), _chunks(beta, chunk)[..., None]  # B H G C
+    between = _between(decay)  # B H G C C
+    decay = decay.cumsum(-1).exp()[..., None]  # B H G C 1
     system = beta * (k @ k.transpose(-1, -2)) * between
-    sides = torch.cat([beta * v, beta * decay.exp()[..., None] * k], -1)
+    sides = torch.cat([beta * v, beta * decay * k], -1)
     solved = torch.linalg.solve_triangular(system, sides, upper=False, unitriangular=True)
     u, w = solved.split([v.shape[-1], k.shape[-1]], -1)
     inside = (q @ k.transpose(-1, -2)) * between
-    q = q * decay.exp()[..., None]
-    last = decay[..., -1:, None]  # B H G 1 1
-    k = (k * (last - decay[..., None]).exp()).transpose(-1, -2)
-    kept = last.exp()
+    q = q * decay
+    k = (k * between[..., -1, :, None]).transpose(-1, -2)
+    kept = decay[..., -1:, :]  # B H G 1 1
     memory, found = start, []
     for g in range(v.shape[2]):
         new = u[:, :, g] - w[:, :, g] @ memory  # B H C V
         found.append(q[:, :, g] @ memory + inside[:, :, g] @ new)
         memory = memory * kept[:, :, g] + k[:, :, g] @ new
     return torch.cat(found, 2)[:, :, :length].transpose(1, 2), memory
+
+
+def _between(decay: Tensor) -> Tensor:
+    """[… C] -> [… C C]: what is left at i of what was written at j, 0 where that was later.
+
+    Sums of the logarithms from j to i: differences of sums from the start would be inexact.
+    """
+    size = decay.shape[-1]
+    ones = torch.ones(size, size, dtype=torch.bool, device=decay.device)
+    steps = decay[..., None].expand(*decay.shape, size).masked_fill(ones.triu(), 0)
+    return steps.cumsum(-2).masked_fill(ones.triu(1), -math.inf).exp()
 
 
 def _spread(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:

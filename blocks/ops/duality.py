@@ -28,7 +28,7 @@ def ssd_matrix(x: Tensor, decay: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """The dual: y = (L ⊙ C Bᵀ) x, attention without softmax whose mask L holds the decays."""
     share = x.shape[2] // b.shape[2]
     b, c = (part.repeat_interleave(share, 2).transpose(1, 2) for part in (b, c))  # B H T N
-    mixed = _decays(decay.transpose(1, 2).cumsum(-1)) * (c @ b.transpose(-1, -2))  # B H T T
+    mixed = _decays(_sums(decay), x.dtype) * (c @ b.transpose(-1, -2))  # B H T T
     return (mixed @ x.transpose(1, 2)).transpose(1, 2)
 
 
@@ -84,23 +84,30 @@ def ssd(
 def _one_chunk(x: Tensor, decay: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """`ssd` of C tokens after a state [B G N K P]; heads of a group lie side by side."""
     groups, size = h.shape[1:4:2], h.shape[3:]
-    total = decay.transpose(1, 2).cumsum(-1)  # B H C
+    total = _sums(decay)  # B H C
+    last, here = total[..., -1:], total.exp().to(x.dtype).transpose(1, 2)
+    left = (last - total).exp().to(x.dtype).transpose(1, 2)  # B C H
     b, c = b.permute(0, 2, 3, 1), c.transpose(1, 2)  # B G N C, B G C N
-    mixed = _decays(total).unflatten(1, groups) * (c @ b)[:, :, None]  # B G K C C
+    mixed = _decays(total, x.dtype).unflatten(1, groups) * (c @ b)[:, :, None]  # B G K C C
     inside = (mixed.flatten(1, 2) @ x.transpose(1, 2)).transpose(1, 2)  # B C H P
     before = (c @ h.flatten(3)).unflatten(3, size).transpose(1, 2).flatten(2, 3)  # B C H P
-    y = torch.addcmul(inside, before, total.exp().transpose(1, 2)[..., None])
-    last = total[..., -1:]
-    kept = x * (last - total).exp().transpose(1, 2)[..., None]
-    new = (b @ kept.unflatten(2, groups).transpose(1, 2).flatten(3)).unflatten(3, size)
-    return y, torch.addcmul(new, h, last.exp().unflatten(1, (groups[0], 1, groups[1])))
+    y = torch.addcmul(inside, before, here[..., None])
+    kept = (x * left[..., None]).unflatten(2, groups).transpose(1, 2).flatten(3)  # B G C K·P
+    new, whole = (b @ kept).unflatten(3, size), here[:, -1].unflatten(1, (groups[0], 1, groups[1]))
+    return y, torch.addcmul(new, h, whole[..., None])
 
 
-def _decays(total: Tensor) -> Tensor:
+def _sums(decay: Tensor) -> Tensor:
+    """[B T H] -> [B H T], exact enough that the difference of two large sums is a decay."""
+    return decay.transpose(1, 2).double().cumsum(-1)
+
+
+def _decays(total: Tensor, dtype: torch.dtype) -> Tensor:
     """Sums of decays [… C] -> [… C C]: what is left at token i of what was written at j ≤ i."""
     size = total.shape[-1]
     later = torch.ones(size, size, dtype=torch.bool, device=total.device).triu(1)
-    return (total[..., :, None] - total[..., None, :]).masked_fill_(later, -torch.inf).exp_()
+    between = total[..., :, None] - total[..., None, :]
+    return between.masked_fill_(later, -torch.inf).to(dtype).exp_()
 
 
 def _zeros(x: Tensor, b: Tensor) -> Tensor:

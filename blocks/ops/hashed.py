@@ -95,7 +95,7 @@ def attend_hashed(
         positions: [B S] or [1 S].
         real: [B S], False where there is nothing; None where all is real.
         see: a predicate over (query position, key position).
-        chunk: tokens L of a chunk; up to so many are one, and nothing is sorted.
+        chunk: tokens L of a chunk; a row of up to so many is one, and nothing is sorted.
         multiple: of how many tokens all chunks together are.
         reach: how many chunks one sees before and after itself.
         dropout: rate of dropped weights.
@@ -110,8 +110,9 @@ def attend_hashed(
     it = Hashed(q, k, v, place, known, see, dropout)
     if s <= chunk:
         return it.plain(index)
+    short = None if isinstance(used, int) else (used <= chunk)[..., None]  # B 1 1 1
     used = -(-used // multiple) * (multiple // chunk)
-    return it.by_chunks(index, sorted_order(buckets, known), chunk, used, reach)
+    return it.by_chunks(index, sorted_order(buckets, known), chunk, used, short, reach)
 
 
 @dataclass
@@ -143,7 +144,13 @@ class Hashed:
         return self.look(index[:, None, None].expand(b, h, 1, -1), window)[0][:, :, 0]
 
     def by_chunks(
-        self, index: Tensor, order: Tensor, chunk: int, used: Tensor | int, reach: tuple[int, int]
+        self,
+        index: Tensor,
+        order: Tensor,
+        chunk: int,
+        used: Tensor | int,
+        short: Tensor | None,
+        reach: tuple[int, int],
     ) -> Tensor:
         """What tokens index [B T] see in all rounds of order [B H R S]: [B H T E].
 
@@ -152,6 +159,7 @@ class Hashed:
             order: places in the order of the buckets, cut into chunks.
             chunk: tokens L of a chunk.
             used: as in `beside`, [B 1 1].
+            short: which rows are one chunk, [B 1 1 1]; None where none is.
             reach: how many chunks one sees before and after itself.
         """
         rounds, chunks = order.shape[2], order.shape[3] // chunk
@@ -166,16 +174,26 @@ class Hashed:
             own, rows = torch.arange(rounds * chunks, device=order.device).expand(1, 1, -1), cut
         near = beside(own, chunks, used, rounds, reach).expand(*cut.shape[:2], -1, -1)  # B H G W
         window = cut.gather(2, near.flatten(2)[..., None].expand(-1, -1, -1, chunk))
-        y, total = self.look(rows, window.unflatten(2, near.shape[2:]).flatten(3))  # B H G L E
+        hidden = None
+        if short is not None:  # whose circle holds copies of one chunk alone
+            away = torch.arange(near.shape[-1], device=order.device) != reach[0]
+            hidden = (short & away).repeat_interleave(chunk, -1)[..., None, :]  # B 1 1 1 W·L
+        window = window.unflatten(2, near.shape[2:]).flatten(3)  # B H G W·L
+        y, total = self.look(rows, window, hidden)  # B H G L E
         if index.shape[1] > 1:
             y, total = (_put_back(part, place) for part in (y, total))  # B H R T E
         share = (total - total.logsumexp(2, keepdim=True)).exp()
+        if short is not None:
+            share = torch.where(short[..., None], 1 / rounds, share)
         return (share.to(y.dtype) * y).sum(2)
 
-    def look(self, rows: Tensor, window: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens rows [B H G L] look at window [B H G M]: what they see, and its weight.
+    def look(
+        self, rows: Tensor, window: Tensor, hidden: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens rows [B H G L] look at window [B H G M], without what is hidden [B 1 1 1 M].
 
-        Gives [B H G L E] and the logarithm of the sum of the powers, [B H G L 1] in float32.
+        Gives what they see [B H G L E], and the logarithm of the sum of the powers, [B H G L 1]
+        in float32.
         """
         q, k, v = _taken(self.q, rows), _taken(self.k, window), _taken(self.v, window)
         scores = q @ k.transpose(-1, -2)  # B H G L M
@@ -185,6 +203,7 @@ class Hashed:
         seen = seen & _looked_up(self.real, window)[..., None, :]
         scores = scores.masked_fill(~seen, UNSEEN)
         scores = scores.masked_fill(rows[..., None] == window[..., None, :], ITSELF)
+        scores = scores if hidden is None else scores.masked_fill(hidden, UNSEEN)
         total = scores.logsumexp(-1, keepdim=True)  # B H G L 1
         # No softmax: near ITSELF float32 rounds this difference, which models were trained with.
         weights = F.dropout((scores - total).exp(), self.dropout, self.dropout > 0)

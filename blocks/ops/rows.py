@@ -89,6 +89,14 @@ class Rows:
             return None
         return torch.arange(length, device=self.lengths.device) < self.lengths[:, None]
 
+    def turn(self, x: Tensor) -> Tensor:
+        """[R L …] with the tokens of each row that count in the opposite order."""
+        if self.lengths is None:
+            return x.flip(1)
+        slot = torch.arange(x.shape[1], device=x.device)
+        back = self.lengths[:, None] - 1 - slot  # R L
+        return x[torch.arange(len(x), device=x.device)[:, None], torch.where(back < 0, slot, back)]
+
     def newest(self, before: Tensor, x: Tensor) -> Tensor:
         """The last n tokens of each row [R n …]: of those `before` [R n …] and x [R L …] after."""
         n = before.shape[1]

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from blocks.conv.causal import CausalConv
 from blocks.errors import SpecError
 from blocks.mlp.activations import Activation, activation
-from blocks.norm.rms import RMSNorm
+from blocks.norm.gated import GatedRMSNorm
 from blocks.ops.check import check_heads, check_input, check_positive, check_state
 from blocks.ops.delta import delta_rule, unit
 from blocks.ops.rows import Rows
 from blocks.recurrent.corrected import DeltaState
-from blocks.spec import Slot
+from blocks.spec import Slot, Spec
 from blocks.step import Step
 
 __all__ = ["GatedDeltaNet"]
@@ -40,7 +40,7 @@ class GatedDeltaNet(nn.Module):
         kernel: tokens that the convolution reads.
         act: the activation after it.
         strength: bound of β; 2 lets a token turn things round (Grazzi, 2024, arXiv:2411.12537).
-        norm: slot of size (value_dim).
+        norm: of what is read, with the gate. Slot of size (value_dim).
         chunk: tokens that are computed together. It changes the speed, not the result.
 
     Shapes: x [B T D] -> [B T D].
@@ -67,7 +67,7 @@ class GatedDeltaNet(nn.Module):
         kernel: int = 4,
         act: Activation = "silu",
         strength: float = 1.0,
-        norm: Slot = RMSNorm,
+        norm: Slot = Spec(GatedRMSNorm, gate_first=False),  # noqa: B008  # frozen
         chunk: int = 64,
     ):
         super().__init__()
@@ -110,8 +110,7 @@ class GatedDeltaNet(nn.Module):
         if (real := rows.real(x.shape[1])) is not None:  # what isn't neither writes nor fades
             decay, beta = (part * real[..., None] for part in (decay, beta))
         y, now.memory = delta_rule(q, k, v, decay, beta, now.memory, self.chunk)
-        gate = F.silu(self.gate(x).to(v.dtype)).unflatten(-1, (self.memory[0], -1))
-        y = (self.norm(y.to(x.dtype)) * gate).to(x.dtype)
+        y = self.norm(y.to(x.dtype), self.gate(x).unflatten(-1, (self.memory[0], -1)))
         return rows.put(self.out(y.flatten(2)))  # B T D
 
     def init_state(

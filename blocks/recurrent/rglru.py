@@ -18,7 +18,7 @@ from blocks.step import Step
 __all__ = ["RGLRU", "RGLRUState"]
 
 _POWER = 8.0  # the paper's c
-_SMALLEST = 1e-6  # below it a root grows as a line does: no gradient passes 1 / √_SMALLEST
+_SMALLEST = 1e-6  # below it the gradient of a root is that of a line: at most 1 / √_SMALLEST
 
 
 @dataclass
@@ -95,8 +95,7 @@ class RGLRU(nn.Module):
         r, i = (torch.sigmoid(gate(x).to(wide)) for gate in (self.decay_gate, self.input_gate))
         log_a = -_POWER * r * F.softplus(self.decay.to(wide))  # R L D
         a, b = log_a.exp(), x.to(wide) * i
-        rest = -torch.expm1(2 * log_a)  # 1 − a²
-        root = rest * rest.clamp(min=_SMALLEST).rsqrt()
+        root = _root(-torch.expm1(2 * log_a))  # of 1 − a²
         return torch.where(first, 0.0, a), torch.where(first, b, b * root)
 
     def init_state(
@@ -104,6 +103,11 @@ class RGLRU(nn.Module):
     ) -> RGLRUState:
         wide = torch.promote_types(dtype, torch.float32)
         return RGLRUState(torch.zeros(batch, self.dim, dtype=wide, device=device))
+
+
+def _root(x: Tensor) -> Tensor:
+    line = x * x.clamp(min=_SMALLEST).rsqrt()
+    return line + (x.sqrt() - line).detach()
 
 
 class _HeadLinear(nn.Module):

@@ -165,9 +165,8 @@ class Recurrent(nn.Module, ABC):
     def fused(self, x: Tensor, rows: Rows, start: Carry) -> tuple[Tensor, Carry]:
         """The same by torch's kernel, which has no direction that is backward alone."""
         if self.direction == "backward":
-            order = self._order(x, rows)
-            y, end = self._fused(self._turned(x, order), rows, start)
-            return self._turned(y, order), end
+            y, end = self._fused(rows.turn(x), rows, start)
+            return rows.turn(y), end
         return self._fused(x, rows, start)
 
     def _fused(self, x: Tensor, rows: Rows, start: Carry) -> tuple[Tensor, Carry]:
@@ -199,18 +198,6 @@ class Recurrent(nn.Module, ABC):
         names = ["weight_ih", "weight_hh", *(["bias_ih", "bias_hh"] if self.bias else [])]
         return [getattr(self, f"{name}_{place}") for name in names]
 
-    def _order(self, x: Tensor, rows: Rows) -> Tensor:
-        """[R L], the slot whose token comes next where each row is read from its last token."""
-        slot = torch.arange(x.shape[1], device=x.device).expand(x.shape[:2])
-        if rows.lengths is None:
-            return slot.flip(1)
-        turned = rows.lengths[:, None] - 1 - slot
-        return torch.where(turned >= 0, turned, slot)
-
-    @staticmethod
-    def _turned(x: Tensor, order: Tensor) -> Tensor:
-        return x.gather(1, order[..., None].expand(-1, -1, x.shape[-1]))
-
     def _carry(self, state: Content, x: Tensor) -> Carry:
         name = type(self).__name__
         self._check_forward()
@@ -237,4 +224,5 @@ class Recurrent(nn.Module, ABC):
 
 def _hidden(carry: Carry) -> Tensor | Carry:
     """As torch's functions take it: two tensors of an LSTM, the one of the others."""
-    return carry if len(carry) > 1 else carry[0]
+    hidden, *cell = carry
+    return (hidden, *cell) if cell else hidden

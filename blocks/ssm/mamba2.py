@@ -82,10 +82,11 @@ class Mamba2(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.uniform_(self.A_log, 1, 16).data.log_()
-        nn.init.ones_(self.D)
-        dt = nn.init.uniform_(self.dt_bias, math.log(1e-3), math.log(1e-1)).data.exp_()
-        self.dt_bias.data.copy_(dt + torch.log(-torch.expm1(-dt)))  # softplus gives dt back
+        with torch.no_grad():
+            dt = self.dt_bias.uniform_(math.log(1e-3), math.log(1e-1)).exp_()
+            dt.add_((-(-dt).expm1()).log())  # softplus gives dt back
+            self.A_log.uniform_(1, 16).log_()
+            self.D.fill_(1)
 
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         check_input(x, self.dim, "Mamba2")
@@ -97,19 +98,19 @@ class Mamba2(nn.Module):
         sizes = [self.widths[0], sum(self.widths), self.heads]
         z, u, dt = self.inputs(rows.take(x)).split(sizes, 2)
         u, tail = self.conv.over(u, rows, tail)  # B T C
-        exact = torch.promote_types(x.dtype, torch.float32)
-        u, b, c = F.silu(u).to(exact).split(self.widths, 2)
+        wide = torch.promote_types(x.dtype, torch.float32)
+        u, b, c = F.silu(u).to(wide).split(self.widths, 2)
         b, c = b.unflatten(2, self.group), c.unflatten(2, self.group)  # B T G N
         u = u.unflatten(2, (self.heads, -1))  # B T H P
-        dt = F.softplus(dt.to(exact) + self.dt_bias.to(exact)).clamp(*self.limits)  # B T H
+        dt = F.softplus(dt.to(wide) + self.dt_bias.to(wide)).clamp(*self.limits)  # B T H
         real = rows.real(u.shape[1])
         dt = dt if real is None else dt * real[..., None]  # what doesn't count changes no sum
-        decay = -dt * self.A_log.to(exact).exp()
+        decay = -dt * self.A_log.to(wide).exp()
         y, sums = ssd(u * dt[..., None], decay, b, c, sums, chunk=self.chunk)  # B T H P
-        y = torch.addcmul(y, u, self.D.to(exact)[:, None]).flatten(2)
+        y = torch.addcmul(y, u, self.D.to(wide)[:, None]).flatten(2)
         if state is not None:
             state.sums, state.tail = sums, tail
-        y = y * F.silu(z.to(exact)) if self.norm is None else self.norm(y, z)
+        y = y * F.silu(z.to(wide)) if self.norm is None else self.norm(y, z)
         return rows.put(self.out(y.to(x.dtype)))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:

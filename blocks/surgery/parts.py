@@ -108,7 +108,7 @@ class Tree:
             for option, text in ({} if spec is None else _given(spec)).items():
                 part.options[before + option] = text
             self._count(part, one)
-        once = getattr(type(module), "forgets", ())
+        once = getattr(module, "forgets", ())
         parts = [
             self._part(c, f"{address}.{n}".lstrip("."), n, encodes or n in once)
             for n, c in _children(module)
@@ -117,7 +117,8 @@ class Tree:
         part.parameters += sum(p.parameters for p in parts)
         part.nbytes += sum(p.nbytes for p in parts)
         if hasattr(module, "spec"):  # an assembly: what it remembers is what its parts do
-            part.state_per_token = sum(p.state_per_token for p in parts)
+            unit = getattr(module, "unit", 1)  # tokens that it remembers as one
+            part.state_per_token = sum(p.state_per_token for p in parts) // unit
             part.state_fixed = sum(p.state_fixed for p in parts)
         elif not encodes:
             part.state_per_token, part.state_fixed = self._state(module)

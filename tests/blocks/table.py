@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import blocks
 from blocks import (
@@ -26,52 +24,14 @@ from blocks import (
     Residual,
     RMSNorm,
     RoPE,
+    ShiftRight,
     SoftCap,
     Spec,
     TypeEmbedding,
     Window,
 )
-
-
-def floats(*shape: int) -> Callable[[], Tensor]:
-    return lambda: torch.randn(*shape)
-
-
-def far(*shape: int) -> Callable[[], Tensor]:
-    return lambda: 100 * torch.randn(*shape)  # where small weights saturate a sigmoid
-
-
-def ints(below: int, *shape: int) -> Callable[[], Tensor]:
-    return lambda: torch.randint(below, shape)
-
-
-def places(*shape: int) -> Callable[[], Tensor]:
-    return lambda: torch.arange(shape[-1]).expand(shape).contiguous()
-
-
-@dataclass(frozen=True)
-class Small:
-    """How one block is made and called.
-
-    Attributes:
-        sizes: what stands before the star.
-        options: what it can't do without, and what makes the example worth checking.
-        inputs: makers of what forward takes, batch first.
-        shape: of the output, or one for each; by default those of the inputs.
-        checks: further arguments of check_block.
-        zero: names that may be zero, or that are given by the parent and not used.
-    """
-
-    sizes: tuple[int, ...]
-    options: dict[str, Any] = field(default_factory=dict)
-    inputs: tuple[Callable[[], Tensor], ...] = (floats(3, 7, 16),)
-    shape: Any = None
-    checks: dict[str, Any] = field(default_factory=dict)
-    zero: tuple[str, ...] = ()
-
-    def x(self) -> tuple[Tensor, ...]:
-        return tuple(make() for make in self.inputs)
-
+from tests.blocks.recurrent import RECURRENT
+from tests.blocks.small import Small, far, floats, ints, places
 
 HEADS = (floats(3, 4, 7, 8), floats(3, 2, 7, 8))  # q and k
 ROUTED: dict[str, Any] = {
@@ -127,6 +87,28 @@ CHARACTERS = ENCODER | {
     "molecules": Spec(Molecules, stride=2, kernel=3),
 }
 
+BYTES: dict[str, Any] = {
+    "vocab": 50,
+    "dims": (16, 12),
+    "stages": (
+        Spec(LayerStack, layers=(LAYER,), embedding=Spec(blocks.JoinedEmbedding, count=3, width=8)),
+        Spec(LayerStack, layers=(LAYER,), norm=RMSNorm),
+    ),
+}
+
+PAIR: dict[str, Any] = {
+    "vocab": 50,
+    "dim": 16,
+    "encoder": Spec(LayerStack, layers=(READING,), norm=RMSNorm),
+    "decoder": Spec(LayerStack, layers=(WRITING,), norm=RMSNorm),
+}
+
+
+def ended() -> torch.Tensor:
+    """Texts that end with token 2, and something behind it."""
+    return torch.randint(3, 50, (3, 7)).index_fill(1, torch.tensor([4]), 2)
+
+
 TABLE: dict[str, Small] = {
     "CharacterEncoder": Small((), CHARACTERS, (ints(50, 3, 7),), (3, 7, 16)),
     "CrossAttention": Small((16,), {"heads": 4, "kv_heads": 2}, checks={"causal": False}),
@@ -135,16 +117,10 @@ TABLE: dict[str, Small] = {
         (), ENCODER | {"stem": Spec(TypeEmbedding, types=2)}, (ints(50, 3, 7),), (3, 7, 16)
     ),
     "EncoderDecoder": Small(
-        (),
-        {
-            "vocab": 50,
-            "dim": 16,
-            "encoder": Spec(LayerStack, layers=(READING,), norm=RMSNorm),
-            "decoder": Spec(LayerStack, layers=(WRITING,), norm=RMSNorm),
-        },
-        (ints(50, 3, 7), ints(50, 3, 5)),
-        (3, 5, 50),
-        {"causal": False},
+        (), PAIR, (ints(50, 3, 7), ints(50, 3, 5)), (3, 5, 50), {"causal": False}
+    ),
+    "SourceReader": Small(
+        (), PAIR | {"shift": ShiftRight(2)}, (ended,), (3, 7, 16), {"causal": False}, ("end",)
     ),
     "LayerStack": Small((50, 16), {"layers": (LAYER,)}, (ints(50, 3, 7),), (3, 7, 16)),
     "MaskedHead": Small((16, 50), {"norm": RMSNorm}, shape=(3, 7, 50)),
@@ -177,6 +153,12 @@ TABLE: dict[str, Small] = {
     "CausalConv": Small((16,), {"kernel": 3}),
     "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
     "ChunkAttention": Small((16,), {"heads": 4, "chunk": 2}, zero=("before", "after")),
+    "CircleAttention": Small(
+        (16,),
+        {"heads": 4, "chunk": 2, "multiple": 4},
+        checks={"causal": False},
+        zero=("before", "after"),
+    ),
     "Clip": Small((16,), {"cap": 0.5}),
     "BatchNorm": Small((16,)),
     "ConvModule": Small((16,), {"kernel": 3}),
@@ -212,6 +194,7 @@ TABLE: dict[str, Small] = {
     "InfiniAttention": Small(
         (16,), {"heads": 4, "kv_heads": 2, "segment": 3, "qk": (Spec(RoPE, theta=100.0),)}
     ),
+    "JoinedEmbedding": Small((50, 16), {"count": 4}, (ints(50, 3, 7, 4),), (3, 7, 16)),
     "LMHead": Small((16, 50), shape=(3, 7, 50)),
     "LSHAttention": Small(
         (16,),
@@ -226,6 +209,7 @@ TABLE: dict[str, Small] = {
     "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
     "LongformerAttention": Small((16,), {"heads": 4, "radius": 2}),
     "MLP": Small((16,), {"hidden": 24}),
+    "Mamba": Small((16,), {"inner": 12, "state_dim": 3, "rank": 2, "norm": RMSNorm}),
     "Mamba2": Small(
         (16,),
         {
@@ -237,6 +221,7 @@ TABLE: dict[str, Small] = {
             "chunk": 3,
         },
     ),
+    "MegaByte": Small((), BYTES, (ints(50, 3, 7),), (3, 7, 50)),
     "MediaTokens": Small(
         (16,),
         {"token": 3, "embed": Spec(PatchEmbedding, patch=2)},
@@ -260,6 +245,7 @@ TABLE: dict[str, Small] = {
         (50, 16), inputs=(lambda: torch.randint(-1, 50, (3, 7)),), shape=(3, 7, 16)
     ),
     "RGLRU": Small((16,), {"heads": 4}),
+    "Widen": Small((16,), checks={"wide": True}),
     "RMSNorm": Small((16,)),
     "RelativeAttention": Small(
         (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}
@@ -283,6 +269,7 @@ TABLE: dict[str, Small] = {
     "SparseMixerRouter": Small((16, 8, 2), **ROUTED),
     "Subsampling": Small((9, 16), {"hidden": 4, "depth": 2}, (floats(3, 9, 9),), (3, 3, 16)),
     "TimeNorm": Small((16,)),
+    "TokenShift": Small((16,)),
     "TurnedAttention": Small((16,), {"heads": 4}),
     "TypeRelation": Small(
         (8, 4), inputs=(HEADS[0], ints(2, 3, 7), ints(2, 3, 9)), shape=(3, 4, 7, 9)
@@ -290,7 +277,7 @@ TABLE: dict[str, Small] = {
     "TokenEmbedding": Small((50, 16), inputs=(ints(50, 3, 7),), shape=(3, 7, 16)),
     "TopKRouter": Small((16, 8, 2), **ROUTED),
     "XIELU": Small((16,)),
-}
+} | RECURRENT
 
 
 def public_blocks() -> list[str]:

@@ -14,6 +14,7 @@ from blocks import (
     AxialPositions,
     Causal,
     ChunkAttention,
+    CircleAttention,
     Full,
     GenerationError,
     GQAttention,
@@ -202,3 +203,40 @@ def test_rows_side_by_side() -> None:
         assert torch.equal(part, table(tokens))
     with pytest.raises(SpecError, match="rows"):
         RepeatedEmbedding(9, 10, times=3)
+
+
+def test_a_circle_of_chunks() -> None:
+    """Attention with a mask that is written down, of rows that are circles of their own."""
+    reaches = [(3, 1, 0, 3), (3, 0, 1, 3), (2, 1, 1, 4), (3, 0, 0, 6), (3, 3, 2, 3), (4, 1, 0, 12)]
+    for (size, before, after, multiple), mask in product(reaches, (Full(), Causal())):
+        sizes = {"chunk": size, "before": before, "after": after, "multiple": multiple}
+        circle = CircleAttention(D, heads=4, bias=True, mask=mask, **sizes).double().eval()
+        plain = GQAttention(D, heads=4, bias=True, mask=Full()).double().eval()
+        disturb(circle)
+        plain.load_state_dict(circle.state_dict())
+        x = draw()
+        real = torch.rand(B, T, generator=torch.Generator().manual_seed(2)) > 0.3
+        real[0, 6:] = False  # a row of fewer chunks
+        for known in (None, real):
+            step = Step.plain(x)
+            if known is not None:
+                step = Step((known.cumsum(1) - 1).clamp(min=0), real=known)
+            y = circle(x, step)
+            for row in range(B):
+                alone = x[row : row + 1] if known is None else x[row : row + 1, known[row]]
+                count = -(-alone.shape[1] // multiple) * multiple // size
+                place = torch.arange(alone.shape[1])
+                away = [(place // size + n) % count for n in range(-before, after + 1)]
+                seen = torch.stack([n[:, None] == place // size for n in away]).any(0)
+                seen &= mask(place[:, None], place)
+                wanted = plain(alone, Step(place[None], seen=seen[None]))
+                found = y[row : row + 1] if known is None else y[row : row + 1, known[row]]
+                torch.testing.assert_close(found, wanted)
+
+
+def test_what_a_circle_refuses() -> None:
+    with pytest.raises(SpecError, match="multiple"):
+        CircleAttention(D, heads=4, chunk=3, multiple=4)
+    step = Step(torch.arange(T)[None], segments=torch.zeros(B, T, dtype=torch.int64))
+    with pytest.raises(SpecError, match="segments"):
+        CircleAttention(D, heads=4, chunk=3).double()(draw(), step)

@@ -12,6 +12,7 @@ from blocks import (
     FirstToken,
     Full,
     GatedMLP,
+    GatedRMSNorm,
     LayerMix,
     LayerNorm,
     LayerStack,
@@ -28,12 +29,14 @@ from blocks import (
     RMSNorm,
     RoPE,
     SequenceHead,
+    ShiftRight,
     SigmoidRouter,
     SpanHead,
     Spec,
     TokenEmbedding,
     TypeRelation,
 )
+from tests.blocks.recurrent import OTHERS
 from tests.blocks.table import ATTENTION, LAYER, READING, TABLE, WRITING
 
 OTHER = Spec(GatedMLP, hidden=20)
@@ -51,6 +54,11 @@ ENCODER: dict[str, Any] = {
     "marks": (FirstToken(), {"layers": (Spec(LongformerAttention, heads=4, radius=1),)}),
     "ties": (("layers.1", "layers.0"),),
     "context": 8,
+}
+
+PAIR: dict[str, Any] = {"vocab": 51, "dim": 32, "source": 60, "context": 8} | {
+    half: Spec(LayerStack, layers=(layer,))
+    for half, layer in (("encoder", READING), ("decoder", WRITING))
 }
 
 # A keyword's other value, or (value, what else is set in both); bools and literals need none.
@@ -74,16 +82,11 @@ VALUES: dict[str, dict[str, Any]] = {
     },
     "Dropout": {"dropout": 0.1},
     "Encoder": ENCODER | {"head": SpanHead},
-    "EncoderDecoder": {
-        "vocab": 51,
-        "dim": 32,
-        "encoder": Spec(LayerStack, layers=(READING,)),
-        "decoder": Spec(LayerStack, layers=(WRITING,)),
-        "head": Spec(LMHead, scale=0.5),
-        "source": 60,
-        "ties": (("head.weight", "decoder.embedding.weight"),),
-        "context": 8,
-    },
+    "EncoderDecoder": PAIR
+    | {"head": Spec(LMHead, scale=0.5), "ties": (("head.weight", "decoder.embedding.weight"),)},
+    "SourceReader": PAIR
+    | {"head": SpanHead, "ties": (("decoder.embedding.weight", "encoder.embedding.weight"),)}
+    | {"end": (2, {"head": Spec(SequenceHead, labels=3, pool="last")}), "shift": ShiftRight(3)},
     "LayerStack": {
         "layers": (LAYER, LAYER),
         "norm": Spec(LayerNorm),
@@ -129,6 +132,8 @@ VALUES: dict[str, dict[str, Any]] = {
         "mask": Full(),
         "dropout": 0.5,
     },
+    "CircleAttention": {"heads": 2, "chunk": 4, "before": 0, "after": 1, "multiple": 6}
+    | {"head_dim": 8, "mask": Causal(), "dropout": 0.5},
     "CausalConv": {"kernel": 4},
     "Clip": {"cap": 0.25},
     "BatchNorm": {"eps": 0.1},
@@ -176,7 +181,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "value_dim": 6,
         "kernel": 3,
         "strength": 2.0,
-        "norm": Spec(RMSNorm, eps=0.1),
+        "norm": GatedRMSNorm,
         "chunk": 1,
     },
     "GatedMLP": {"hidden": 20, "dropout": 0.5},
@@ -191,6 +196,7 @@ VALUES: dict[str, dict[str, Any]] = {
         "qk": (Spec(RoPE, theta=10.0),),
         "scale": 0.1,
     },
+    "JoinedEmbedding": {"count": 2, "width": 5, "norm_in": LayerNorm, "norm_out": LayerNorm},
     "LMHead": {"scale": 0.5, "width": 8, "cap": 0.5},
     "LSHAttention": {
         "heads": 2,
@@ -222,6 +228,14 @@ VALUES: dict[str, dict[str, Any]] = {
     "LearnedPositions": {"rows": 10, "offset": 1, "dropout": 0.5},
     "LongformerAttention": {"heads": 2, "radius": 1, "head_dim": 8, "dropout": 0.5},
     "MLP": {"hidden": 20, "act": XIELU, "dropout": 0.5},
+    "Mamba": {
+        "inner": 10,
+        "state_dim": 4,
+        "kernel": 3,
+        "rank": 3,
+        "act": "relu",
+        "norm": None,
+    },
     "Mamba2": {
         "heads": 2,
         "head_dim": 4,
@@ -231,6 +245,14 @@ VALUES: dict[str, dict[str, Any]] = {
         "norm": None,
         "limits": (0.1, 0.2),
         "chunk": 2,
+    },
+    "MegaByte": {
+        "vocab": 51,
+        "dims": (16, 16),
+        "stages": TABLE["MegaByte"].options["stages"][:1] + (Spec(LayerStack, layers=(LAYER,)),),
+        "head": Spec(LMHead, scale=0.5),
+        "ties": (("head.weight", "stages.1.embedding.weight"),),
+        "context": 8,
     },
     "MediaTokens": {"token": 4, "embed": PATCHES},
     "MoE": {
@@ -284,4 +306,4 @@ VALUES: dict[str, dict[str, Any]] = {
     "TopKRouter": {},
     "TypeRelation": {},
     "XIELU": {},
-}
+} | OTHERS

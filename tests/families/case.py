@@ -13,6 +13,7 @@ from torch import Tensor
 from tests.families.ageing import ROTARY_TABLES, old_config
 
 TOKENS = 40
+TOLERANCE = 1e-5  # of the logits' standard deviation
 Change = Callable[[Any], Any]
 
 
@@ -74,6 +75,8 @@ class Case:
         table: the address of the table of tokens, which a tied head shares.
         channels: of frames of sound, where a model hears those instead of reading tokens.
         hears: such frames [B T C] as the reference wants them.
+        tolerance: how far ours may be from the reference, in standard deviations of its logits;
+            recurrences add up over a whole text, in another order than the reference.
     """
 
     config: type[Any]
@@ -98,6 +101,7 @@ class Case:
     table: str = "embedding.weight"
     channels: int | None = None
     hears: Callable[[Tensor], Tensor] = lambda frames: frames
+    tolerance: float = TOLERANCE
 
     def source(self, rows: int, draw: torch.Generator) -> Tensor:
         """What a model is given: tokens, or frames of sound."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 import blocks
 from blocks.families import family_of, model_types
 from tests.families.case import TOKENS as TOKENS
+from tests.families.case import TOLERANCE as TOLERANCE
 from tests.families.case import Case as Case
 from tests.families.case import Change as Change
 from tests.families.case import Variant as Variant
@@ -34,7 +35,6 @@ transformers.logging.set_verbosity_error()
 transformers.logging.disable_progress_bar()
 
 LARGE = 5e11  # parameters of a model that takes seconds to build
-TOLERANCE = 1e-5  # of the logits' standard deviation
 TARGET = 12
 CASES = Path(__file__).parent / "cases"
 # Gone from the transformers of these tests; each has a file of tests of its own.

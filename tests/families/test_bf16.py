@@ -10,7 +10,7 @@ import torch
 
 import blocks
 from tests.families.ageing import Tensors, aged
-from tests.families.reference import TOKENS, TOLERANCE, families, first
+from tests.families.reference import TOKENS, families, first
 
 MEAN, LARGEST = 1.1, 1.5  # our error, as a multiple of the reference's
 PROMPTS, SEEDS = 96, 3  # the largest of few is the luck of one token, sent to another expert
@@ -38,7 +38,7 @@ def test_bfloat16_is_as_near_the_truth_as_the_reference(loaded, tmp_path, family
     errors: dict[str, list[torch.Tensor]] = {"ours": [], "theirs": []}
     with torch.no_grad():
         exact = truth(it.tokens)
-        assert it.close(exact, wide(it.tokens, use_cache=False).logits) <= TOLERANCE
+        assert it.close(exact, wide(it.tokens, use_cache=False).logits) <= it.case.tolerance
         for seed in range(SEEDS):
             draw = torch.Generator().manual_seed(seed)
             shape = (PROMPTS, TOKENS)

@@ -18,7 +18,6 @@ from blocks.hub.match import spread
 from blocks.hub.outline import outline_of
 from tests.families import ageing
 from tests.families.reference import (
-    TOLERANCE,
     case_of,
     change,
     families,
@@ -39,7 +38,7 @@ tied = pytest.mark.parametrize(
 
 def same_logits(it, folder):
     ours = blocks.from_pretrained(folder)
-    assert it.close(it.answer(ours, it.tokens), it.logits) <= TOLERANCE
+    assert it.close(it.answer(ours, it.tokens), it.logits) <= it.case.tolerance
     return ours
 
 
@@ -114,7 +113,7 @@ def test_half_the_precision_stays(loaded, tmp_path, family, variant):
     state = rounded.state_dict()
     for tensor in it.read(state).values():  # tables of waves stay as they are
         tensor.copy_(tensor.half())
-    assert it.close(it.answer(ours, it.tokens), it.ask(it.tokens, rounded)) <= TOLERANCE
+    assert it.close(it.answer(ours, it.tokens), it.ask(it.tokens, rounded)) <= it.case.tolerance
 
 
 @tied
@@ -162,7 +161,7 @@ def test_exported_files_are_read_by_the_reference(loaded, tmp_path, family, vari
         .from_pretrained(tmp_path, attn_implementation=it.case.attention, dtype=torch.float32)
         .eval()
     )
-    assert it.close(it.ask(it.tokens, theirs), it.logits) <= TOLERANCE
+    assert it.close(it.ask(it.tokens, theirs), it.logits) <= it.case.tolerance
     folders = (it.folder, tmp_path)
     if it.case.exported:  # under other names
         before, after = (blocks.addresses(blocks.from_pretrained(at)) for at in folders)

@@ -11,7 +11,6 @@ from blocks.families import model_types
 from tests.families.reference import (
     CASES,
     ELSEWHERE,
-    TOLERANCE,
     file_of,
     pairs,
     plain_first,
@@ -37,7 +36,7 @@ def test_logits(loaded, record, family, variant):
     it = loaded(family, variant)
     difference = it.close(it.answer(it.ours, it.tokens), it.logits)
     assert it.logits.std() > 0.1
-    assert difference <= TOLERANCE
+    assert difference <= it.case.tolerance
     record(family, variant, difference)
 
 
@@ -51,16 +50,16 @@ def test_padding_changes_nothing(loaded, family, variant, side):
     mask[1, padding] = False
     with torch.no_grad():
         ours = it.ours(it.tokens.masked_fill(~mask, 0), mask)
-    assert it.close(ours[:1], it.logits[:1]) <= TOLERANCE
+    assert it.close(ours[:1], it.logits[:1]) <= it.case.tolerance
     alone = it.ask(it.tokens[1:, mask[1]])
-    assert it.close(ours[1:, mask[1]], alone) <= TOLERANCE
+    assert it.close(ours[1:, mask[1]], alone) <= it.case.tolerance
 
 
 @every
 def test_a_batch_is_its_rows(loaded, family, variant):
     it = loaded(family, variant)
     rows = torch.cat([it.answer(it.ours, row[None]) for row in it.tokens])
-    assert it.close(rows, it.logits) <= TOLERANCE
+    assert it.close(rows, it.logits) <= it.case.tolerance
 
 
 @costly
@@ -73,7 +72,7 @@ def test_chunks_from_memory(loaded, family, variant, room):
     with torch.no_grad():
         parts = [it.ours(part, state=state) for part in tokens.split([5, 1, 1, length - 7], 1)]
         whole = it.ours(tokens)
-    assert it.close(torch.cat(parts, 1), whole) <= TOLERANCE
+    assert it.close(torch.cat(parts, 1), whole) <= it.case.tolerance
 
 
 @costly
@@ -88,7 +87,7 @@ def test_ragged_chunks_from_memory(loaded, family, variant):
         whole = it.ours(tokens, mask)
         parts = [it.ours(tokens[:, :9], mask[:, :9], state)]
         parts += [it.ours(tokens[:, i : i + 1], None, state) for i in range(9, length)]
-    assert it.close(torch.cat(parts, 1)[mask], whole[mask]) <= TOLERANCE
+    assert it.close(torch.cat(parts, 1)[mask], whole[mask]) <= it.case.tolerance
 
 
 @decoders

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+from torch.nn.functional import pad
 from transformers import BartConfig, BartForConditionalGeneration
 
 from blocks import MLP, CrossAttention, GQAttention, LayerNorm, ShiftRight, replace
@@ -28,7 +29,7 @@ BASE = {
     "decoder_start_token_id": 2,
 }
 
-VARIANTS = {
+WRITING = {
     "plain": Variant(),
     "scaled": Variant({"scale_embedding": True}),
     "relu": Variant({"activation_function": "relu"}),
@@ -43,23 +44,27 @@ def ended(token):
     return lambda tokens: tokens.clamp(min=3).index_fill(1, ENDS, token)
 
 
-def readers(name, *, padded=None, **options):
+def readers(name, *, end=2, **more):
     """The variants of other tasks than writing that the reference has under these class names."""
-    found = heads(name)
-    tasks = ("bare", "classes", "spans")
-    if name == "LED":
-        tasks = ("bare", "spans")
-    end = options.get("eos_token_id", BASE["eos_token_id"])
     return {
         task: dataclasses.replace(
-            found[task],
-            options={**found[task].options, **options},
+            how,
+            options={**how.options, "eos_token_id": end},
             reads=ended(end),
             kind="encoder",
-            padded=padded,
+            **more,
         )
-        for task in tasks
+        for task, how in heads(name).items()
     }
+
+
+def bare(name, start, **more):
+    """The bare model's variant, for which the reference makes no target itself."""
+
+    def asks(tokens):
+        return {"decoder_input_ids": pad(tokens[:, :-1], (1, 0), value=start)}
+
+    return {"bare": dataclasses.replace(readers(name, **more)["bare"], asks=asks)}
 
 
 # What another end or start of the text must show.
@@ -121,7 +126,7 @@ CASE = Case(
     config=BartConfig,
     model=BartForConditionalGeneration,
     base=BASE,
-    variants=VARIANTS | readers("Bart"),
+    variants=WRITING | readers("Bart"),
     mutations=MUTATIONS | READING,
     # With the bias of the logits, which the reference keeps as a buffer of zeros.
     published={"facebook/bart-large-cnn": (_FORM, 406_290_432 + 50_264)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from operator import attrgetter
 
 import torch
@@ -32,20 +33,21 @@ def spans(output):
 
 
 def heads(name, **more):
-    """A variant for each head that the reference has under these class names."""
+    """A variant for each task that the reference has under these class names."""
     import transformers
 
-    def kind(task):
-        return getattr(transformers, name + task)
-
-    spanned = {}
-    if hasattr(transformers, f"{name}ForQuestionAnswering"):
-        spanned["spans"] = Variant(model=kind("ForQuestionAnswering"), answer=spans)
+    hidden = attrgetter("last_hidden_state")
+    every = {
+        "bare": ("Model", Variant(answer=hidden)),
+        "encoder": ("EncoderModel", Variant(answer=hidden)),
+        "classes": ("ForSequenceClassification", Variant({"num_labels": 5})),
+        "token classes": ("ForTokenClassification", Variant({"num_labels": 3})),
+        "spans": ("ForQuestionAnswering", Variant(answer=spans)),
+    }
     return {
-        "bare": Variant(model=kind("Model"), answer=attrgetter("last_hidden_state")),
-        "classes": Variant({"num_labels": 5}, model=kind("ForSequenceClassification")),
-        "token classes": Variant({"num_labels": 3}, model=kind("ForTokenClassification")),
-        **spanned,
+        variant: dataclasses.replace(how, model=getattr(transformers, name + task))
+        for variant, (task, how) in every.items()
+        if hasattr(transformers, name + task)
     } | more
 
 

@@ -32,6 +32,7 @@ MUTATIONS = {name: how for name, how in _OTHERS.items() if name != "mask of the 
     "biases of the decoder's q, k and v": ("plain", change(GQAttention, bias=False)),
     "biases that read the source": ("plain", change(CrossAttention, bias=False)),
     "biases of norms": ("plain", change(LayerNorm, bias=False)),
+    "start of the target": bart.READING["start of the target"],
     "place of the first token": ("plain", change("encoder.stem.positions", offset=1)),
 }
 
@@ -74,7 +75,7 @@ CASE = Case(
     config=LEDConfig,
     model=LEDForConditionalGeneration,
     base=BASE,
-    variants=VARIANTS,
+    variants=VARIANTS | bart.readers("LED"),
     mutations=MUTATIONS,
     # With the bias of the logits, which the reference keeps as a buffer of zeros.
     published={"allenai/led-base-16384": (_FORM, 161_844_480 + 50_265)},

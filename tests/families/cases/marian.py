@@ -53,7 +53,8 @@ CASE = dataclasses.replace(
     config=MarianConfig,
     model=MarianMTModel,
     base=bart.BASE | {"decoder_start_token_id": 1},
-    variants=bart.VARIANTS
+    variants=bart.WRITING
+    | bart.bare("Marian", 1)
     | {
         "swish": Variant({"activation_function": "swish"}),
         "tables apart": Variant(APART),

@@ -16,7 +16,8 @@ CASE = dataclasses.replace(
     t5.CASE,
     config=MT5Config,
     model=MT5ForConditionalGeneration,
-    variants={"plain": Variant(), "relu": Variant({"feed_forward_proj": "relu"})},
+    variants={"plain": Variant(), "relu": Variant({"feed_forward_proj": "relu"})}
+    | t5.readers("MT5"),
     mutations=t5.MUTATIONS | GATED,
     published={},
 )

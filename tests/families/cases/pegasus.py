@@ -12,5 +12,7 @@ CASE = dataclasses.replace(
     bart.CASE,
     config=PegasusConfig,
     model=PegasusForConditionalGeneration,
+    variants=bart.WRITING | bart.bare("Pegasus", 2),
+    mutations=bart.MUTATIONS,
     published={},
 )

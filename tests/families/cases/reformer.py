@@ -1,28 +1,49 @@
-"""Reformer. The reference is compared with the bias of its head added, which it reads and drops."""
+"""Reformer. The reference is compared with the bias of its head added, which it reads and drops.
+
+Of a padded batch it is compared in test_reformer.py: there its circles are as long as the batch.
+"""
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Any
 
 import transformers
-from transformers import ReformerConfig
+from transformers import (
+    ReformerConfig,
+    ReformerForQuestionAnswering,
+    ReformerForSequenceClassification,
+    ReformerModel,
+)
 
 import blocks
 from blocks import (
     MLP,
     AxialPositions,
+    Causal,
     ChunkAttention,
+    CircleAttention,
     Full,
     LayerNorm,
     LMHead,
     LSHAttention,
+    SequenceHead,
     Window,
 )
+from tests.families.cases.bert import spans
 from tests.families.reference import Case, Variant, change, shallow
 
 
 class ReformerModelWithLMHead(transformers.ReformerModelWithLMHead):
     """The reference as it was when the published models were trained: with a bias on its head."""
+
+    def __init__(self, config: ReformerConfig):
+        super().__init__(config)
+        self.register_forward_hook(_with_bias)
+
+
+class ReformerForMaskedLM(transformers.ReformerForMaskedLM):
+    """The same of the head that tells masked tokens."""
 
     def __init__(self, config: ReformerConfig):
         super().__init__(config)
@@ -71,8 +92,48 @@ VARIANTS = {
     "axial positions": Variant(GRID),
     "relu": Variant({"hidden_act": "relu"}),
 }
+CIRCLES = "the reference's circles of chunks are as long as the batch"
+
+
+def encoder(
+    model: Any = ReformerForMaskedLM, /, answer: Any = attrgetter("logits"), **options: Any
+) -> Variant:
+    """A variant whose tokens see those after them."""
+    more = {"kind": "encoder", "model": model, "answer": answer, "padded": CIRCLES}
+    return Variant({"is_decoder": False} | options, **more)
+
+
+AFTER = {"local_num_chunks_after": 1, "lsh_num_chunks_after": 1}
+VARIANTS |= {
+    "masked": encoder(),
+    "masked, three rounds": encoder(num_hashes=3, **AFTER),
+    "masked, chunks of other lengths": encoder(
+        local_attn_chunk_length=12, lsh_attn_chunk_length=8, **AFTER
+    ),
+    "masked, nothing before": encoder(local_num_chunks_before=0, lsh_num_chunks_before=0, **AFTER),
+    "masked, hashed layers alone": encoder(attn_layers=["lsh"] * 3, num_buckets=[2, 4]),
+    "masked, local layers alone": encoder(attn_layers=["local"] * 2, local_num_chunks_before=2),
+    "masked, axial positions": encoder(**GRID),
+    "bare": encoder(ReformerModel, attrgetter("last_hidden_state")),
+    "classes": encoder(ReformerForSequenceClassification, num_labels=5),
+    "spans": encoder(ReformerForQuestionAnswering, spans),
+    "classes of a decoder": Variant(
+        {"num_labels": 3},
+        model=ReformerForSequenceClassification,
+        kind="encoder",
+        padded=CIRCLES,
+    ),
+}
 
 MUTATIONS = {
+    "circle": ("masked", change(CircleAttention, before=2)),
+    "circle, after": ("masked", change(CircleAttention, after=1)),
+    "mask of a circle": ("masked", change(CircleAttention, mask=Causal())),
+    "chunks of a circle": ("masked", change(CircleAttention, chunk=4)),
+    "length of a circle": ("masked", change(CircleAttention, multiple=40)),
+    "hashed chunks after": ("masked", change(LSHAttention, after=1)),
+    "activation of a class": ("classes", change(SequenceHead, act="relu")),
+    "token of a class": ("classes", change(SequenceHead, pool="last")),
     "eps": ("plain", change(LayerNorm, eps=0.5)),
     "activation": ("plain", change(MLP, act="relu2")),
     "biases of the mlp": ("plain", change(MLP, bias=False)),
@@ -153,13 +214,14 @@ CASE = Case(
     # Two that have one value in a decoder, one that says which positions, two of training.
     untried=frozenset(
         {
+            "architectures",
             "attention_head_size",
             "axial_pos_embds",
+            "classifier_dropout",
             "hidden_dropout_prob",
             "is_decoder",
-            "local_num_chunks_after",
             "lsh_attention_probs_dropout_prob",
-            "lsh_num_chunks_after",
+            "num_labels",
             "num_attention_heads",
         }
     ),

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from operator import attrgetter
-
-import torch
 from transformers import T5Config, T5ForConditionalGeneration
 
 from blocks import MLP, RelativeBias, RMSNorm
 from tests.families.cases import bart
-from tests.families.cases.bert import heads
 from tests.families.reference import Case, Variant, change, pair_mutations
 
 BASE = {
@@ -37,29 +32,20 @@ VARIANTS = {
 }
 
 
-def shifted(tokens):
-    return {"decoder_input_ids": torch.nn.functional.pad(tokens[:, :-1], (1, 0))}
-
-
 def readers(name):
     """The variants of other tasks than writing, under these class names."""
-    import transformers
+    return bart.readers(name, end=1) | bart.bare(name, 0, end=1)
 
-    encoder = getattr(transformers, f"{name}EncoderModel")
-    others = bart.readers(name, eos_token_id=1)
-    others["bare"] = dataclasses.replace(others["bare"], asks=shifted)
-    tokens = heads(name)["token classes"]
-    return others | {
-        "encoder": Variant(model=encoder, answer=attrgetter("last_hidden_state"), kind="encoder"),
-        "token classes": dataclasses.replace(tokens, kind="encoder"),
+
+MUTATIONS = (
+    pair_mutations(RMSNorm, MLP)
+    | bart.READING
+    | {
+        "buckets": ("plain", change(RelativeBias, distance=12)),
+        "number of buckets": ("plain", change(RelativeBias, buckets=6)),
+        "sides": ("plain", change("encoder.layers.*.attention.scores.0", both_ways=False)),
     }
-
-
-MUTATIONS = pair_mutations(RMSNorm, MLP) | bart.READING | {
-    "buckets": ("plain", change(RelativeBias, distance=12)),
-    "number of buckets": ("plain", change(RelativeBias, buckets=6)),
-    "sides": ("plain", change("encoder.layers.*.attention.scores.0", both_ways=False)),
-}
+)
 
 _SMALL = {
     "architectures": ["T5ForConditionalGeneration"],

@@ -16,5 +16,6 @@ CASE = dataclasses.replace(
     mt5.CASE,
     config=UMT5Config,
     model=UMT5ForConditionalGeneration,
-    variants={"plain": Variant(answer=lambda output: output.logits * UNSCALED)},
+    variants={"plain": Variant(answer=lambda output: output.logits * UNSCALED)}
+    | t5.readers("UMT5"),
 )

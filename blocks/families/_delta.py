@@ -1,0 +1,134 @@
+"""Layers of a gated delta net between those of attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from blocks import GatedDeltaNet, GatedRMSNorm, OutputGate, QKNorm, RMSNorm, Spec
+from blocks.families import _decoder as common
+from blocks.families._dialects import parts, read_activation
+from blocks.families._layers import attentions, read_kinds
+from blocks.families._rope import read_rope
+from blocks.hub.config import Config
+from blocks.hub.keys import Join, Keys, Rule
+
+_KINDS = ("full_attention", "linear_attention")
+
+_MIXER, _OURS = "model.layers.{i}.linear_attn.", "layers.{i}.mixer."
+_WIDE, _NARROW = ("q", "k", "v", "gate"), ("beta", "dt")
+# What stands before a mixer, and the parts of it that nobody fuses.
+_KEYS = (
+    *common.END_KEYS,
+    *common.QKV_KEYS[1:],
+    *common.PRE_NORM_KEYS,
+    *common.QK_NORM_KEYS,
+    *common.GATED_MLP_KEYS,
+    ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.mixer.norm_in.{w}"),
+    (_MIXER + "conv1d.weight", _OURS + "conv.weight"),
+    (_MIXER + "A_log", _OURS + "a_log"),
+    (_MIXER + "dt_bias", _OURS + "dt_bias"),
+    (_MIXER + "norm.weight", _OURS + "norm.weight"),
+    (_MIXER + "out_proj.weight", _OURS + "out.weight"),
+)
+
+
+def read_linears(c: Config, period: int) -> tuple[bool, ...]:
+    """For each layer whether it is of a delta net: all but each nth, where nothing lists them."""
+    linear = read_kinds(c, "layer_types", _KINDS, lambda i: (i + 1) % period != 0)
+    if all(linear):
+        reason = f"{len(linear)} layers, and none has attention, as each {period}th may"
+        raise c.error("num_hidden_layers", reason)
+    return linear
+
+
+def read_delta(
+    c: Config, eps: float, *, heads: int, value_heads: int, head_dim: int, value_dim: int
+) -> Spec:
+    """The delta net.
+
+    Args:
+        c: the reader.
+        eps: of the norm of what is read.
+        heads: what a config means that doesn't say them, as all that follow.
+        value_heads: heads of values.
+        head_dim: width of the others.
+        value_dim: width of those.
+    """
+    return Spec(
+        GatedDeltaNet,
+        heads=c.take("linear_num_key_heads", int, heads),
+        head_dim=c.take("linear_key_head_dim", int, head_dim),
+        value_heads=c.take("linear_num_value_heads", int, value_heads),
+        value_dim=c.take("linear_value_head_dim", int, value_dim),
+        kernel=c.take("linear_conv_kernel_dim", int, 4),
+        act=read_activation(c),
+        norm=Spec(GatedRMSNorm, eps=eps, gate_first=False),
+    )
+
+
+def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
+    """The model, of Qwen's delta nets and gated attention, given the MLP of each layer.
+
+    Args:
+        c: the reader.
+        mlps: one for each layer.
+        kv_heads: what a config means that doesn't say them.
+    """
+    c.only("use_sliding_window", False)
+    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 32_768)
+    eps, bias = c.take("rms_norm_eps", float, 1e-6), c.take("attention_bias", bool, False)
+    norm = Spec(RMSNorm, eps=eps, offset=1.0, cast="after")
+    qk = (Spec(QKNorm, norm=norm), read_rope(c, context, rotated=0.25))
+    options: dict[str, Any] = {"bias": bias, "gate": Spec(OutputGate, bias=bias)}
+    attention = common.attention(c, dim, *qk, kv_heads=kv_heads, head_dim=256, **options)
+    linear = read_linears(c, c.take("full_attention_interval", int, 4))
+    mixer = read_delta(c, eps, heads=16, value_heads=32, head_dim=128, value_dim=128)
+    every = tuple(
+        common.pre_norm(norm, mixer, mlp, first="mixer")
+        if one
+        else common.pre_norm(norm, attention, mlp)
+        for one, mlp in zip(linear, mlps, strict=True)
+    )
+    return common.decoder(c, every, norm, dim, context)
+
+
+def write_delta(s: Spec) -> dict[str, Any]:
+    """The fields that `read_linears` and `read_delta` are read from, but for activation and eps."""
+    mixed = [bool(parts([layer], "mixer")) for layer in s.keywords["layers"]]
+    fields: dict[str, Any] = {"layer_types": [_KINDS[one] for one in mixed]}
+    for mixer in parts(s.keywords["layers"], "mixer")[:1]:
+        delta = mixer.keywords
+        fields |= {
+            "linear_conv_kernel_dim": delta["kernel"],
+            "linear_key_head_dim": delta["head_dim"],
+            "linear_num_key_heads": delta["heads"],
+            "linear_num_value_heads": delta["value_heads"],
+            "linear_value_head_dim": delta["value_dim"],
+        }
+    return fields
+
+
+def write(s: Spec) -> dict[str, Any]:
+    """The fields that `read` is read from."""
+    bias = attentions(s)[0].keywords["bias"]
+    return common.write_decoder(s, head_dim=True) | write_delta(s) | {"attention_bias": bias}
+
+
+def keys(s: Spec, *more: tuple[str, str] | Rule) -> Keys:
+    """The table of a model whose queries lie with their gates, and `more` of its tensors."""
+    heads, ours = attentions(s)[0].keywords["heads"], "layers.{i}.attention."
+    gated = (ours + "q.{w}", ours + "gate.{w}")
+    q = Join("model.layers.{i}.self_attn.q_proj.{w}", gated, groups=heads)
+    return Keys(q, *_KEYS, *more, ignore=common.ROTARY_TABLES, apart=("mtp.",))
+
+
+def fused(s: Spec) -> tuple[Rule, ...]:
+    """What of a delta net Qwen3-Next fuses, a key head and all that it serves at a time."""
+    heads = [mixer.keywords["heads"] for mixer in parts(s.keywords["layers"], "mixer")]
+    wide, narrow = (tuple(_OURS + part + ".weight" for part in own) for own in (_WIDE, _NARROW))
+    return tuple(
+        Join(_MIXER + theirs, ours, groups=one)
+        for one in heads[:1]
+        for theirs, ours in (("in_proj_qkvz.weight", wide), ("in_proj_ba.weight", narrow))
+    )
