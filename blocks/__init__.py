@@ -69,9 +69,12 @@ if TYPE_CHECKING:
     from blocks.edit import rewrite as rewrite
     from blocks.edit import walk as walk
     from blocks.embedding.adaptive import AdaptiveEmbedding as AdaptiveEmbedding
+    from blocks.embedding.entropy import EntropyPatches as EntropyPatches
+    from blocks.embedding.equal import EqualPatches as EqualPatches
     from blocks.embedding.hashed import HashedEmbedding as HashedEmbedding
     from blocks.embedding.joined import JoinedEmbedding as JoinedEmbedding
     from blocks.embedding.media import MediaTokens as MediaTokens
+    from blocks.embedding.ngrams import NGramEmbedding as NGramEmbedding
     from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
     from blocks.embedding.query import QueryEmbedding as QueryEmbedding
     from blocks.embedding.repeated import RepeatedEmbedding as RepeatedEmbedding
@@ -147,6 +150,7 @@ if TYPE_CHECKING:
     from blocks.mlp.plain import MLP as MLP
     from blocks.mlp.xielu import XIELU as XIELU
     from blocks.models.aligned import alignment as alignment
+    from blocks.models.bytelatent import ByteLatentLM as ByteLatentLM
     from blocks.models.causal import CausalLM as CausalLM
     from blocks.models.characters import CharacterEncoder as CharacterEncoder
     from blocks.models.conditioned import Conditioned as Conditioned
@@ -196,6 +200,7 @@ if TYPE_CHECKING:
     from blocks.positions.yarn import YarnScaling as YarnScaling
     from blocks.recurrent.attending import Attending as Attending
     from blocks.recurrent.attending import AttendingState as AttendingState
+    from blocks.recurrent.channel_mix import RWKVChannelMix as RWKVChannelMix
     from blocks.recurrent.corrected import DeltaState as DeltaState
     from blocks.recurrent.exchange import from_torch as from_torch
     from blocks.recurrent.exchange import to_torch as to_torch
@@ -206,10 +211,14 @@ if TYPE_CHECKING:
     from blocks.recurrent.rglru import RGLRU as RGLRU
     from blocks.recurrent.rglru import RGLRUState as RGLRUState
     from blocks.recurrent.rnn import RNN as RNN
+    from blocks.recurrent.rwkv import RWKV as RWKV
+    from blocks.recurrent.rwkv import WKVState as WKVState
     from blocks.recurrent.stacked import CellState as CellState
     from blocks.recurrent.stacked import HiddenState as HiddenState
     from blocks.spec import Slot as Slot
     from blocks.spec import Spec as Spec
+    from blocks.ssm.hippo import hippo_dplr as hippo_dplr
+    from blocks.ssm.hippo import hippo_legs as hippo_legs
     from blocks.ssm.mamba import Mamba as Mamba
     from blocks.ssm.mamba2 import Mamba2 as Mamba2
     from blocks.ssm.memory import Mamba2State as Mamba2State
@@ -258,6 +267,7 @@ else:
         "BeforeToken": "blocks.attention.marks",
         "BlocksError": "blocks.errors",
         "Both": "blocks.attention.mask",
+        "ByteLatentLM": "blocks.models.bytelatent",
         "Causal": "blocks.attention.mask",
         "CausalConv": "blocks.conv.causal",
         "CausalLM": "blocks.models.causal",
@@ -286,6 +296,8 @@ else:
         "DynamicScaling": "blocks.positions.scaling",
         "Encoder": "blocks.models.encoder",
         "EncoderDecoder": "blocks.models.encoder_decoder",
+        "EntropyPatches": "blocks.embedding.entropy",
+        "EqualPatches": "blocks.embedding.equal",
         "Explanation": "blocks.surgery.tree",
         "Family": "blocks.hub.family",
         "Filling": "blocks.generation.filling",
@@ -348,6 +360,7 @@ else:
         "MinNewTokens": "blocks.generation.forcing",
         "MoE": "blocks.moe.moe",
         "Molecules": "blocks.conv.molecules",
+        "NGramEmbedding": "blocks.embedding.ngrams",
         "NearChunks": "blocks.attention.near",
         "NoRepeatNGram": "blocks.generation.repeating",
         "NoSourceNGram": "blocks.generation.repeating",
@@ -371,6 +384,8 @@ else:
         "RGLRUState": "blocks.recurrent.rglru",
         "RMSNorm": "blocks.norm.rms",
         "RNN": "blocks.recurrent.rnn",
+        "RWKV": "blocks.recurrent.rwkv",
+        "RWKVChannelMix": "blocks.recurrent.channel_mix",
         "RelativeAttention": "blocks.attention.relative",
         "RelativeBias": "blocks.positions.relative",
         "Rename": "blocks.hub.keys",
@@ -424,6 +439,7 @@ else:
         "TurnedAttention": "blocks.attention.turned",
         "TypeEmbedding": "blocks.embedding.types",
         "TypeRelation": "blocks.attention.relation",
+        "WKVState": "blocks.recurrent.rwkv",
         "Widen": "blocks.wiring.wide",
         "Window": "blocks.attention.mask",
         "XIELU": "blocks.mlp.xielu",
@@ -448,6 +464,8 @@ else:
         "from_torch": "blocks.recurrent.exchange",
         "generate": "blocks.generation.loop",
         "gpt3": "blocks.models.gpt3_shapes",
+        "hippo_dplr": "blocks.ssm.hippo",
+        "hippo_legs": "blocks.ssm.hippo",
         "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
         "packaged": "blocks.hub.package",

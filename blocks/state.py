@@ -209,7 +209,7 @@ def leaves(tree: Any) -> Iterator[Content]:
         yield tree
     elif isinstance(tree, State):
         yield from leaves(tree.content)
-    elif isinstance(tree, dict | list):
+    elif isinstance(tree, (dict, list)):
         for part in tree.values() if isinstance(tree, dict) else tree:
             yield from leaves(part)
 

@@ -25,7 +25,8 @@ class Step:
         segments: [B T], which document a token belongs to, where several are packed into a row.
         memory: [B M D], the other sequence that cross-attention reads; None where every layer
             has read it into its state.
-        memory_real: [B M], True where a place of the memory is not padding; None where all are.
+        memory_real: [B M], True where a place of the memory is not padding; None where all are. Or
+            [B T M], True where a token may look at a place of it.
         seen: [B T T], True where a token may look at another, if the layers' masks let it too.
         types: [B T], which text of a pair a token belongs to, 0 or 1, as BERT's types tell.
         global_mask: [B T], True where a token sees all and is seen by all, whatever the window of a

@@ -11,13 +11,15 @@ from blocks.attention.crossmemory import CrossState, memory_of
 from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
+from blocks.spec import Slot
 from blocks.step import Step
 
 __all__ = ["CrossAttention"]
 
 
 class CrossAttention(nn.Module):
-    r"""Queries come from x, keys and values from the step's memory m, all of which is seen:
+    r"""Queries come from x, keys and values from the step's memory m, of which all is seen, or what
+    the step's `memory_real` lets each token see:
 
         y_h = softmax(q_h(x) k_{g(h)}(m)ᵀ · scale) v_{g(h)}(m),     output = W_out [y_1 … y_H]
 
@@ -32,6 +34,7 @@ class CrossAttention(nn.Module):
         key_bias: overrides `bias` for keys.
         scale: what scores are multiplied with; 1/√E by default.
         dropout: rate of dropped weights in training.
+        norm: slot of size (dim), the norm of m.
 
     Shapes: x [B T D], step.memory [B M D] -> [B T D].
 
@@ -59,6 +62,7 @@ class CrossAttention(nn.Module):
         out_bias: bool = False,
         scale: float | None = None,
         dropout: float = 0.0,
+        norm: Slot | None = None,
     ):
         super().__init__()
         kv_heads = heads if kv_heads is None else kv_heads
@@ -67,6 +71,7 @@ class CrossAttention(nn.Module):
         e = check_heads("CrossAttention", dim, heads, kv_heads, head_dim)
         self.dim, self.heads, self.kv_heads, self.head_dim = dim, heads, kv_heads, e
         self.scale, self.dropout = scale, dropout
+        self.norm = norm(dim) if norm else None
         self.q = nn.Linear(dim, heads * e, bias=bias)
         self.k = nn.Linear(dim, kv_heads * e, bias=bias if key_bias is None else key_bias)
         self.v = nn.Linear(dim, kv_heads * e, bias=bias)
@@ -78,7 +83,9 @@ class CrossAttention(nn.Module):
         if state.k is None:
             self._read(step, state)
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
-        seen = None if state.real is None else state.real[:, None, None]  # B 1 1 M
+        real = step.memory_real
+        real = real if real is not None and real.dim() == 3 else state.real
+        seen = None if real is None else real[:, None] if real.dim() == 3 else real[:, None, None]
         dropout = self.dropout if self.training else 0.0
         how = {"seen": seen, "scale": self.scale, "dropout": dropout}
         y = attend(q, state.k, state.v, **how)  # B H T E  # pyright: ignore[reportArgumentType]  # read by now
@@ -89,6 +96,7 @@ class CrossAttention(nn.Module):
         if memory.shape[-1] != self.dim or memory.dim() != 3:
             wanted = f"[batch, places, {self.dim}]"
             raise SpecError(f"a memory is {wanted}, not {list(memory.shape)}", field="step.memory")
+        memory = memory if self.norm is None else self.norm(memory)
         state.k = self.k(memory).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K M E
         state.v = self.v(memory).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)  # B K M E
         state.real = step.memory_real

@@ -81,13 +81,14 @@ class CausalConv(nn.Module):
         length = x.shape[1]
         if tail is None:
             tail = x.new_zeros(len(x), self.kernel - 1, self.dim)
-        whole = torch.cat([tail, x], 1)  # R k−1+L C
-        taps = self.weight[:, 0].t()  # k C
+        wide = torch.promote_types(x.dtype, torch.float32)  # rounded once, as one convolution is
+        whole = torch.cat([tail, x], 1).to(wide)  # R k−1+L C
+        taps = self.weight[:, 0].t().to(wide)  # k C
         y = whole[:, :length] * taps[0]
         y = y if self.bias is None else y + self.bias
         for j in range(1, self.kernel):
             y = torch.addcmul(y, whole[:, j : j + length], taps[j])
-        return y, rows.newest(tail, x)
+        return y.to(x.dtype), rows.newest(tail, x)
 
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any

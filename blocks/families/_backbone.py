@@ -39,7 +39,7 @@ def read_backbone(c: Config, mixer: Spec, norm: Spec, dim: int) -> Spec:
     Args:
         c: the reader.
         mixer: of every layer.
-        norm: before every mixer and after the last.
+        norm: an RMSNorm before every mixer and after the last.
         dim: the model's width.
     """
     _read_useless(c)
@@ -47,7 +47,7 @@ def read_backbone(c: Config, mixer: Spec, norm: Spec, dim: int) -> Spec:
     for name in ("d_intermediate", "attn_layer_idx", "attn_cfg"):  # layers of other kinds
         c.only(name, None, 0, [], {})
     wide = c.take("residual_in_fp32", bool, True)
-    norm = replace(norm, cast="weight") if wide else norm
+    norm = replace(norm, cast="statistics") if wide else norm
     layer = Spec(Chain, steps={"mixer": Spec(Residual, inner=mixer, norm_in=norm)})
     vocab, multiple = c.take("vocab_size", int), c.take("pad_vocab_size_multiple", int, 1)
     return Spec(

@@ -48,6 +48,8 @@ from blocks.families._names import (  # noqa: F401  # families read the tables f
     SHARED_EXPERT_KEYS,
     W123_KEYS,
     gated_keys,
+    one_by_one_keys,
+    stacked_keys,
 )
 from blocks.families._rope import reach, write_rope
 from blocks.hub.config import REQUIRED, Config

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Literal
 
 from blocks import GatedRMSNorm, Mamba2, Spec, at
 from blocks.hub.config import Config
 
 # Our option: their field, and what its absence means.
-Fields = Mapping[str, tuple[str, Any]]
+Fields = dict[str, tuple[str, Any]]
+Take = Callable[[str, Any, Any], Any]
 
-_KINDS = {"bias": bool, "conv_bias": bool, "head_dim": int | str}
+_KINDS = {"bias": bool, "conv_bias": bool, "head_dim": int | Literal["auto"]}
 _LIMITS = "time_step_limit"
 
 
@@ -22,7 +23,7 @@ def read_mixer(
     fields: Fields,
     eps: float,
     *,
-    take: Callable[[str, Any, Any], Any] | None = None,
+    take: Take | None = None,
     **options: Any,
 ) -> Spec:
     """The mixer.
@@ -63,9 +64,9 @@ def write_mixer(s: Spec, fields: Fields) -> dict[str, Any]:
     return {theirs: found[ours] for ours, (theirs, _) in fields.items()}
 
 
-def read_limits(c: Config) -> tuple[float, float]:
+def read_limits(c: Config, take: Take | None = None) -> tuple[float, float]:
     """Between which two numbers a step's length stays."""
-    low, high = c.take(_LIMITS, tuple[float, float], (0.0, math.inf))
+    low, high = (take or c.take)(_LIMITS, tuple[float, float], (0.0, math.inf))
     if not 0 <= low < high:
         raise c.error(_LIMITS, f"nothing is between {low} and {high}")
     return low, high

@@ -48,11 +48,11 @@ SANDWICH_KEYS = (
 DECODER_KEYS = (*END_KEYS, *QKV_KEYS, *PRE_NORM_KEYS)
 
 
-def gated_keys(theirs: str = "", ours: str = "") -> tuple[tuple[str, str], ...]:
-    """The names of a gated MLP, or of one that stands at these places inside `mlp`."""
+def gated_keys(theirs: str = "", ours: str = "", mlp: str = "mlp") -> tuple[tuple[str, str], ...]:
+    """The names of a gated MLP, or of one at these places inside what they call `mlp`."""
     return tuple(
         (
-            f"model.layers.{{i}}.mlp.{theirs}{part}_proj.{{w}}",
+            f"model.layers.{{i}}.{mlp}.{theirs}{part}_proj.{{w}}",
             f"layers.{{i}}.mlp.{ours}{part}.{{w}}",
         )
         for part in ("gate", "up", "down")
@@ -63,14 +63,22 @@ GATED_MLP_KEYS = gated_keys()
 
 _EXPERT = "layers.{i}.mlp.experts.{e}"
 
-# All experts in one tensor, as transformers 5 may write them.
-_STACKED: tuple[Rule, ...] = (
-    Stack(
-        "model.layers.{i}.mlp.experts.gate_up_proj",
-        (_EXPERT + ".gate.weight", _EXPERT + ".up.weight"),
-    ),
-    Stack("model.layers.{i}.mlp.experts.down_proj", (_EXPERT + ".down.weight",)),
-)
+
+def stacked_keys(mlp: str = "mlp") -> tuple[Rule, ...]:
+    """All experts in one tensor, as transformers 5 may write them, inside what they call `mlp`."""
+    theirs = f"model.layers.{{i}}.{mlp}.experts."
+    both = (_EXPERT + ".gate.weight", _EXPERT + ".up.weight")
+    return (
+        Stack(theirs + "gate_up_proj", both),
+        Stack(theirs + "down_proj", (_EXPERT + ".down.weight",)),
+    )
+
+
+def one_by_one_keys(mlp: str = "mlp") -> tuple[tuple[str, str], ...]:
+    """Each expert for itself, by the names of a gated MLP."""
+    theirs, parts = f"model.layers.{{i}}.{mlp}.experts.{{e}}.", ("gate", "up", "down")
+    return tuple((f"{theirs}{p}_proj.weight", f"{_EXPERT}.{p}.weight") for p in parts)
+
 
 # One by one, as published files have them, by Mixtral's names and by Qwen's.
 W123_KEYS = (
@@ -83,17 +91,13 @@ EXPERT_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
     ("model.layers.{i}.mlp.router.weight", "layers.{i}.mlp.router.weight"),
     *W123_KEYS,
-    *_STACKED,
+    *stacked_keys(),
 )
-ONE_BY_ONE_KEYS = (
-    ("model.layers.{i}.mlp.experts.{e}.gate_proj.weight", _EXPERT + ".gate.weight"),
-    ("model.layers.{i}.mlp.experts.{e}.up_proj.weight", _EXPERT + ".up.weight"),
-    ("model.layers.{i}.mlp.experts.{e}.down_proj.weight", _EXPERT + ".down.weight"),
-)
+ONE_BY_ONE_KEYS = one_by_one_keys()
 MOE_KEYS: tuple[tuple[str, str] | Rule, ...] = (
     ("model.layers.{i}.mlp.gate.weight", "layers.{i}.mlp.router.weight"),
     *ONE_BY_ONE_KEYS,
-    *_STACKED,
+    *stacked_keys(),
 )
 
 SHARED_EXPERT_KEYS = (

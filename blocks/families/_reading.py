@@ -99,10 +99,11 @@ def write(s: Spec, name: str) -> dict[str, Any]:
     if "num_labels" in fields:
         fields["classifier_dropout"] = s.keywords["head"].keywords["dropout"]
     shift, end = s.keywords.get("shift"), s.keywords.get("end")
-    fields |= (
-        {} if shift is None or shift.start is None else {"decoder_start_token_id": shift.start}
-    )
-    return fields | ({} if end is None else {"eos_token_id": end})
+    if shift is not None and shift.start is not None:
+        fields["decoder_start_token_id"] = shift.start
+    if end is not None:
+        fields["eos_token_id"] = end
+    return fields
 
 
 def table(

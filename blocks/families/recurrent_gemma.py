@@ -1,6 +1,6 @@
 """RecurrentGemma: of three layers two remember by a gated recurrence, and one sees a window.
 
-Botev et al., "RecurrentGemma", 2024, arXiv:2404.07839; De et al., "Griffin", 2024, arXiv:2402.19427.
+Botev et al., "RecurrentGemma", 2024, arXiv:2404.07839; De et al., "Griffin", arXiv:2402.19427.
 """
 
 from __future__ import annotations
@@ -26,10 +26,7 @@ def spec(c: Config) -> Spec:
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6), offset=1.0, cast="after")
     both = c.take("intermediate_size", int, 3 * 2560, low=2)  # of gate and values together
     mlp = Spec(GatedMLP, hidden=both // 2, act=act, bias=True)
-    firsts = {
-        "attention": griffin.read_attention(c, dim),
-        "mixer": griffin.read_mixer(c, dim, act),
-    }
+    firsts = {"attention": griffin.read_attention(c, dim), "mixer": griffin.read_mixer(c, dim, act)}
     kinds = {kind: common.pre_norm(norm, part, mlp, first=kind) for kind, part in firsts.items()}
     layers = tuple(kinds[kind] for kind in griffin.read_kinds(c))
     # The reference keeps √D in bfloat16, whatever the rest of the model is in.

@@ -29,17 +29,16 @@ def spec(c: Config) -> Spec:
     stable = c.take("do_stable_layer_norm", bool, False)
     attention = classic.attention(c, dim, names=NAMES, rate=0.1, mask=Full())
     mlp = classic.mlp(c, names=NAMES, act="gelu", dropout=c.take("activation_dropout", float, 0.1))
-    each = layer(attention, mlp, **{"norm_in" if stable else "norm_after": norm}, dropout=rate)
+    normed: dict[str, Any] = {"norm_in" if stable else "norm_after": norm}
+    each = layer(attention, mlp, dropout=rate, **normed)
     convs = sound.stem(c)
     kernel = c.take("num_conv_pos_embeddings", int, 128)
     groups = c.take("num_conv_pos_embedding_groups", int, 16)
     act = convs["embedding"].keywords["act"]
     around = Spec(ConvPositions, kernel=kernel, groups=groups, act=act)
     parts = {"layers": (each,) * count(c, "num_hidden_layers"), "stem": norm, **convs}
-    if stable:
-        parts |= {"positions": Spec(Chain, steps={"around": around}), "norm": norm}
-    else:
-        parts["positions"] = Spec(Chain, steps={"around": around, "norm": norm})
+    steps = {"around": around} if stable else {"around": around, "norm": norm}
+    parts |= {"positions": Spec(Chain, steps=steps)} | ({"norm": norm} if stable else {})
     return Spec(FrameEncoder, channels=1, dim=dim, **parts | heard.read_task(c, SERVED, 32))
 
 

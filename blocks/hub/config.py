@@ -154,6 +154,20 @@ Hint: did you mean 'hidden_act'?
             self._inner[name] = Config(value, self.file, self.path(name))
         return self._inner[name]
 
+    def part(self, name: str, model_type: str) -> Config:
+        """The config of one of several models inside this one; an absent one says nothing.
+
+        Args:
+            name: the field.
+            model_type: what it says of itself, if it does.
+        """
+        part = self.inner(name) or self._inner.setdefault(
+            name, Config({}, self.file, self.path(name))
+        )
+        part._of_a_model = True
+        part.only("model_type", model_type)
+        return part
+
     def inside(self, name: str, model_type: str, **defaults: Any) -> Config:
         """The config of a model inside this one; where it is absent, its fields stand here.
 

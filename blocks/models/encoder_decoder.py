@@ -56,6 +56,8 @@ class EncoderDecoder(Halves):
         torch.Size([1, 2, 100])
     """
 
+    forgets = ("encoder",)  # it reads a source once
+
     def __init__(
         self,
         *,

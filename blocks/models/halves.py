@@ -18,8 +18,6 @@ from blocks.step import Step
 class Halves(nn.Module):
     """What all assemblies of two stacks are; `EncoderDecoder` has the equation."""
 
-    forgets = ("encoder",)  # it reads a source once
-
     def __init__(
         self,
         *,

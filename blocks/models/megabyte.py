@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from blocks.errors import SpecError
 from blocks.heads.language import LMHead
 from blocks.models.places import tie
-from blocks.models.stages import Unfinished, narrowed, units_of
+from blocks.models.stages import Unfinished, joined, narrowed, units_of
 from blocks.models.tokens import check_mask, check_tokens, counted, newest
 from blocks.ops.check import check_positive
 from blocks.ops.rows import Rows
@@ -137,7 +137,7 @@ class MegaByte(nn.Module):
         held = state.clock.next % unit  # B
         done = (held + (new.shape[1] if rows.lengths is None else rows.lengths)) // unit  # B
         count = int(done.max())
-        text = kept.extended(new, held, (count + 1) * unit)  # B N
+        text = joined(kept.tail, held, new, (count + 1) * unit)  # B N
         x = self._row(0, text[:, : count * unit])
         real = torch.arange(count, device=done.device) < done[:, None]
         begins = inner.clock.used == 0

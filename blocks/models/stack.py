@@ -28,7 +28,7 @@ class Layers(nn.Module):
         *,
         layers: tuple[Slot, ...],
         norm: Slot | None = None,
-        embedding: Slot = TokenEmbedding,
+        embedding: Slot | None = TokenEmbedding,
         stem: Slot | None = None,
         width: int | None = None,
     ):
@@ -39,14 +39,17 @@ class Layers(nn.Module):
                 "a model needs at least one layer", field=f"{type(self).__name__}.layers"
             )
         self.inputs, self.dim = inputs, dim
-        self.embedding = embedding(inputs, width or dim)
+        if embedding is None and inputs != (width or dim):
+            reason = f"vectors of {inputs} channels are not {width or dim} wide"
+            raise SpecError(reason, field=f"{type(self).__name__}.embedding")
+        self.embedding: Any = embedding(inputs, width or dim) if embedding else None
         self.stem = stem(width or dim) if stem else None
         self.widen = nn.Linear(width, dim) if width else None
         self.layers = nn.ModuleList([layer(dim) for layer in layers])
         self.norm = norm(dim) if norm else None
         self._wants = [wants(layer) for layer in self.layers]
         self._stem_wants = wants(self.stem) if self.stem else frozenset()
-        self._hides_padding = "real" in wants(self.embedding)
+        self._hides_padding = self.embedding is not None and "real" in wants(self.embedding)
 
     def read(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         """All of it, from the inputs to the last norm."""
@@ -54,7 +57,9 @@ class Layers(nn.Module):
 
     def embedded(self, inputs: Tensor, step: Step | None = None) -> tuple[Tensor, Step]:
         """What the first layer reads, and the step of it."""
-        if step is None or not self._hides_padding:
+        if self.embedding is None:
+            x = inputs
+        elif step is None or not self._hides_padding:
             x = self.embedding(inputs)  # B T D
         else:
             x = self.embedding(inputs, step.real)  # B T D
@@ -91,7 +96,8 @@ class LayerStack(Layers):
         dim: width D.
         layers: one slot of size (dim) a layer.
         norm: the norm after the last layer.
-        embedding: slot of sizes (inputs, dim), or (inputs, width) where there is one.
+        embedding: slot of sizes (inputs, dim), or (inputs, width) where there is one; None where
+            the inputs are vectors as they are.
         stem: what follows the embedding: positions, a norm.
         width: of embedding and stem, where W widens it to D (ELECTRA); None is D, without W.
 
@@ -117,7 +123,7 @@ class LayerStack(Layers):
         *,
         layers: tuple[Slot, ...],
         norm: Slot | None = None,
-        embedding: Slot = TokenEmbedding,
+        embedding: Slot | None = TokenEmbedding,
         stem: Slot | None = None,
         width: int | None = None,
     ):

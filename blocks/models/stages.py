@@ -57,20 +57,21 @@ def narrowed(
     return cut.flatten(1), kept, asked - first * unit
 
 
+def joined(before: Tensor, held: Tensor, new: Tensor, length: int) -> Tensor:
+    """What is held [B] of tokens before [B U], then new ones [B T], then any: [B length]."""
+    both = torch.cat([before, new], 1)
+    place = torch.arange(length, device=new.device)
+    after = place + (before.shape[1] - held)[:, None]
+    at = torch.where(place < held[:, None], place, after.clamp(max=both.shape[1] - 1))
+    return both.gather(1, at)
+
+
 @dataclass
 class Unfinished(Content):
     """The tokens of a unit that is not whole yet [B U], and what was said before it [B 1 D]."""
 
     tail: Tensor
     said: Tensor
-
-    def extended(self, new: Tensor, held: Tensor, length: int) -> Tensor:
-        """What is held [B] of the unit, then new tokens [B T], then any: [B length]."""
-        both = torch.cat([self.tail, new], 1)
-        place = torch.arange(length, device=new.device)
-        after = place + (self.tail.shape[1] - held)[:, None]
-        at = torch.where(place < held[:, None], place, after.clamp(max=both.shape[1] - 1))
-        return both.gather(1, at)
 
     def keep(self, text: Tensor, said: Tensor, done: Tensor) -> None:
         """Holds the unit after the `done` [B] whole ones, and what was said before it."""

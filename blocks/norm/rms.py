@@ -24,8 +24,8 @@ class RMSNorm(nn.Module):
         offset: added to the weight: 1 where checkpoints store w − 1 (Gemma).
         weight: whether there is a weight.
         cast: `before` rounds x / rms and then multiplies (LLaMA); `after` multiplies in float32
-            and then rounds (Gemma, OLMo 2); `weight` does so too, but rounds to the weight's dtype,
-            where x is a sum in float32 (Mamba); `statistics` takes only the mean in float32 (T5).
+            and then rounds (Gemma, OLMo 2); `statistics` takes only the mean in float32 (T5), and
+            rounds to the weight's dtype where x is a sum in float32 (Mamba).
 
     Shapes: [... D] -> [... D].
 
@@ -43,7 +43,7 @@ class RMSNorm(nn.Module):
         eps: float = 1e-6,
         offset: float = 0.0,
         weight: bool = True,
-        cast: Literal["before", "after", "weight", "statistics"] = "before",
+        cast: Literal["before", "after", "statistics"] = "before",
     ):
         super().__init__()
         check_positive("RMSNorm", dim=dim, eps=eps)
@@ -70,5 +70,4 @@ class RMSNorm(nn.Module):
             return y.to(x.dtype)
         if self.cast == "before":
             return scale * y.to(x.dtype)
-        kind = weight.dtype if self.cast == "weight" else x.dtype
-        return (y * (self.offset + weight.to(wide.dtype))).to(kind)
+        return (y * (self.offset + weight.to(wide.dtype))).to(x.dtype)

@@ -59,8 +59,8 @@ def scan(a: Tensor, b: Tensor, start: Tensor | None = None, *, chunk: int | None
         raise SpecError("at least one step, in chunks of at least one, is needed", field="chunk")
     start = torch.zeros_like(b[:, 0]) if start is None else start
     chunk = chunk or math.isqrt(b.shape[1] - 1) + 1
-    learns = torch.is_grad_enabled() and any(x.requires_grad for x in (a, b, start))
-    if not learns:
+    learns = a.requires_grad or b.requires_grad or start.requires_grad
+    if not (learns and torch.is_grad_enabled()):
         return _chunked(a, b, start, chunk)
     return _Scan.apply(a, b, start, chunk)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
 

@@ -109,7 +109,7 @@ class Attending(nn.Module):
 
     def _start(self, state: AttendingState) -> Carry:
         if state.hidden is None:
-            begin = first_real(state.v, state.real)[:, self.cut :]
+            begin = first_real(state.v, state.real)[:, self.cut :]  # pyright: ignore[reportArgumentType]  # read by now
             state.hidden = torch.tanh(self.begin(begin))
             state.cell = torch.zeros_like(state.hidden) if self.inner.gates == 4 else None
         return (state.hidden,) if state.cell is None else (state.hidden, state.cell)

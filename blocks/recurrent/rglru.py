@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.check import check_heads, check_input, check_state
+from blocks.errors import SpecError
+from blocks.ops.check import check_input, check_positive, check_state
 from blocks.ops.recurrence import scan
 from blocks.ops.rows import Rows
+from blocks.recurrent.headwise import HeadLinear
 from blocks.state import Content
 from blocks.step import Step
 
@@ -58,10 +60,12 @@ class RGLRU(nn.Module):
 
     def __init__(self, dim: int, *, heads: int):
         super().__init__()
-        head_dim = check_heads("RGLRU", dim, heads, heads, None)
+        check_positive("RGLRU", dim=dim, heads=heads)
+        if dim % heads:
+            raise SpecError(f"dim {dim} is not a multiple of heads {heads}", field="RGLRU.heads")
         self.dim = dim
-        self.input_gate = _HeadLinear(heads, head_dim)
-        self.decay_gate = _HeadLinear(heads, head_dim)
+        self.input_gate = HeadLinear(heads, dim // heads)
+        self.decay_gate = HeadLinear(heads, dim // heads)
         self.decay = nn.Parameter(torch.empty(dim))
         self.reset_parameters()
 
@@ -108,19 +112,3 @@ class RGLRU(nn.Module):
 def _root(x: Tensor) -> Tensor:
     line = x * x.clamp(min=_SMALLEST).rsqrt()
     return line + (x.sqrt() - line).detach()
-
-
-class _HeadLinear(nn.Module):
-    """W_h x_h + b_h for each head of x [… H·E]; W is applied from the right."""
-
-    def __init__(self, heads: int, head_dim: int):
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(heads, head_dim, head_dim))
-        self.bias = nn.Parameter(torch.empty(heads, head_dim))
-        nn.init.normal_(self.weight, std=head_dim**-0.5)
-        nn.init.zeros_(self.bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        heads = x.unflatten(-1, (len(self.weight), -1)).flatten(0, -3).transpose(0, 1)  # H N E
-        y = torch.baddbmm(self.bias[:, None], heads, self.weight)
-        return y.transpose(0, 1).reshape(x.shape)

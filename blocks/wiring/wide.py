@@ -14,9 +14,9 @@ class Widen(nn.Module):
     r"""y = x,    in at least float32
 
     As the stem of a model it keeps the sum of its layers in float32 while the layers themselves run
-    in the 16 bits of their weights, which their norms round to (`RMSNorm` with `cast="weight"`):
-    `residual_in_fp32` of Gu and Dao, "Mamba", 2023, arXiv:2312.00752. In float32 and float64 it
-    does nothing.
+    in the 16 bits of their weights, to which a norm rounds (`RMSNorm` with `cast="statistics"`):
+    `residual_in_fp32` of Gu and Dao, "Mamba", 2023, arXiv:2312.00752. It leaves float32 and float64
+    as they are.
 
     Args:
         dim: width D.

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.blocks.small import Small
+from blocks import GRU, LSTM, AdditiveAttention, LayerNorm, Spec, TokenEmbedding
+from tests.blocks.small import Small, ints
 
 STACKED: dict[str, Any] = {"hidden": 12, "depth": 3, "dropout": (0.5, {"depth": 2})}
+BEFORE = Spec(GRU, hidden=12, reset="before")
+TOLD: dict[str, Any] = {"causal": False}  # what they read is given as a step's memory
 
 RECURRENT: dict[str, Small] = {
+    "AdditiveAttention": Small((16, 16), {"hidden": 12}, checks=TOLD),
+    "Attending": Small((16,), {"inner": BEFORE}, shape=(3, 7, 44), checks=TOLD),
+    "FinalStates": Small(
+        (50, 16), {"layers": (Spec(LSTM, depth=2),)}, (ints(50, 3, 7),), (3, 1, 64), TOLD
+    ),
     "GRU": Small((16,), {"depth": 2}),
+    "Handed": Small((16,), {"inner": Spec(GRU, hidden=8, depth=2)}, shape=(3, 7, 8), checks=TOLD),
     "LSTM": Small((16,), {"depth": 2}),
+    "Maxout": Small((16,), {"hidden": 5}, shape=(3, 7, 5)),
     "RNN": Small((16,), {"depth": 2}),
 }
 
 # Another value of each of their keywords.
-OTHERS: dict[str, dict[str, Any]] = {"GRU": STACKED, "LSTM": STACKED, "RNN": STACKED}
+OTHERS: dict[str, dict[str, Any]] = {
+    "AdditiveAttention": {"hidden": 8},
+    "Attending": {
+        "inner": Spec(LSTM, hidden=12),
+        "attention": Spec(AdditiveAttention, hidden=5),
+        "reads": 8,
+    },
+    "FinalStates": {
+        "layers": (Spec(GRU),),
+        "embedding": Spec(TokenEmbedding, scale=2.0),
+        "stem": LayerNorm,
+    },
+    "GRU": STACKED,
+    "Handed": {"inner": Spec(GRU)},
+    "LSTM": STACKED,
+    "Maxout": {"hidden": 6, "pieces": 3},
+    "RNN": STACKED,
+}

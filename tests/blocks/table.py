@@ -246,6 +246,8 @@ TABLE: dict[str, Small] = {
     ),
     "RGLRU": Small((16,), {"heads": 4}),
     "Widen": Small((16,), checks={"wide": True}),
+    "RWKV": Small((16,)),
+    "RWKVChannelMix": Small((16,)),
     "RMSNorm": Small((16,)),
     "RelativeAttention": Small(
         (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}

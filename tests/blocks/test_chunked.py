@@ -33,6 +33,7 @@ from blocks import (
     Window,
 )
 from blocks.testing.subject import disturb
+from tests.blocks.watch import largest
 
 B, T, D = 2, 11, 16
 
@@ -240,3 +241,13 @@ def test_what_a_circle_refuses() -> None:
     step = Step(torch.arange(T)[None], segments=torch.zeros(B, T, dtype=torch.int64))
     with pytest.raises(SpecError, match="segments"):
         CircleAttention(D, heads=4, chunk=3).double()(draw(), step)
+
+
+def test_memory_of_a_circle_grows_with_the_length() -> None:
+    def size(tokens: int) -> int:
+        circle = CircleAttention(D, heads=4, chunk=8, after=1).double().eval()
+        return largest(lambda: circle(draw(tokens)))
+
+    sizes = [size(tokens) for tokens in (256, 512, 1024)]
+    assert sizes[2] <= 2.1 * sizes[1] <= 4.41 * sizes[0]
+    assert sizes[2] < B * 4 * 1024 * 1024 / 16

@@ -271,6 +271,8 @@ VALUES: dict[str, dict[str, Any]] = {
     "QueryScale": {"growth": 0.5, "trained": 2},
     "QueryEmbedding": {"dropout": 0.5},
     "RGLRU": {"heads": 2},
+    "RWKV": {"inner": 24},
+    "RWKVChannelMix": {"hidden": 20},
     "RMSNorm": {"eps": 0.1, "offset": 1.0},
     "RelativeAttention": {
         "heads": 2,

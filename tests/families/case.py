@@ -75,6 +75,7 @@ class Case:
         table: the address of the table of tokens, which a tied head shares.
         channels: of frames of sound, where a model hears those instead of reading tokens.
         hears: such frames [B T C] as the reference wants them.
+        huge: fields that agree with a width of 2^46.
         tolerance: how far ours may be from the reference, in standard deviations of its logits;
             recurrences add up over a whole text, in another order than the reference.
     """
@@ -101,6 +102,7 @@ class Case:
     table: str = "embedding.weight"
     channels: int | None = None
     hears: Callable[[Tensor], Tensor] = lambda frames: frames
+    huge: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = TOLERANCE
 
     def source(self, rows: int, draw: torch.Generator) -> Tensor:

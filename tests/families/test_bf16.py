@@ -46,7 +46,7 @@ def test_bfloat16_is_as_near_the_truth_as_the_reference(loaded, tmp_path, family
             exact, found = truth(tokens), ours(tokens)
             theirs = narrow(tokens, use_cache=False).logits
             assert exact.dtype == torch.float64
-            assert found.dtype == theirs.dtype == torch.bfloat16
+            assert found.dtype == torch.bfloat16  # some of theirs widen their logits
             errors["ours"].append((found - exact).abs())
             errors["theirs"].append((theirs - exact).abs())
     ours_off, theirs_off = (torch.cat(parts) for parts in errors.values())

@@ -13,7 +13,7 @@ import blocks
 from blocks import CheckpointError, Keys
 from blocks.edit import layers_of
 from blocks.families import family_of
-from blocks.hub.config import Config
+from blocks.hub.config import Config, with_infinity
 from blocks.hub.match import spread
 from blocks.hub.outline import outline_of
 from tests.families import ageing
@@ -142,7 +142,11 @@ def test_a_head_of_its_own_wins_over_the_flag(loaded, tmp_path, family, variant)
 
 @pytest.mark.parametrize(
     ("family", "variant"),
-    [(family, name) for family, name in pairs() if case_of(family).fused],
+    [
+        (family, name)
+        for family, name in pairs()
+        if case_of(family).fused and case_of(family).variants[name].options.get("num_experts") != 1
+    ],
 )
 def test_experts_in_one_tensor(loaded, tmp_path, family, variant):
     it = loaded(family, variant)
@@ -218,7 +222,7 @@ def test_a_field_that_is_gone_means_what_it_means_to_the_reference(
         less["model_type"] = family
         try:
             ours = outline_of(Config(less)).spec
-            full = it.case.config.from_dict(copy.deepcopy(less))
+            full = it.case.config.from_dict(with_infinity(copy.deepcopy(less)))
         except Exception:  # either may insist on a field, each with its own error
             continue
         read += 1

@@ -134,6 +134,13 @@ def replaced(model):
     return model
 
 
+def test_the_first_name_of_t5(loaded, tmp_path):
+    it = loaded("t5", "plain")
+    named = {"config": lambda data: data | {"architectures": ["T5WithLMHeadModel"]}}
+    ours = blocks.from_pretrained(ageing.aged(it.folder, tmp_path / "first", **named))
+    assert ours.spec == it.ours.spec
+
+
 def test_a_bare_model_is_made_to_write(loaded):
     """As `facebook/bart-base` is used, whose files name no head."""
     it = loaded("bart", "bare")

@@ -120,6 +120,15 @@ _FORM = {
     "vocab_size": 50264,
 }
 
+_TOLD = _FORM | {
+    "architectures": ["BartForSequenceClassification"],
+    "classif_dropout": 0.0,
+    "classifier_dropout": 0.0,
+    "id2label": {"0": "contradiction", "1": "neutral", "2": "entailment"},
+    "label2id": {"contradiction": 0, "entailment": 2, "neutral": 1},
+    "vocab_size": 50265,
+}
+
 CASE = Case(
     kind="pair",
     table="encoder.embedding.weight",
@@ -129,7 +138,10 @@ CASE = Case(
     variants=WRITING | readers("Bart"),
     mutations=MUTATIONS | READING,
     # With the bias of the logits, which the reference keeps as a buffer of zeros.
-    published={"facebook/bart-large-cnn": (_FORM, 406_290_432 + 50_264)},
+    published={
+        "facebook/bart-large-cnn": (_FORM, 406_290_432 + 50_264),
+        "facebook/bart-large-mnli": (_TOLD, 407_344_131),
+    },
     untried=TOLD
     | frozenset(
         {"d_model", "dropout", "is_encoder_decoder", "scale_embedding"}

@@ -23,6 +23,7 @@ CASE = Case(
     mutations=MUTATIONS,
     published={},
     fields=mamba.FIELDS,
+    untried=mamba.CASE.untried,
     extra=(),
     tied=True,
     tolerance=5e-5,

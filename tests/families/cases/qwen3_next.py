@@ -33,21 +33,23 @@ BASE = (
     | {"num_hidden_layers": 4, "shared_expert_intermediate_size": 40, "partial_rotary_factor": 0.5}
 )
 
+TWO = {"num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"]}
+
 VARIANTS = {
     "plain": Variant(),
     "several chunks": Variant(
-        {"max_position_embeddings": 256}, reads=lambda tokens: tokens.repeat(1, 4)
+        TWO | {"max_position_embeddings": 256}, reads=lambda tokens: tokens.repeat(1, 4)
     ),
     "in turns": Variant({"layer_types": ["full_attention", "linear_attention"] * 2}),
-    "attention alone": Variant({"layer_types": ["full_attention"] * 4}),
-    "as many heads": Variant({"linear_num_value_heads": 2, "linear_conv_kernel_dim": 2}),
-    "as they are": Variant({"norm_topk_prob": False}),
-    "eight experts": Variant({"num_experts": 8, "num_experts_per_tok": 3}),
-    "first layer dense": Variant({"mlp_only_layers": [0]}),
-    "biases": Variant({"attention_bias": True}),
-    "relu": Variant({"hidden_act": "relu"}),
-    "tied": Variant({"tie_word_embeddings": True}),
-    "yarn": Variant({"rope_parameters": llama.YARN | {"partial_rotary_factor": 0.5}}),
+    "attention alone": Variant(TWO | {"layer_types": ["full_attention"] * 2}),
+    "as many heads": Variant(TWO | {"linear_num_value_heads": 2, "linear_conv_kernel_dim": 2}),
+    "as they are": Variant(TWO | {"norm_topk_prob": False}),
+    "eight experts": Variant(TWO | {"num_experts": 8, "num_experts_per_tok": 3}),
+    "first layer dense": Variant(TWO | {"mlp_only_layers": [0]}),
+    "biases": Variant(TWO | {"attention_bias": True}),
+    "relu": Variant(TWO | {"hidden_act": "relu"}),
+    "tied": Variant(TWO | {"tie_word_embeddings": True}),
+    "yarn": Variant(TWO | {"rope_parameters": llama.YARN | {"partial_rotary_factor": 0.5}}),
 }
 
 MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {

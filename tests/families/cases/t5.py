@@ -83,10 +83,22 @@ _BYTES = _NEWER | {
     "vocab_size": 384,
     "tokenizer_class": "ByT5Tokenizer",
 }
+_HALF = _NEWER | {
+    "architectures": ["T5EncoderModel"],
+    "classifier_dropout": 0.0,
+    "d_ff": 10240,
+    "d_model": 4096,
+    "dense_act_fn": "gelu_new",
+    "is_gated_act": True,
+    "num_decoder_layers": 24,
+    "num_heads": 64,
+    "num_layers": 24,
+}
 PUBLISHED = {
     "google-t5/t5-small": (_SMALL, 60_506_624),
     "google/t5-v1_1-small": (_NEWER, 76_961_152),
     "google/byt5-small": (_BYTES, 299_637_760),
+    "google/t5-v1_1-xxl, its encoder": (_HALF, 4_762_310_656),
 }
 
 CASE = Case(

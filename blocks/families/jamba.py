@@ -1,0 +1,44 @@
+"""Jamba: one layer in eight attends, the others are Mamba's; every second has experts.
+
+Lieber et al., "Jamba: a hybrid Transformer-Mamba language model", 2024, arXiv:2403.19887.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from blocks import RMSNorm, SoftmaxRouter, Spec
+from blocks.families import _decoder as common
+from blocks.families import _jamba as own
+from blocks.families._dialects import read_or_null
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+
+
+def spec(c: Config) -> Spec:
+    dim = c.take("hidden_size", int)
+    norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
+    moe = common.moe(c, Spec(SoftmaxRouter, renormalize=False), 16)
+    mlps = (common.gated_mlp(c), moe if moe.keywords["experts"] > 1 else common.gated_mlp(c))
+    firsts = {
+        "attention": common.attention(c, dim, kv_heads=8),
+        "mixer": own.read_mixer(c, dim, norm),
+    }
+    kinds = {
+        (first, sparse): common.pre_norm(norm, part, mlps[sparse], first=first)
+        for first, part in firsts.items()
+        for sparse in (False, True)
+    }
+    layers = tuple(kinds[kind] for kind in own.read_kinds(c))
+    for code in ("use_mamba_kernels", "use_mambapy", "use_associative_scan"):
+        c.take(code, bool, True)
+    read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
+    read_or_null(c, "sliding_window", None)  # of the first files, which no layer has
+    return common.decoder(c, layers, norm, dim, c.take("max_position_embeddings", int, 262_144))
+
+
+def config(s: Spec) -> dict[str, Any]:
+    return common.write_decoder(s, rope={}) | own.write_kinds(s) | own.write_mixer(s)
+
+
+FAMILY = Family("jamba", ("JambaForCausalLM",), spec, config, own.KEYS)
