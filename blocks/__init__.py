@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from blocks.attention.softcap import SoftCap as SoftCap
     from blocks.attention.symmetric import SymmetricWindow as SymmetricWindow
     from blocks.attention.turned import TurnedAttention as TurnedAttention
+    from blocks.attention.windows import GaussianWindow as GaussianWindow
+    from blocks.attention.windows import WindowState as WindowState
     from blocks.audio.files import read_audio as read_audio
     from blocks.audio.logmel import LogMel as LogMel
     from blocks.audio.normed import NormedLogMel as NormedLogMel
@@ -75,6 +77,7 @@ if TYPE_CHECKING:
     from blocks.embedding.joined import JoinedEmbedding as JoinedEmbedding
     from blocks.embedding.media import MediaTokens as MediaTokens
     from blocks.embedding.ngrams import NGramEmbedding as NGramEmbedding
+    from blocks.embedding.onehot import OneHot as OneHot
     from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
     from blocks.embedding.query import QueryEmbedding as QueryEmbedding
     from blocks.embedding.repeated import RepeatedEmbedding as RepeatedEmbedding
@@ -108,6 +111,7 @@ if TYPE_CHECKING:
     from blocks.generation.sampling import Sampler as Sampler
     from blocks.generation.sentences import embed as embed
     from blocks.generation.speech import transcribe as transcribe
+    from blocks.generation.strokes import handwrite as handwrite
     from blocks.generation.timestamps import Timestamps as Timestamps
     from blocks.generation.transcript import Segment as Segment
     from blocks.generation.transcript import Transcript as Transcript
@@ -115,6 +119,8 @@ if TYPE_CHECKING:
     from blocks.heads.language import LMHead as LMHead
     from blocks.heads.masked import MaskedHead as MaskedHead
     from blocks.heads.mix import LayerMix as LayerMix
+    from blocks.heads.mixture import MixtureDensityHead as MixtureDensityHead
+    from blocks.heads.mixture import StrokeMixture as StrokeMixture
     from blocks.heads.pooler import Pooler as Pooler
     from blocks.heads.pretraining import Pretraining as Pretraining
     from blocks.heads.pretraining import PretrainingHead as PretrainingHead
@@ -158,6 +164,9 @@ if TYPE_CHECKING:
     from blocks.models.encoder_decoder import EncoderDecoder as EncoderDecoder
     from blocks.models.final_states import FinalStates as FinalStates
     from blocks.models.gpt3_shapes import gpt3 as gpt3
+    from blocks.models.graves import graves_handwriting as graves_handwriting
+    from blocks.models.graves import graves_text as graves_text
+    from blocks.models.handwriting import Handwriting as Handwriting
     from blocks.models.hearing import FrameEncoder as FrameEncoder
     from blocks.models.masked import MaskedLM as MaskedLM
     from blocks.models.megabyte import MegaByte as MegaByte
@@ -199,7 +208,6 @@ if TYPE_CHECKING:
     from blocks.positions.sinusoidal import SinusoidalPositions as SinusoidalPositions
     from blocks.positions.yarn import YarnScaling as YarnScaling
     from blocks.recurrent.attending import Attending as Attending
-    from blocks.recurrent.attending import AttendingState as AttendingState
     from blocks.recurrent.channel_mix import RWKVChannelMix as RWKVChannelMix
     from blocks.recurrent.corrected import DeltaState as DeltaState
     from blocks.recurrent.exchange import from_torch as from_torch
@@ -207,12 +215,14 @@ if TYPE_CHECKING:
     from blocks.recurrent.gated_delta_net import GatedDeltaNet as GatedDeltaNet
     from blocks.recurrent.gru import GRU as GRU
     from blocks.recurrent.handed import Handed as Handed
+    from blocks.recurrent.looking import LookingState as LookingState
     from blocks.recurrent.lstm import LSTM as LSTM
     from blocks.recurrent.rglru import RGLRU as RGLRU
     from blocks.recurrent.rglru import RGLRUState as RGLRUState
     from blocks.recurrent.rnn import RNN as RNN
     from blocks.recurrent.rwkv import RWKV as RWKV
     from blocks.recurrent.rwkv import WKVState as WKVState
+    from blocks.recurrent.skipping import SkipStack as SkipStack
     from blocks.recurrent.stacked import CellState as CellState
     from blocks.recurrent.stacked import HiddenState as HiddenState
     from blocks.spec import Slot as Slot
@@ -223,6 +233,9 @@ if TYPE_CHECKING:
     from blocks.ssm.mamba2 import Mamba2 as Mamba2
     from blocks.ssm.memory import Mamba2State as Mamba2State
     from blocks.ssm.memory import MambaState as MambaState
+    from blocks.ssm.memory import S4State as S4State
+    from blocks.ssm.s4 import S4 as S4
+    from blocks.ssm.s4d import S4D as S4D
     from blocks.state import Clock as Clock
     from blocks.state import Content as Content
     from blocks.state import State as State
@@ -259,7 +272,6 @@ else:
         "AdditiveAttention": "blocks.attention.additive",
         "Arranged": "blocks.attention.arranged",
         "Attending": "blocks.recurrent.attending",
-        "AttendingState": "blocks.recurrent.attending",
         "AudioError": "blocks.errors",
         "AxialPositions": "blocks.positions.axial",
         "BadWords": "blocks.generation.banning",
@@ -314,10 +326,12 @@ else:
         "GatedMLP": "blocks.mlp.gated",
         "GatedMixer": "blocks.wiring.gated",
         "GatedRMSNorm": "blocks.norm.gated",
+        "GaussianWindow": "blocks.attention.windows",
         "GenerationDefaults": "blocks.hub.defaults",
         "GenerationError": "blocks.errors",
         "Gist": "blocks.attention.gist",
         "Handed": "blocks.recurrent.handed",
+        "Handwriting": "blocks.models.handwriting",
         "HashedEmbedding": "blocks.embedding.hashed",
         "HiddenState": "blocks.recurrent.stacked",
         "HubError": "blocks.errors",
@@ -344,6 +358,7 @@ else:
         "LogMel": "blocks.audio.logmel",
         "LongRoPEScaling": "blocks.positions.longrope",
         "LongformerAttention": "blocks.attention.longformer",
+        "LookingState": "blocks.recurrent.looking",
         "MLP": "blocks.mlp.plain",
         "Mamba": "blocks.ssm.mamba",
         "Mamba2": "blocks.ssm.mamba2",
@@ -358,6 +373,7 @@ else:
         "MegaByte": "blocks.models.megabyte",
         "MinLength": "blocks.generation.forcing",
         "MinNewTokens": "blocks.generation.forcing",
+        "MixtureDensityHead": "blocks.heads.mixture",
         "MoE": "blocks.moe.moe",
         "Molecules": "blocks.conv.molecules",
         "NGramEmbedding": "blocks.embedding.ngrams",
@@ -367,6 +383,7 @@ else:
         "Normed": "blocks.wiring.normed",
         "NormedLogMel": "blocks.audio.normed",
         "NormedWaveform": "blocks.audio.waveform",
+        "OneHot": "blocks.embedding.onehot",
         "OutputGate": "blocks.attention.gate",
         "Parallel": "blocks.wiring.parallel",
         "Past": "blocks.attention.past",
@@ -397,6 +414,9 @@ else:
         "RoPE": "blocks.positions.rope",
         "Row": "blocks.hub.keys",
         "Rule": "blocks.hub.keys",
+        "S4": "blocks.ssm.s4",
+        "S4D": "blocks.ssm.s4d",
+        "S4State": "blocks.ssm.memory",
         "Sampler": "blocks.generation.sampling",
         "Scale": "blocks.attention.scale",
         "Scaling": "blocks.positions.scaling",
@@ -408,6 +428,7 @@ else:
         "ShiftRight": "blocks.models.shift",
         "SigmoidRouter": "blocks.moe.sigmoid_router",
         "SinusoidalPositions": "blocks.positions.sinusoidal",
+        "SkipStack": "blocks.recurrent.skipping",
         "Slot": "blocks.spec",
         "SoftCap": "blocks.attention.softcap",
         "SoftmaxRouter": "blocks.moe.softmax_router",
@@ -421,6 +442,7 @@ else:
         "Stack": "blocks.hub.keys",
         "State": "blocks.state",
         "Step": "blocks.step",
+        "StrokeMixture": "blocks.heads.mixture",
         "Subsampling": "blocks.conv.subsampling",
         "Suppressed": "blocks.generation.banning",
         "SuppressedFirst": "blocks.generation.banning",
@@ -442,6 +464,7 @@ else:
         "WKVState": "blocks.recurrent.rwkv",
         "Widen": "blocks.wiring.wide",
         "Window": "blocks.attention.mask",
+        "WindowState": "blocks.attention.windows",
         "XIELU": "blocks.mlp.xielu",
         "YarnScaling": "blocks.positions.yarn",
         "activation": "blocks.mlp.activations",
@@ -464,6 +487,9 @@ else:
         "from_torch": "blocks.recurrent.exchange",
         "generate": "blocks.generation.loop",
         "gpt3": "blocks.models.gpt3_shapes",
+        "graves_handwriting": "blocks.models.graves",
+        "graves_text": "blocks.models.graves",
+        "handwrite": "blocks.generation.strokes",
         "hippo_dplr": "blocks.ssm.hippo",
         "hippo_legs": "blocks.ssm.hippo",
         "infill_prompt": "blocks.text.infill",

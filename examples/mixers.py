@@ -23,18 +23,51 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-import blocks
-from blocks import CausalLM, Chain, GatedMLP, GQAttention, Residual, RMSNorm, RoPE, Slot, Spec
+from blocks import (
+    GRU,
+    LSTM,
+    RGLRU,
+    RWKV,
+    S4,
+    S4D,
+    CausalConv,
+    CausalLM,
+    Chain,
+    GatedDeltaNet,
+    GatedMixer,
+    GatedMLP,
+    GQAttention,
+    LinearAttention,
+    Mamba,
+    Mamba2,
+    Residual,
+    RMSNorm,
+    RoPE,
+    Slot,
+    Spec,
+    Window,
+)
 
 DIM, DEPTH, BATCH = 64, 2, 16
 LETTERS, LENGTH = 16, 24  # of the copying task
 CONTEXT = 128  # characters of the text task
 TURN = 10  # steps that one model takes before the next one's turn
-HEADS = {"heads": 4}
+HEADS: dict[str, Any] = {"heads": 4}
+GRIFFIN = {"conv": Spec(CausalConv, kernel=4), "lru": Spec(RGLRU, **HEADS)}
 
 MIXERS: dict[str, Slot] = {
     "attention": Spec(GQAttention, **HEADS, qk=(Spec(RoPE),)),
-    "window of 16": Spec(GQAttention, **HEADS, qk=(Spec(RoPE),), mask=blocks.Window(16)),
+    "window of 16": Spec(GQAttention, **HEADS, qk=(Spec(RoPE),), mask=Window(16)),
+    "linear attention": Spec(LinearAttention, **HEADS),
+    "gated delta rule": Spec(GatedDeltaNet, **HEADS, head_dim=16),
+    "RWKV-4": Spec(RWKV),
+    "RG-LRU": Spec(GatedMixer, steps=GRIFFIN),
+    "S4": Spec(S4),
+    "S4D": Spec(S4D),
+    "Mamba": Spec(Mamba),
+    "Mamba-2": Spec(Mamba2, heads=8, head_dim=16, state_dim=32),
+    "LSTM": Spec(LSTM),
+    "GRU": Spec(GRU),
 }
 
 Task = Callable[[torch.Generator], tuple[Tensor, Tensor]]

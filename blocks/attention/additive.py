@@ -55,14 +55,17 @@ class AdditiveAttention(nn.Module):
 
     def forward(self, x: Tensor, step: Step, state: CrossState | None = None) -> Tensor:
         check_input(x, self.dim, "AdditiveAttention")
-        state = self.read(step, CrossState() if state is None else state)
+        state = CrossState() if state is None else state
+        self.read(step, state)
         return self.weights(x, state) @ state.v  # B T R  # pyright: ignore[reportOperatorIssue]  # read by now
 
     def pattern(self, x: Tensor, step: Step) -> Tensor:
         """α [B T M]: how much of each place of the memory each token takes."""
-        return self.weights(x, self.read(step, CrossState()))
+        state = CrossState()
+        self.read(step, state)
+        return self.weights(x, state)
 
-    def read(self, step: Step, state: CrossState) -> CrossState:
+    def read(self, step: Step, state: CrossState) -> None:
         """The state with what doesn't depend on x, computed once: U m + b [B M F] and m itself."""
         if state.k is None:
             memory = memory_of(step)
@@ -70,7 +73,6 @@ class AdditiveAttention(nn.Module):
                 reason = f"a memory is [batch, places, {self.reads}], not {list(memory.shape)}"
                 raise SpecError(reason, field="step.memory")
             state.k, state.v, state.real = self.k(memory), memory, step.memory_real
-        return state
 
     def weights(self, x: Tensor, state: CrossState) -> Tensor:
         """α [B T M] of x [B T D], over what was read."""
@@ -79,6 +81,16 @@ class AdditiveAttention(nn.Module):
         if state.real is not None:
             scores = scores.masked_fill(~state.real[:, None], torch.finfo(scores.dtype).min)
         return scores.softmax(-1)
+
+    def blank(self, state: CrossState) -> tuple[Tensor, ...]:
+        """What is seen before the first look."""
+        v: Tensor = state.v  # pyright: ignore[reportAssignmentType]  # read by now
+        return v.new_zeros(len(v), self.reads), v.new_zeros(v.shape[:2])
+
+    def look(self, x: Tensor, seen: tuple[Tensor, ...], state: CrossState) -> tuple[Tensor, ...]:
+        """One look of x [B D], which doesn't depend on those before: y [B R] and α [B M]."""
+        weights = self.weights(x[:, None], state)
+        return (weights @ state.v)[:, 0], weights[:, 0]  # pyright: ignore[reportOperatorIssue]  # read by now
 
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any

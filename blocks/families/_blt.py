@@ -23,7 +23,6 @@ from blocks import (
 from blocks.families import _decoder as common
 from blocks.families._dialects import (
     count,
-    read_head_dim,
     read_or_null,
     read_window,
     write_window,
@@ -72,7 +71,6 @@ def encoder(c: Config, vocab: int, places: int, mask: Mask) -> Stack:
     """What reads bytes."""
     it = _local(c, "encoder", vocab, places, mask)
     it.part.only("cross_attn_all_layers", False)
-    it.part.take("hidden_size_global", int, 2048)  # the decoder's counts
     it.part.take("sliding_window", int, None)  # local_attention_window_len counts
     return it
 
@@ -88,10 +86,10 @@ def decoder(c: Config, vocab: int, places: int, mask: Mask) -> Stack:
     return it
 
 
-def deep(c: Config, width: int) -> Stack:
-    """What reads patches, of this width before they are widened."""
+def deep(c: Config) -> Stack:
+    """What reads patches."""
     it = _stack(c, "global", Causal())
-    it.part.only("encoder_cross_output_size", width)
+    it.part.take("encoder_cross_output_size", int, None)  # the encoder's width says it
     return it
 
 
@@ -108,26 +106,36 @@ def patches(c: Config, vocab: int) -> Spec:
     if read_or_null(c, "patch_size", 4) is None:
         raise c.error("patch_size", "null, which leaves the model that cuts the text unused")
     it = _stack(c, "patcher", None)
-    it.part.only("vocab_size", vocab)
+    _same(it.part, "vocab_size", vocab, 260)
     parts = {"layers": it.layers, "norm": it.norm, "context": it.context}
     model = Spec(CausalLM, vocab=vocab, dim=it.dim, **parts)
     return Spec(EntropyPatches, model=model, threshold=threshold, size=size)
 
 
+def _same(part: Config, name: str, value: int, absent: int) -> None:
+    """A field of one of the four that the whole config says as well."""
+    if (said := part.take(name, int, absent)) != value:
+        raise part.error(name, f"is {said} here, {value} of the whole")
+
+
 def _local(c: Config, name: str, vocab: int, places: int, mask: Mask) -> Stack:
     it = _stack(c, name, mask)
-    it.part.only("vocab_size", vocab)
-    it.part.only("cross_attn_k", places)
+    _same(it.part, "vocab_size", vocab, 260)
+    _same(it.part, "cross_attn_k", places, 2)
+    it.part.take("hidden_size_global", int, None)  # the config of the patches says it
     return it
 
 
 def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
     """One of the four; without a mask it says its window itself."""
-    part = c.part(f"{name}_config", f"blt_{_TYPES.get(name, name)}")
+    where = f"{name}_config", f"blt_{_TYPES.get(name, name)}"
+    part = c.inside(*where) if name == "global" else c.part(*where)
     dim, heads, depth, hidden, context = _USUAL[name]
     dim, heads = part.take("hidden_size", int, dim), part.take("num_attention_heads", int, heads)
-    if read_head_dim(part, dim, heads) != dim // heads:
-        raise part.error("head_dim", f"is not hidden_size / num_attention_heads = {dim // heads}")
+    if dim % heads:
+        reason = f"{heads} heads don't divide hidden_size {dim}"
+        raise part.error("num_attention_heads", reason)
+    part.take("head_dim", int, None)  # the others say it
     hidden = hidden if name != "encoder" else int(8 * dim / 3)
     context = part.take("max_position_embeddings", int, context)
     theta = 10_000.0 if name == "patcher" else 500_000.0
@@ -137,6 +145,7 @@ def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
     part.only("dropout", 0.0)
     norm = Spec(RMSNorm, eps=part.take("rms_norm_eps", float, 1e-5))
     shared = {"heads": heads, "kv_heads": part.take("num_key_value_heads", int, heads)}
+    shared["head_dim"] = dim // heads
     mask = read_window(part, 512) if mask is None else mask
     attention = Spec(GQAttention, **shared, qk=(turned,), mask=mask)
     cross = Spec(Residual, inner=Spec(CrossAttention, **shared, norm=norm), norm_in=norm)

@@ -18,9 +18,8 @@ def spec(c: Config) -> Spec:
     vocab, places = c.take("vocab_size", int, 260), c.take("cross_attn_k", int, 2)
     mask = own.mask(read_or_null(c, "local_attention_window_len", 512))
     encoder, decoder = own.encoder(c, vocab, places, mask), own.decoder(c, vocab, places, mask)
-    deep = own.deep(c, encoder.dim * places)
-    decoder.part.only("hidden_size_global", deep.dim)
-    for name in ("max_position_embeddings", "rope_parameters"):
+    deep = own.deep(c)
+    for name in ("max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta"):
         c.take(name, Any, None)  # those of each stack count
     grams = Spec(
         NGramEmbedding,

@@ -75,16 +75,18 @@ class Transpose(Rule):
 
 @dataclass(frozen=True)
 class Row(Rule):
-    """A vector [N] of ours that is a matrix of one row [1, N]."""
+    """A vector [N] of ours that is a matrix of one row [1, N], or has more such `axes` before."""
+
+    axes: int = 1
 
     def shape(self, ours: Sequence[Shape]) -> Shape:
-        return (1, *ours[0])
+        return (*[1] * self.axes, *ours[0])
 
     def load(self, theirs: Tensor, ours: Sequence[Shape]) -> list[Tensor]:
-        return [theirs[0]]
+        return [theirs[(0,) * self.axes]]
 
     def save(self, ours: Sequence[Tensor]) -> Tensor:
-        return ours[0][None]
+        return ours[0][(None,) * self.axes]
 
 
 @dataclass(frozen=True)

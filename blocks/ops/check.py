@@ -81,7 +81,7 @@ def check_state(block: str, state: object, kind: type[Content], x: Tensor) -> No
         raise GenerationError(reason, field="state", hint=hint)
     tensors = dict(state.tensors())
     rows = {len(tensor) for tensor in tensors.values()}
-    if rows != {len(x)}:
+    if rows and rows != {len(x)}:  # what is read by the first step has no rows as yet
         reason = f"the state is for {sorted(rows)[0]} sequences, the input has {len(x)}"
         raise GenerationError(reason, field="state", hint=hint)
     plain = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_complex()}

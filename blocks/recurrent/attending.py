@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blocks.attention.additive import AdditiveAttention
-from blocks.attention.crossmemory import CrossState, first_real
+from blocks.attention.crossmemory import first_real
 from blocks.errors import GenerationError, SpecError
-from blocks.ops.check import check_input, check_positive
+from blocks.ops.check import check_input, check_positive, check_state
 from blocks.recurrent.gru import GRU
-from blocks.recurrent.stacked import Carry, Recurrent
+from blocks.recurrent.looking import LookingState, unroll
+from blocks.recurrent.stacked import Recurrent
 from blocks.spec import Slot, Spec
 from blocks.step import Step
 
-__all__ = ["Attending", "AttendingState"]
-
-
-@dataclass
-class AttendingState(CrossState):
-    """What was read of the memory, and the carry [B H] after the last token; None at first."""
-
-    hidden: Tensor | None = None
-    cell: Tensor | None = None
-    trims = False
+__all__ = ["Attending"]
 
 
 class Attending(nn.Module):
@@ -42,7 +32,7 @@ class Attending(nn.Module):
     Args:
         dim: width D of the input.
         inner: slot of size (dim + reads), a recurrent block of one layer that reads forward.
-        attention: slot of sizes (inner's hidden, reads), an `AdditiveAttention`.
+        attention: slot of sizes (inner's hidden, reads): `AdditiveAttention`, `GaussianWindow`.
         reads: width R of the memory; D by default.
 
     Shapes: x [B T D], step.memory [B M R] -> [B T H + D + R].
@@ -78,43 +68,30 @@ class Attending(nn.Module):
         self.cut = self.reads // 2
         self.begin = nn.Linear(self.reads - self.cut, self.inner.hidden)
 
-    def forward(self, x: Tensor, step: Step, state: AttendingState | None = None) -> Tensor:
-        return self._run(x, step, AttendingState() if state is None else state)[0]
+    def forward(self, x: Tensor, step: Step, state: LookingState | None = None) -> Tensor:
+        s, c, _ = self._run(x, step, LookingState() if state is None else state)
+        return torch.cat([s[:, :-1], x, c[:, :-1]], -1)  # B T H+D+R
 
     def pattern(self, x: Tensor, step: Step) -> Tensor:
         """The weights [B T M] with which each token reads the places of the memory."""
-        return self._run(x, step, AttendingState())[1]
+        return self._run(x, step, LookingState())[2][:, :-1]
 
-    def _run(self, x: Tensor, step: Step, state: AttendingState) -> tuple[Tensor, Tensor]:
+    def _run(self, x: Tensor, step: Step, state: LookingState) -> tuple[Tensor, Tensor, Tensor]:
         check_input(x, self.dim, "Attending")
+        check_state("Attending", state, LookingState, x)
         if step.segments is not None:
             raise GenerationError("packed documents have one memory", field="segments")
         self.attention.read(step, state)
-        carry = self._start(state)
-        own, other = getattr(self.inner, "weight_ih_l0").split((self.dim, self.reads), 1)  # noqa: B009  # registered by that name
-        begun = F.linear(x, own, self.inner.part("bias_ih", "l0"))  # B T G·H
-        found, looks = [], []
-        for t in range(x.shape[1]):
-            look = self.attention.weights(carry[0][:, None], state)  # B 1 M
-            c = (look @ state.v)[:, 0]  # B R
-            found.append(torch.cat([carry[0], x[:, t], c], -1))
-            looks.append(look)
-            after = self.inner.cell(begun[:, t] + F.linear(c, other), carry, "l0")
-            if step.real is not None:  # padding changes nothing
-                now = step.real[:, t, None]
-                after = tuple(torch.where(now, n, o) for n, o in zip(after, carry, strict=True))
-            carry = after
-        state.hidden, state.cell = carry if len(carry) > 1 else (*carry, None)
-        return torch.stack(found, 1), torch.cat(looks, 1)
-
-    def _start(self, state: AttendingState) -> Carry:
         if state.hidden is None:
             begin = first_real(state.v, state.real)[:, self.cut :]  # pyright: ignore[reportArgumentType]  # read by now
-            state.hidden = torch.tanh(self.begin(begin))
-            state.cell = torch.zeros_like(state.hidden) if self.inner.gates == 4 else None
-        return (state.hidden,) if state.cell is None else (state.hidden, state.cell)
+            s = torch.tanh(self.begin(begin))
+            carry = (s, torch.zeros_like(s)) if self.inner.gates == 4 else (s,)
+            state.keep(carry, self.attention.look(s, self.attention.blank(state), state))
+        return unroll(
+            self.inner, x, step.real, state, lambda s, seen: self.attention.look(s, seen, state)
+        )
 
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
-    ) -> AttendingState:
-        return AttendingState()
+    ) -> LookingState:
+        return LookingState()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from blocks.state import Content
 
-__all__ = ["Mamba2State", "MambaState"]
+__all__ = ["Mamba2State", "MambaState", "S4State"]
 
 
 @dataclass
@@ -27,3 +27,11 @@ class MambaState(Content):
     wide = ("sums",)
     sums: Tensor
     tail: Tensor
+
+
+@dataclass
+class S4State(Content):
+    """What each channel's recurrence holds, [B D N]; of complex numbers both parts in turn."""
+
+    wide = ("hidden",)
+    hidden: Tensor

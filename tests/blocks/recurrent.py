@@ -1,10 +1,10 @@
-"""The part of the tables that has RNN, LSTM, GRU and what is made of them."""
+"""The part of the tables that has blocks that remember in a fixed size."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from blocks import GRU, LSTM, AdditiveAttention, LayerNorm, Spec, TokenEmbedding
+from blocks import GRU, LSTM, AdditiveAttention, GatedRMSNorm, LayerNorm, Spec, TokenEmbedding
 from tests.blocks.small import Small, ints
 
 STACKED: dict[str, Any] = {"hidden": 12, "depth": 3, "dropout": (0.5, {"depth": 2})}
@@ -18,10 +18,13 @@ RECURRENT: dict[str, Small] = {
         (50, 16), {"layers": (Spec(LSTM, depth=2),)}, (ints(50, 3, 7),), (3, 1, 64), TOLD
     ),
     "GRU": Small((16,), {"depth": 2}),
+    "GatedDeltaNet": Small((16,), {"heads": 2, "head_dim": 4, "value_heads": 4, "chunk": 3}),
     "Handed": Small((16,), {"inner": Spec(GRU, hidden=8, depth=2)}, shape=(3, 7, 8), checks=TOLD),
     "LSTM": Small((16,), {"depth": 2}),
     "Maxout": Small((16,), {"hidden": 5}, shape=(3, 7, 5)),
     "RNN": Small((16,), {"depth": 2}),
+    "RWKV": Small((16,)),
+    "RWKVChannelMix": Small((16,)),
 }
 
 # Another value of each of their keywords.
@@ -38,8 +41,20 @@ OTHERS: dict[str, dict[str, Any]] = {
         "stem": LayerNorm,
     },
     "GRU": STACKED,
+    "GatedDeltaNet": {
+        "heads": 1,
+        "head_dim": 8,
+        "value_heads": 2,
+        "value_dim": 6,
+        "kernel": 3,
+        "strength": 2.0,
+        "norm": GatedRMSNorm,
+        "chunk": 1,
+    },
     "Handed": {"inner": Spec(GRU)},
     "LSTM": STACKED,
     "Maxout": {"hidden": 6, "pieces": 3},
     "RNN": STACKED,
+    "RWKV": {"inner": 24},
+    "RWKVChannelMix": {"hidden": 20},
 }

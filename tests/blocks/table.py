@@ -180,7 +180,6 @@ TABLE: dict[str, Small] = {
         checks={"causal": False},  # convolutions look both ways
     ),
     "GQAttention": Small((16,), {**ATTENTION.keywords, "sinks": True, "gate": blocks.OutputGate}),
-    "GatedDeltaNet": Small((16,), {"heads": 2, "head_dim": 4, "value_heads": 4, "chunk": 3}),
     "GatedMLP": Small((16,), {"hidden": 24}),
     "GatedRMSNorm": Small((16,), {"groups": 2}, (floats(3, 7, 16),) * 2, (3, 7, 16)),
     "GatedMixer": Small(
@@ -246,8 +245,6 @@ TABLE: dict[str, Small] = {
     ),
     "RGLRU": Small((16,), {"heads": 4}),
     "Widen": Small((16,), checks={"wide": True}),
-    "RWKV": Small((16,)),
-    "RWKVChannelMix": Small((16,)),
     "RMSNorm": Small((16,)),
     "RelativeAttention": Small(
         (16,), {"heads": 4, "memory": 3, "filled": True, "mask": Window(3), "norm_in": LayerNorm}

@@ -143,4 +143,4 @@ class Case:
 
     @property
     def vocab(self) -> int:
-        return self.body(self.base)["vocab_size"]
+        return {**self.base, **self.body(self.base)}["vocab_size"]

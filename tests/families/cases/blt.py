@@ -19,6 +19,7 @@ from blocks import (
     Spec,
     Window,
 )
+from tests.families.ageing import old_config
 from tests.families.mutations import other_pairing, shallow, shallow_half
 from tests.families.reference import Case, Variant, change
 
@@ -55,6 +56,8 @@ BASE = {
     "encoder_hash_byte_group_nb_functions": 2,
     "local_attention_window_len": 9,
     "patching_threshold": 3.85,
+    "patch_in_forward": True,
+    "cross_attn_k": 2,
     "patcher_config": SMALL,
     "encoder_config": LOCAL,
     "decoder_config": WRITER,
@@ -63,6 +66,7 @@ BASE = {
     "bos_token_id": None,
     "eos_token_id": None,
 }
+ROPE = "rope_parameters"
 CACHE = "its cache forgets the bytes of a patch"
 
 
@@ -107,6 +111,12 @@ VARIANTS = {
 }
 
 
+def older(data, kind="rope_type"):
+    """config.json as transformers 4 wrote it, with four configs inside."""
+    inner = {n: old_config(v, kind) for n, v in data.items() if isinstance(v, dict) and n != ROPE}
+    return old_config(data) | inner
+
+
 def without_a_cut(spec):
     return blocks.replace(spec, patches=Spec(EqualPatches, size=1))
 
@@ -140,8 +150,24 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published={},
-    untried=frozenset(),
-    fields={},
+    # Other hashes and places are other shapes.
+    untried=frozenset(
+        {
+            "cross_attn_k",
+            "encoder_hash_byte_group_nb_functions",
+            "encoder_hash_byte_group_vocab",
+            "model_type",
+            "vocab_size",
+        }
+    ),
+    fields={
+        "attention_dropout": "dropout",
+        "head_dim": None,  # which others say
+        "vocab_size": None,  # which stands beside
+    },
+    implied=frozenset({"hidden_size", "num_attention_heads", "num_hidden_layers", "vocab_size"}),
+    inside="global_config",
+    older=older,
     extra=(),
     table="encoder.embedding.weight",
 )
