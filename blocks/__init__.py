@@ -168,6 +168,7 @@ if TYPE_CHECKING:
     from blocks.models.graves import graves_text as graves_text
     from blocks.models.handwriting import Handwriting as Handwriting
     from blocks.models.hearing import FrameEncoder as FrameEncoder
+    from blocks.models.mambabyte_shapes import mamba_byte as mamba_byte
     from blocks.models.masked import MaskedLM as MaskedLM
     from blocks.models.megabyte import MegaByte as MegaByte
     from blocks.models.palm_shapes import palm as palm
@@ -215,6 +216,7 @@ if TYPE_CHECKING:
     from blocks.recurrent.gated_delta_net import GatedDeltaNet as GatedDeltaNet
     from blocks.recurrent.gru import GRU as GRU
     from blocks.recurrent.handed import Handed as Handed
+    from blocks.recurrent.linear_attention import LinearAttention as LinearAttention
     from blocks.recurrent.looking import LookingState as LookingState
     from blocks.recurrent.lstm import LSTM as LSTM
     from blocks.recurrent.rglru import RGLRU as RGLRU
@@ -225,6 +227,7 @@ if TYPE_CHECKING:
     from blocks.recurrent.skipping import SkipStack as SkipStack
     from blocks.recurrent.stacked import CellState as CellState
     from blocks.recurrent.stacked import HiddenState as HiddenState
+    from blocks.recurrent.written import LinearState as LinearState
     from blocks.spec import Slot as Slot
     from blocks.spec import Spec as Spec
     from blocks.ssm.hippo import hippo_dplr as hippo_dplr
@@ -353,7 +356,9 @@ else:
         "LayerNorm": "blocks.norm.layer",
         "LayerStack": "blocks.models.stack",
         "LearnedPositions": "blocks.positions.learned",
+        "LinearAttention": "blocks.recurrent.linear_attention",
         "LinearScaling": "blocks.positions.scaling",
+        "LinearState": "blocks.recurrent.written",
         "Llama3Scaling": "blocks.positions.llama3",
         "LogMel": "blocks.audio.logmel",
         "LongRoPEScaling": "blocks.positions.longrope",
@@ -494,6 +499,7 @@ else:
         "hippo_legs": "blocks.ssm.hippo",
         "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
+        "mamba_byte": "blocks.models.mambabyte_shapes",
         "packaged": "blocks.hub.package",
         "palm": "blocks.models.palm_shapes",
         "push_to_hub": "blocks.hub.publish",

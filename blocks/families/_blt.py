@@ -97,7 +97,10 @@ def patches(c: Config, vocab: int) -> Spec:
     """What cuts the text; without a model for that, each byte is a patch."""
     size = c.take("max_patch_length", int, None)
     threshold = c.take("patching_threshold", float, 1.335442066192627)
-    c.take("patching_batch_size", int, 1)
+    for unused in ("patching_batch_size", "patching_device", "realtime_patching"):
+        c.take(unused, Any, None)
+    c.only("monotonicity", False)
+    c.only("patching_threshold_add", 0.0, None)
     if not c.take("patch_in_forward", bool, True):
         for name in ("patcher_config", "patching_mode", "patch_size"):
             c.take(name, Any, None)
@@ -135,7 +138,8 @@ def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
     if dim % heads:
         reason = f"{heads} heads don't divide hidden_size {dim}"
         raise part.error("num_attention_heads", reason)
-    part.take("head_dim", int, None)  # the others say it
+    for unused in ("head_dim", "attn_impl", "attn_bias_type"):  # which others say
+        part.take(unused, Any, None)
     hidden = hidden if name != "encoder" else int(8 * dim / 3)
     context = part.take("max_position_embeddings", int, context)
     theta = 10_000.0 if name == "patcher" else 500_000.0
@@ -143,7 +147,7 @@ def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
     if turned.keywords["scaling"] is not None:
         raise part.error("rope_parameters", "stretched angles are not supported")
     part.only("dropout", 0.0)
-    norm = Spec(RMSNorm, eps=part.take("rms_norm_eps", float, 1e-5))
+    norm = Spec(RMSNorm, eps=part.take("rms_norm_eps", float, 1e-5, aliases=("norm_eps",)))
     shared = {"heads": heads, "kv_heads": part.take("num_key_value_heads", int, heads)}
     shared["head_dim"] = dim // heads
     mask = read_window(part, 512) if mask is None else mask
@@ -160,7 +164,9 @@ def write(s: Spec) -> dict[str, Any]:
     places, width = whole["places"], whole["width"]
     local = {"vocab_size": whole["vocab"], "cross_attn_k": places}
     stacks = {"encoder": at(s, "encoder"), "decoder": at(s, "decoder"), "global": s}
-    every = all("cross" in layer.keywords["steps"] for layer in stacks["decoder"].keywords["layers"])
+    every = all(
+        "cross" in layer.keywords["steps"] for layer in stacks["decoder"].keywords["layers"]
+    )
     own: dict[str, dict[str, Any]] = {
         "encoder": {**local, "cross_attn_all_layers": False},
         "decoder": {**local, "cross_attn_all_layers": every, "hidden_size_global": whole["dim"]},

@@ -35,6 +35,7 @@ from blocks.families._names import (  # noqa: F401  # families read the tables f
     EXPERT_KEYS,
     FUSED_MLP_KEYS,
     GATED_MLP_KEYS,
+    GATED_SANDWICH_KEYS,
     MOE_KEYS,
     ONE_BY_ONE_KEYS,
     OUT_KEY,

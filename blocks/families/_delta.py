@@ -8,11 +8,12 @@ from typing import Any
 from blocks import GatedDeltaNet, GatedRMSNorm, OutputGate, QKNorm, RMSNorm, Spec
 from blocks.families import _decoder as common
 from blocks.families._dialects import parts, read_activation
-from blocks.families._layers import attentions, read_kinds
+from blocks.families._layers import attentions, moe_of, read_kinds
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.keys import Join, Keys, Rule
 
+_SIZE, _SHARED = "moe_intermediate_size", "shared_expert_intermediate_size"
 _KINDS = ("full_attention", "linear_attention")
 
 _MIXER, _OURS = "model.layers.{i}.linear_attn.", "layers.{i}.mixer."
@@ -67,6 +68,26 @@ def read_delta(
     )
 
 
+def read_experts(c: Config, router: Spec, experts: int, top_k: int) -> Spec:
+    """The mixture, beside whose experts all tokens pass one that is weighed by a gate.
+
+    Args:
+        c: the reader.
+        router: slot of what chooses.
+        experts: what a config means that doesn't count them.
+        top_k: the same of how many a token goes to.
+    """
+    shared = {"shared": common.gated_mlp(c, size=_SHARED, hidden=512), "shared_gate": True}
+    return common.moe(c, router, experts, top_k=top_k, size=_SIZE, hidden=512, **shared)
+
+
+def write_experts(s: Spec) -> dict[str, Any]:
+    """The fields that `read_experts` is read from."""
+    moe = moe_of(s)
+    shared = {_SHARED: moe.keywords["shared"].keywords["hidden"]}
+    return common.write_moe(moe, experts="num_experts", size=_SIZE) | shared
+
+
 def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
     """The model, of Qwen's delta nets and gated attention, given the MLP of each layer.
 
@@ -79,6 +100,9 @@ def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 32_768)
     eps, bias = c.take("rms_norm_eps", float, 1e-6), c.take("attention_bias", bool, False)
     norm = Spec(RMSNorm, eps=eps, offset=1.0, cast="after")
+    if rope := c.inner("rope_parameters"):  # which channels turn by height and width of images
+        rope.take("mrope_section", tuple[int, ...], None)
+        rope.take("mrope_interleaved", bool, None)
     qk = (Spec(QKNorm, norm=norm), read_rope(c, context, rotated=0.25))
     options: dict[str, Any] = {"bias": bias, "gate": Spec(OutputGate, bias=bias)}
     attention = common.attention(c, dim, *qk, kv_heads=kv_heads, head_dim=256, **options)
@@ -132,3 +156,11 @@ def fused(s: Spec) -> tuple[Rule, ...]:
         for one in heads[:1]
         for theirs, ours in (("in_proj_qkvz.weight", wide), ("in_proj_ba.weight", narrow))
     )
+
+
+def apart() -> tuple[tuple[str, str] | Rule, ...]:
+    """The same where Qwen3.5 fuses queries, keys and values alone."""
+    named = {"in_proj_z": "gate", "in_proj_b": "beta", "in_proj_a": "dt"}
+    rest = ((f"{_MIXER}{t}.weight", f"{_OURS}{ours}.weight") for t, ours in named.items())
+    qkv = tuple(f"{_OURS}{part}.weight" for part in _WIDE[:3])
+    return (Join(_MIXER + "in_proj_qkv.weight", qkv), *rest)

@@ -33,6 +33,11 @@ KEYS: tuple[tuple[str, str] | Rule, ...] = (
     ("model.layers.{i}.mlp.gate.e_score_correction_bias", "layers.{i}.mlp.router.correction"),
     ("model.layers.{i}.mlp.e_score_correction_bias", "layers.{i}.mlp.router.correction"),
 )
+# As AFMoE has the choice, and Hunyuan 3 had it at first.
+EARLY_KEYS = (
+    ("model.layers.{i}.mlp.router.gate.weight", "layers.{i}.mlp.router.weight"),
+    ("model.layers.{i}.mlp.expert_bias", "layers.{i}.mlp.router.correction"),
+)
 
 
 def read_router(

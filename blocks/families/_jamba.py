@@ -88,12 +88,11 @@ def write_mixer(s: Spec) -> dict[str, Any]:
 
 
 _NORMS = {"input_layernorm": ("attention", "mixer"), "pre_ff_layernorm": ("mlp",)}
-KEYS = Keys(
+RULES = (
     *common.END_KEYS,
     ("model.final_layernorm.{w}", "norm.{w}"),
     *common.QKV_KEYS,
     common.OUT_KEY,
-    *selective_keys("model.layers.{i}.mamba"),
     *(
         (f"model.layers.{{i}}.{theirs}.{{w}}", f"layers.{{i}}.{ours}.norm_in.{{w}}")
         for theirs, places in _NORMS.items()
@@ -104,3 +103,4 @@ KEYS = Keys(
     *common.one_by_one_keys("feed_forward"),
     *common.stacked_keys("feed_forward"),
 )
+KEYS = Keys(*RULES, *selective_keys("model.layers.{i}.mamba"))

@@ -152,17 +152,20 @@ def write_dense(s: Spec) -> dict[str, Any]:
     return {"decoder_sparse_step": 1, "mlp_only_layers": dense, **_write_size(s)}
 
 
-def write_first_dense(s: Spec, *, listed: bool = False) -> dict[str, Any]:
+def write_first_dense(
+    s: Spec, *, listed: bool = False, name: str = "first_k_dense_replace"
+) -> dict[str, Any]:
     """The fields that `read_first_dense` is read from, and the size of the dense MLPs.
 
     Args:
         s: the model.
         listed: whether the family lists its layers.
+        name: the field of how many of the first are dense, where it doesn't.
     """
     kinds = [_SPARSE if mlp.func is MoE else _DENSE for mlp in _mlps(s)]
     if listed:
         return {"mlp_layer_types": kinds, **_write_size(s)}
-    return {"first_k_dense_replace": kinds.count(_DENSE), **_write_size(s)}
+    return {name: kinds.count(_DENSE), **_write_size(s)}
 
 
 def write_between(s: Spec) -> dict[str, Any]:

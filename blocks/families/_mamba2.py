@@ -6,7 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-from blocks import GatedRMSNorm, Mamba2, Spec, at
+from blocks import GatedRMSNorm, Mamba2, Spec
+from blocks.families._dialects import count, parts, read_activation
 from blocks.hub.config import Config
 
 # Our option: their field, and what its absence means.
@@ -15,6 +16,19 @@ Take = Callable[[str, Any, Any], Any]
 
 _KINDS = {"bias": bool, "conv_bias": bool, "head_dim": int | Literal["auto"]}
 _LIMITS = "time_step_limit"
+
+# What Bamba and those after it call them.
+HYBRID: Fields = {
+    "heads": ("mamba_n_heads", 128),
+    "head_dim": ("mamba_d_head", "auto"),
+    "state_dim": ("mamba_d_state", 256),
+    "groups": ("mamba_n_groups", 1),
+    "expand": ("mamba_expand", 2),
+    "kernel": ("mamba_d_conv", 4),
+    "bias": ("mamba_proj_bias", False),
+    "conv_bias": ("mamba_conv_bias", True),
+    "chunk": ("mamba_chunk_size", 256),
+}
 
 
 def read_mixer(
@@ -56,9 +70,35 @@ def read_mixer(
     return Spec(Mamba2, **found | {"heads": heads, "head_dim": width}, norm=norm, **options)
 
 
+def read_silu(c: Config) -> Literal["silu"]:
+    """The one activation that all published models have, before and after their mixers."""
+    if read_activation(c) != "silu":
+        raise c.error("hidden_act", "is not silu, which all such models have")
+    return "silu"
+
+
+def read_places(c: Config, name: str) -> list[str]:
+    """The address of what comes first in each layer: the field lists those that attend."""
+    depth, listed = count(c, "num_hidden_layers"), c.take(name, tuple[int, ...], ())
+    if not listed:
+        raise c.error(name, "no layer has attention")
+    if min(listed) < 0 or max(listed) >= depth:
+        raise c.error("num_hidden_layers", f"{depth} layers, but {name} lists {listed}")
+    return ["attention" if i in listed else "mixer" for i in range(depth)]
+
+
+def write_places(s: Spec, name: str) -> dict[str, Any]:
+    """The field that `read_places` is read from."""
+    layers = s.keywords["layers"]
+    return {name: [i for i, layer in enumerate(layers) if parts([layer], "attention")]}
+
+
 def write_mixer(s: Spec, fields: Fields) -> dict[str, Any]:
     """The fields that `read_mixer` is read from."""
-    options = mixers(s)[0].keywords
+    mixers = parts(s.keywords["layers"], "mixer")
+    if not mixers:
+        return {}
+    options = mixers[0].keywords
     inner = options["heads"] * options["head_dim"]
     found = {**options, "expand": inner // s.keywords["dim"], "chunk": fields["chunk"][1]}
     return {theirs: found[ours] for ours, (theirs, _) in fields.items()}
@@ -74,13 +114,8 @@ def read_limits(c: Config, take: Take | None = None) -> tuple[float, float]:
 
 def write_limits(s: Spec) -> dict[str, Any]:
     """The field that `read_limits` is read from."""
-    return {_LIMITS: list(mixers(s)[0].keywords["limits"])}
-
-
-def mixers(s: Spec) -> list[Spec]:
-    """The mixers of those layers that have one."""
-    layers = s.keywords["layers"]
-    return [at(layer, "mixer") for layer in layers if "mixer" in layer.keywords["steps"]]
+    mixers = parts(s.keywords["layers"], "mixer")
+    return {_LIMITS: list(mixers[0].keywords["limits"])} if mixers else {}
 
 
 def mixer_keys(theirs: str) -> tuple[tuple[str, str], ...]:

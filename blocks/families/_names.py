@@ -44,6 +44,15 @@ SANDWICH_KEYS = (
     ("model.norm.{w}", "norm.{w}"),
 )
 
+# The same by other names, and a gate on what attention finds.
+GATED_SANDWICH_KEYS = (
+    *SANDWICH_KEYS[:3],
+    ("model.layers.{i}.self_attn.gate_proj.weight", "layers.{i}.attention.gate.weight"),
+    ("model.layers.{i}.pre_mlp_layernorm.{w}", "layers.{i}.mlp.norm_in.{w}"),
+    ("model.layers.{i}.post_mlp_layernorm.{w}", "layers.{i}.mlp.norm_out.{w}"),
+    SANDWICH_KEYS[-1],
+)
+
 # The commonest names; what lies in the MLP differs.
 DECODER_KEYS = (*END_KEYS, *QKV_KEYS, *PRE_NORM_KEYS)
 

@@ -21,7 +21,7 @@ def read_norms(c: Config, eps: float) -> tuple[Spec, ...]:
     depth, every = count(c, "num_hidden_layers"), c.take("rescale_every", int, 6, low=-1)
     halvings = [i // every if every > 0 else 0 for i in range(depth + 1)]
     if halvings[-1] > _MOST:
-        raise c.error("rescale_every", f"{every} is too small for {depth} layers")
+        raise c.error("num_hidden_layers", f"{depth} are too many for a rescale_every of {every}")
     each = [_LAST if i == depth else eps for i in range(depth + 1)]
     return tuple(Spec(LayerNorm, eps=e * 4.0**n) for e, n in zip(each, halvings, strict=True))
 

@@ -19,6 +19,8 @@ def spec(c: Config) -> Spec:
     mask = own.mask(read_or_null(c, "local_attention_window_len", 512))
     encoder, decoder = own.encoder(c, vocab, places, mask), own.decoder(c, vocab, places, mask)
     deep = own.deep(c)
+    for part in (c, encoder.part):
+        part.only("pm_size", 0)  # what the first files say
     for name in ("max_position_embeddings", "rope_parameters", "rope_scaling", "rope_theta"):
         c.take(name, Any, None)  # those of each stack count
     grams = Spec(

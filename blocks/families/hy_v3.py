@@ -48,11 +48,7 @@ def config(s: Spec) -> dict[str, Any]:
 
 
 def keys(s: Spec) -> Keys:
-    early = (
-        ("model.layers.{i}.mlp.router.gate.weight", "layers.{i}.mlp.router.weight"),
-        ("model.layers.{i}.mlp.expert_bias", "layers.{i}.mlp.router.correction"),
-        *common.gated_keys("shared_mlp.", "shared."),
-    )
+    early = (*experts.EARLY_KEYS, *common.gated_keys("shared_mlp.", "shared."))
     parts = (*common.DECODER_KEYS, *common.QK_NORM_KEYS, *early, *experts.KEYS)
     return Keys(*parts, ignore=common.ROTARY_TABLES, appended=experts.next_model(s))
 

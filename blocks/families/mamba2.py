@@ -11,7 +11,6 @@ from typing import Any, Literal
 from blocks import RMSNorm, Spec
 from blocks.families import _backbone as common
 from blocks.families import _mamba2 as own
-from blocks.families._dialects import read_activation
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
@@ -29,9 +28,10 @@ FIRST = {"heads": ("num_heads", None), "groups": ("n_groups", 1)}
 
 
 def spec(c: Config) -> Spec:
-    if read_activation(c) != "silu":
-        raise c.error("hidden_act", "is not silu, which all such models have")
-    c.take("time_step_rank", int | Literal["auto"], "auto")  # Mamba's, for which there is no place here
+    own.read_silu(c)
+    c.take(
+        "time_step_rank", int | Literal["auto"], "auto"
+    )  # Mamba's, for which there is no place here
     c.take("norm_before_gate", bool, False)  # which the reference leaves unread
     dim, eps, first = common.read_dim(c), c.take("layer_norm_epsilon", float, 1e-5), {}
     options = c.inner("ssm_cfg")

@@ -15,25 +15,16 @@ from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
-_SIZE, _SHARED = "moe_intermediate_size", "shared_expert_intermediate_size"
-
 
 def spec(c: Config) -> Spec:
     router = Spec(SoftmaxRouter, renormalize=c.take("norm_topk_prob", bool, True))
-    shared = {"shared": common.gated_mlp(c, size=_SHARED, hidden=512), "shared_gate": True}
-    moe = common.moe(c, router, 512, top_k=10, size=_SIZE, hidden=512, **shared)
-    mlps = (moe, common.gated_mlp(c, hidden=5632))
+    mlps = (delta.read_experts(c, router, 512, 10), common.gated_mlp(c, hidden=5632))
     return delta.read(c, [mlps[dense] for dense in read_dense(c)], kv_heads=2)
 
 
 def config(s: Spec) -> dict[str, Any]:
-    moe = moe_of(s)
-    own = {
-        "norm_topk_prob": at(moe, "router").keywords["renormalize"],
-        _SHARED: moe.keywords["shared"].keywords["hidden"],
-    }
-    experts = common.write_moe(moe, experts="num_experts", size=_SIZE)
-    return delta.write(s) | experts | write_dense(s) | own
+    own = {"norm_topk_prob": at(moe_of(s), "router").keywords["renormalize"]}
+    return delta.write(s) | delta.write_experts(s) | write_dense(s) | own
 
 
 def keys(s: Spec) -> Keys:

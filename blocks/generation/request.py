@@ -16,6 +16,7 @@ from blocks.generation.prompt import Prompt, left_aligned, read_prompt
 from blocks.generation.rulebook import Rulebook, defaults_of
 from blocks.generation.stopping import Stopping
 from blocks.models.encoder import Encoder
+from blocks.models.reader import SourceReader
 
 
 class Request:
@@ -178,6 +179,10 @@ def _vocab(model: Any) -> int:
     if isinstance(model, Encoder):
         reason = f"a {type(model).__name__} writes nothing"
         raise GenerationError(reason, field="model", hint="fill_mask tells what is hidden")
+    if isinstance(model, SourceReader):
+        reason = "its checkpoint names a model without a language-model head"
+        hint = "from_pretrained(..., rewrite=...) puts a head on it, see SourceReader"
+        raise GenerationError(reason, field="model", hint=hint)
     for name in ("vocab", "init_state"):
         if not hasattr(model, name):
             raise GenerationError(

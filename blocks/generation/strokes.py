@@ -52,12 +52,11 @@ def handwrite(
     if rows < 1 or most < 1:
         raise GenerationError(f"{rows} rows of {most} moves", field="rows" if rows < 1 else "most")
     first = next(model.parameters())
-    mask = None
+    letters = mask = None
     if text is not None and model.vocab is not None:
         read = read_prompt(text, None, model.vocab, 0, first.device)
-        text, mask, rows = read.tokens, read.mask, len(read.lengths)
-    generator = torch.Generator(first.device)
-    generator.manual_seed(torch.seed() if seed is None else seed)
+        letters, mask, rows = read.tokens, read.mask, len(read.lengths)
+    generator = generator_of(seed, first.device)
     point = torch.zeros(rows, 1, 3, dtype=first.dtype, device=first.device)
     state = model.init_state(rows)
     lengths = torch.full((rows,), most, device=first.device)
@@ -66,9 +65,9 @@ def handwrite(
     model.eval()
     try:
         for n in range(most):
-            y = model(point, text if n == 0 else None, None, mask if n == 0 else None, state)
-            if text is not None:
-                past = state.content[0].pattern.argmax(1) == text.shape[1]
+            y = model(point, *((letters, None, mask) if n == 0 else ()), state=state)
+            if letters is not None:
+                past = state.content[0].pattern.argmax(1) == letters.shape[1]
                 lengths = torch.where(past & (lengths == most), n, lengths)
                 if int(lengths.max()) <= n:
                     break

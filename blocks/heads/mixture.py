@@ -42,7 +42,7 @@ class StrokeMixture:
         density = -math.log(2 * math.pi) - self.widths.sum(-1) - narrow / 2
         density = density - far * torch.exp(-narrow) / 2  # ... M
         lifted = points[..., 2]
-        end = -F.binary_cross_entropy_with_logits(self.lifts, lifted, reduction="none")
+        end = lifted * F.logsigmoid(self.lifts) + (1 - lifted) * F.logsigmoid(-self.lifts)
         return torch.logsumexp(self.weights + density, -1) + end
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:

@@ -35,7 +35,7 @@ class ByteLatentLM(nn.Module):
 
         m_n = reader(W_split max_{t: n(t) = n} x_t)                k places, which read their x_t
         y = layers(W_widen [m_n])                                  one place a patch
-        logits_t = head(norm(decoder(x)_t)),    where the decoder's layers look at W_narrow y of one patch
+        logits_t = head(decoder(x)_t),       whose layers look at W_narrow y of one patch
 
     Token t looks at the last patch that is whole with it: the one before the patch of t + 1.
     Pagnoni et al., "Byte latent transformer", 2024, arXiv:2412.09871.

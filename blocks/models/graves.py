@@ -22,8 +22,7 @@ def graves_text(*, vocab: int = 49, hidden: int = 1000, depth: int = 1) -> Spec:
 
     Graves, "Generating sequences with recurrent neural networks", 2013, arXiv:1308.0850, section 3.
     By default that for the characters of the Penn Treebank, of 4.3 million weights; for its words
-    `vocab` is 10,000, of 54 million. That for Wikipedia, with `vocab=205, hidden=700, depth=7`,
-    has 29.6 million weights here and 21.3 in the paper, fewer than its recurrent matrices alone.
+    `vocab` is 10,000, of 54 million. That for Wikipedia: `vocab=205, hidden=700, depth=7`.
 
     Args:
         vocab: tokens V.

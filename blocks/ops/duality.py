@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from blocks.errors import SpecError
 
 __all__ = ["ssd"]
+
+_SIDE_BY_SIDE = 8  # chunks: few enough for a cache, many enough to keep threads busy
 
 
 def ssd_loop(
@@ -71,35 +74,45 @@ def ssd(
     _check(x, decay, b, c, start, chunk)
     if x.shape[1] == 1:
         return ssd_loop(x, decay, b, c, start)
-    groups = (b.shape[2], x.shape[2] // b.shape[2])  # G K
     h = _zeros(x, b) if start is None else start
-    h = h.unflatten(1, groups).transpose(2, 3)  # B G N K P
+    h = h.unflatten(1, (b.shape[2], -1)).transpose(2, 3)  # B G N K P
     found = []
-    for part in zip(*(one.split(chunk, 1) for one in (x, decay, b, c)), strict=True):
-        y, h = _one_chunk(*part, h)
+    span = min(chunk, x.shape[1]) * _SIDE_BY_SIDE
+    for part in zip(*(one.split(span, 1) for one in (x, decay, b, c)), strict=True):
+        y, h = _some_chunks(*part, h, min(chunk, part[0].shape[1]))
         found.append(y)
     return torch.cat(found, 1), h.transpose(2, 3).flatten(1, 2)
 
 
-def _one_chunk(x: Tensor, decay: Tensor, b: Tensor, c: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
-    """`ssd` of C tokens after a state [B G N K P]; heads of a group lie side by side."""
-    groups, size = h.shape[1:4:2], h.shape[3:]
-    total = _sums(decay)  # B H C
-    last, here = total[..., -1:], total.exp().to(x.dtype).transpose(1, 2)
-    left = (last - total).exp().to(x.dtype).transpose(1, 2)  # B C H
-    b, c = b.permute(0, 2, 3, 1), c.transpose(1, 2)  # B G N C, B G C N
-    mixed = _decays(total, x.dtype).unflatten(1, groups) * (c @ b)[:, :, None]  # B G K C C
-    inside = (mixed.flatten(1, 2) @ x.transpose(1, 2)).transpose(1, 2)  # B C H P
-    before = (c @ h.flatten(3)).unflatten(3, size).transpose(1, 2).flatten(2, 3)  # B C H P
+def _some_chunks(
+    x: Tensor, decay: Tensor, b: Tensor, c: Tensor, h: Tensor, chunk: int
+) -> tuple[Tensor, Tensor]:
+    """`ssd` of M · C tokens after a state [B G N K P]; heads of a group lie side by side."""
+    length, groups, size = x.shape[1], (h.shape[1], h.shape[3]), h.shape[3:]
+    x, b, c = (F.pad(one, (0, 0, 0, 0, 0, -length % chunk)) for one in (x, b, c))
+    decay = F.pad(decay, (0, 0, 0, -length % chunk))  # nothing is written, and all is kept
+    x, decay, b, c = (one.unflatten(1, (-1, chunk)) for one in (x, decay, b, c))
+    total = _sums(decay)  # B M H C
+    last, here = total[..., -1:], total.exp().to(x.dtype).transpose(2, 3)
+    left = (last - total).exp().to(x.dtype).transpose(2, 3)  # B M C H
+    b, c = b.permute(0, 1, 3, 4, 2), c.transpose(2, 3)  # B M G N C, B M G C N
+    mixed = _decays(total, x.dtype).unflatten(2, groups) * (c @ b)[:, :, :, None]
+    inside = (mixed.flatten(2, 3) @ x.transpose(2, 3)).transpose(2, 3)  # B M C H P
+    kept = (x * left[..., None]).unflatten(3, groups).transpose(2, 3)  # B M G C K P
+    new = (b @ kept.flatten(4)).unflatten(4, size)  # B M G N K P
+    whole, starts = here[:, :, -1].unflatten(2, (groups[0], 1, groups[1])), []
+    for m in range(new.shape[1]):
+        starts.append(h)
+        h = torch.addcmul(new[:, m], h, whole[:, m, ..., None])
+    before = (c @ torch.stack(starts, 1).flatten(4)).unflatten(4, size)  # B M G C K P
+    before = before.transpose(2, 3).flatten(3, 4)  # B M C H P
     y = torch.addcmul(inside, before, here[..., None])
-    kept = (x * left[..., None]).unflatten(2, groups).transpose(1, 2).flatten(3)  # B G C K·P
-    new, whole = (b @ kept).unflatten(3, size), here[:, -1].unflatten(1, (groups[0], 1, groups[1]))
-    return y, torch.addcmul(new, h, whole[..., None])
+    return y.flatten(1, 2)[:, :length], h
 
 
 def _sums(decay: Tensor) -> Tensor:
-    """[B T H] -> [B H T], exact enough that the difference of two large sums is a decay."""
-    return decay.transpose(1, 2).double().cumsum(-1)
+    """[… T H] -> [… H T], exact enough that the difference of two large sums is a decay."""
+    return decay.transpose(-1, -2).double().cumsum(-1)
 
 
 def _decays(total: Tensor, dtype: torch.dtype) -> Tensor:

@@ -62,4 +62,8 @@ def hippo_dplr(size: int) -> tuple[Tensor, Tensor, Tensor]:
     skew = a + p[:, None] * p + torch.eye(size, dtype=a.dtype) / 2
     omega, vectors = torch.linalg.eigh(-1j * skew)  # ascending
     half = vectors[:, size // 2 :].mH
-    return torch.complex(torch.full_like(omega, -0.5), omega)[size // 2 :], half @ p.to(half), half @ b.to(half)
+    return (
+        torch.complex(torch.full_like(omega, -0.5), omega)[size // 2 :],
+        half @ p.to(half),
+        half @ b.to(half),
+    )

@@ -58,7 +58,7 @@ class S4(TimeInvariant):
     ):
         super().__init__(dim, state_dim, dt, act, out)
         if state_dim % 2:
-            reason = f"numbers come in pairs of conjugates, {state_dim} are none"
+            reason = f"numbers come in pairs of conjugates, {state_dim} is odd"
             raise SpecError(reason, field="S4.state_dim", hint="give an even number")
         self.A_log, self.A_imag = (nn.Parameter(torch.empty(dim, state_dim // 2)) for _ in "ri")
         self.P, self.B, self.C = (nn.Parameter(torch.empty(dim, state_dim // 2, 2)) for _ in "PBC")

@@ -66,7 +66,9 @@ class S4D(TimeInvariant):
         self.init, self.method, self.paired = init, method, init != "real"
         if self.paired and state_dim % 2:
             reason = f"complex numbers are two each, {state_dim} are none"
-            raise SpecError(reason, field="S4D.state_dim", hint='give an even number, or init="real"')
+            raise SpecError(
+                reason, field="S4D.state_dim", hint='give an even number, or init="real"'
+            )
         size = state_dim // 2 if self.paired else state_dim
         self.A_log = nn.Parameter(torch.empty(dim, size))
         self.A_imag = nn.Parameter(torch.empty(dim, size)) if self.paired else None
@@ -76,17 +78,19 @@ class S4D(TimeInvariant):
     def reset_parameters(self) -> None:
         super().reset_parameters()
         n = torch.arange(self.A_log.shape[1], dtype=torch.float64)
-        if self.init == "lin":
-            imaginary = math.pi * n
-        elif self.init == "inv":
-            imaginary = self.state_dim / math.pi * (self.state_dim / (2 * n + 1) - 1)
-        else:
-            imaginary = hippo_dplr(self.state_dim)[0].imag if self.paired else n
         with torch.no_grad():
-            self.A_log.copy_((n + 1).log() if self.A_imag is None else torch.full_like(n, 0.5).log())
+            self.A_log.copy_(torch.full_like(n, 0.5).log() if self.paired else (n + 1).log())
             if self.A_imag is not None:
-                self.A_imag.copy_(imaginary)
+                self.A_imag.copy_(self._waves(n))
             nn.init.normal_(self.C, std=2**-0.5 if self.paired else 1.0)
+
+    def _waves(self, n: Tensor) -> Tensor:
+        """Imaginary parts of a fresh A."""
+        if self.init == "lin":
+            return math.pi * n
+        if self.init == "inv":
+            return self.state_dim / math.pi * (self.state_dim / (2 * n + 1) - 1)
+        return hippo_dplr(self.state_dim)[0].imag
 
     def system(self, wide: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         dt, a, c = self.log_dt.to(wide).exp()[:, None], -self.A_log.to(wide).exp(), self.C.to(wide)

@@ -46,7 +46,7 @@ class TimeInvariant(nn.Module):
         self.out = nn.Linear(dim, 2 * dim if self.gated else dim) if out else None
 
     def reset_parameters(self) -> None:
-        nn.init.uniform_(self.log_dt, *map(math.log, self.dt))
+        nn.init.uniform_(self.log_dt, math.log(self.dt[0]), math.log(self.dt[1]))
         nn.init.normal_(self.D)
 
     def kernel(self, length: int) -> Tensor:

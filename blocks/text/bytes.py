@@ -22,7 +22,9 @@ def byte_tokenizer(
     eos: str | None = "</s>",
     unk: str | None = "<unk>",
     bos: str | None = None,
+    before: tuple[str, ...] | None = None,
     after: tuple[str, ...] = (),
+    ends: bool = True,
 ) -> Tokenizer:
     r"""A tokenizer whose id of a byte of the UTF-8 text is the byte plus the tokens before it.
 
@@ -31,6 +33,10 @@ def byte_tokenizer(
     By default that is ByT5's: pad 0, eos 1, unk 2, byte b is 3 + b; eos ends a text. Xue et al.,
     2022, arXiv:2105.13626. With `pad=None, eos=None, unk=None` ids are the bytes 0 … 255.
 
+    That of the Byte Latent Transformer (Pagnoni et al., 2024, arXiv:2412.09871) has four tokens in
+    another order, of which a prompt has the second alone: `unk=None, bos="<s>", ends=False,
+    before=("<boe>", "<s>", "</s>", "<pad>")`.
+
     It is a `Tokenizer` in all: it saves as tokenizer.json, streams and obeys stop strings. In text,
     the strings of special tokens stand for those tokens. Ids that are no UTF-8 decode to U+FFFD,
     one for each maximal part of a character, as Python's `errors="replace"` has it.
@@ -38,10 +44,13 @@ def byte_tokenizer(
     Args:
         pad, eos, unk, bos: names of special tokens; None leaves one out. With `bos` a text begins
             with it.
+        before: all special tokens before the bytes, in their order, where that is another one.
         after: further special tokens behind the bytes, such as ByT5's 125 `<extra_id_0>` …
+        ends: whether eos ends a text.
 
     Errors:
-        TokenizerError: a name that is empty, given twice, or that of a byte.
+        TokenizerError: a name that is empty, given twice, or that of a byte; `before` without one
+            of the roles.
 
     Example:
         >>> from blocks import byte_tokenizer
@@ -51,15 +60,19 @@ def byte_tokenizer(
         >>> byte_tokenizer(pad=None, eos=None, unk=None).encode("né")
         [110, 195, 169]
     """
-    before = [token for token in (pad, eos, unk, bos) if token is not None]
-    special = [*before, *after]
+    roles = [token for token in (pad, eos, unk, bos) if token is not None]
+    first = roles if before is None else list(before)
+    if lost := [token for token in roles if token not in first]:
+        raise TokenizerError(f"{lost[0]!r} is not among {first}", hint="before names all of them")
+    special = [*first, *after]
     for n, token in enumerate(special):
         if not isinstance(token, str) or not token or token in special[:n] or token in BYTES:
             reason = f"can't be a special token's name: {token!r}"
             raise TokenizerError(
                 reason, hint="each needs a name of its own, of two letters or more"
             )
-    backend = _backend([*map(Added, before)], [*map(Added, after)], bos, eos)
+    around = bos, eos if ends else None
+    backend = _backend([*map(Added, first)], [*map(Added, after)], *around)
     return Tokenizer.from_backend(backend, bos=bos, eos=eos, pad=pad, unk=unk)
 
 

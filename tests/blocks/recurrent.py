@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import GRU, LSTM, AdditiveAttention, GatedRMSNorm, LayerNorm, Spec, TokenEmbedding
-from tests.blocks.small import Small, ints
+from blocks import (
+    GRU,
+    LSTM,
+    AdditiveAttention,
+    GatedRMSNorm,
+    GaussianWindow,
+    LayerNorm,
+    MixtureDensityHead,
+    SkipStack,
+    Spec,
+    TokenEmbedding,
+)
+from tests.blocks.small import Small, floats, ints
 
 STACKED: dict[str, Any] = {"hidden": 12, "depth": 3, "dropout": (0.5, {"depth": 2})}
 BEFORE = Spec(GRU, hidden=12, reset="before")
+PEEPS = Spec(LSTM, hidden=12, peepholes=True)
 TOLD: dict[str, Any] = {"causal": False}  # what they read is given as a step's memory
 
 RECURRENT: dict[str, Small] = {
@@ -18,10 +30,21 @@ RECURRENT: dict[str, Small] = {
         (50, 16), {"layers": (Spec(LSTM, depth=2),)}, (ints(50, 3, 7),), (3, 1, 64), TOLD
     ),
     "GRU": Small((16,), {"depth": 2}),
+    "GaussianWindow": Small((16, 16), {"components": 3}, checks=TOLD),
     "GatedDeltaNet": Small((16,), {"heads": 2, "head_dim": 4, "value_heads": 4, "chunk": 3}),
     "Handed": Small((16,), {"inner": Spec(GRU, hidden=8, depth=2)}, shape=(3, 7, 8), checks=TOLD),
     "LSTM": Small((16,), {"depth": 2}),
+    "Handwriting": Small(
+        (),
+        {"body": Spec(SkipStack, inner=PEEPS, depth=2)},
+        (floats(3, 7, 3),),
+        (3, 7, 121),
+        {"causal": True},
+    ),
     "Maxout": Small((16,), {"hidden": 5}, shape=(3, 7, 5)),
+    "MixtureDensityHead": Small((16,), {"components": 2}, shape=(3, 7, 13)),
+    "OneHot": Small((9, 9), inputs=(ints(9, 3, 7),), shape=(3, 7, 9)),
+    "SkipStack": Small((16,), {"inner": PEEPS, "depth": 3}, shape=(3, 7, 36)),
     "RNN": Small((16,), {"depth": 2}),
     "RWKV": Small((16,)),
     "RWKVChannelMix": Small((16,)),
@@ -41,6 +64,7 @@ OTHERS: dict[str, dict[str, Any]] = {
         "stem": LayerNorm,
     },
     "GRU": STACKED,
+    "GaussianWindow": {"components": 4},
     "GatedDeltaNet": {
         "heads": 1,
         "head_dim": 8,
@@ -53,8 +77,22 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
     "Handed": {"inner": Spec(GRU)},
     "LSTM": STACKED,
+    "Handwriting": {
+        "body": Spec(SkipStack, inner=PEEPS),
+        "head": Spec(MixtureDensityHead, components=3),
+        "vocab": (9, {"embedding": TokenEmbedding}),
+        "embedding": (TokenEmbedding, {"vocab": 9}),
+    },
     "Maxout": {"hidden": 6, "pieces": 3},
+    "MixtureDensityHead": {"components": 3},
+    "OneHot": {},
     "RNN": STACKED,
+    "SkipStack": {
+        "inner": Spec(LSTM, hidden=12),
+        "depth": 1,
+        "attention": GaussianWindow,
+        "reads": (8, {"attention": GaussianWindow}),
+    },
     "RWKV": {"inner": 24},
     "RWKVChannelMix": {"hidden": 20},
 }

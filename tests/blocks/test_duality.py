@@ -23,7 +23,7 @@ def case(sizes: tuple[int, ...]) -> tuple[Tensor, ...]:
 
 
 @pytest.mark.parametrize("sizes", SIZES)
-@pytest.mark.parametrize("chunk", [1, 4, 13, 50])
+@pytest.mark.parametrize("chunk", [1, 2, 4, 13, 50])
 def test_any_chunk_gives_what_the_loop_gives(chunk: int, sizes: tuple[int, ...]) -> None:
     given = case(sizes)
     found, wanted = ssd(*given, chunk=chunk), ssd_loop(*given)

@@ -52,6 +52,18 @@ def test_streams_join_to_the_text(ids: list[int], skip: bool) -> None:
         assert "".join(pieces) == twin(ids, 3)
 
 
+def test_tokens_in_another_order() -> None:
+    """Those of the Byte Latent Transformer: 0 to 3, then the bytes."""
+    order = ("<boe>", "<s>", "</s>", "<pad>")
+    tokenizer = byte_tokenizer(unk=None, bos="<s>", before=order, ends=False)
+    assert (tokenizer.bos, tokenizer.eos, tokenizer.pad, tokenizer.vocab) == (1, 2, 3, 260)
+    assert tokenizer.encode("né") == [1, *(byte + 4 for byte in "né".encode())]
+    assert tokenizer.decode([1, 114, 199, 173, 2]) == "né"
+    assert tokenizer.id("<boe>") == 0 and tokenizer.unk is None
+    with pytest.raises(TokenizerError, match="'<unk>' is not among"):
+        byte_tokenizer(before=("</s>", "<pad>"))
+
+
 def test_a_stream_never_breaks_a_character() -> None:
     detokenizer = Detokenizer(PLAIN)
     assert [detokenizer.push(id) for id in "a😀".encode()] == ["a", "", "", "", "😀"]

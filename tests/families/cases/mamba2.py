@@ -35,6 +35,11 @@ VARIANTS = {
     "a lower limit": Variant({"time_step_limit": (1.0, float("inf"))}, generates=CLAMPED),
 }
 
+# Sizes, which files tell, and what changes no number, or 16-bit ones alone.
+UNTRIED = frozenset(
+    {"chunk_size", "conv_kernel", "expand", "n_groups", "residual_in_fp32", "state_size"}
+)
+
 MUTATIONS = {
     "groups of the norm": ("plain", change(GatedRMSNorm, groups=1)),
     "gate after the norm": ("plain", change(GatedRMSNorm, gate_first=False)),
@@ -112,7 +117,5 @@ CASE = Case(
         "max_position_embeddings": None,
     },
     implied=frozenset({"num_attention_heads"}),
-    untried=frozenset(  # sizes, which files tell, and what changes no number, or 16-bit ones alone
-        {"chunk_size", "conv_kernel", "expand", "n_groups", "residual_in_fp32", "state_size"}
-    ),
+    untried=UNTRIED,
 )

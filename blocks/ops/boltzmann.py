@@ -1,0 +1,50 @@
+"""Restricted Boltzmann machines of units that are 0 or 1: p(v, h) ∝ exp(hᵀ W v + bᵀ v + cᵀ h)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from blocks.errors import SpecError
+
+__all__: list[str] = []
+
+_MOST = 16  # units of which all states are counted
+
+
+def free_energy(v: Tensor, weight: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """−log Σ_h exp(hᵀ W v + bᵀ v + cᵀ h), [...] of v [... D], W [H D], b [D] and c [... H]."""
+    return -(v @ b) - F.softplus(F.linear(v, weight) + c).sum(-1)
+
+
+def log_partition(weight: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """log Σ_{v, h} exp(hᵀ W v + bᵀ v + cᵀ h), [...] of c [... H]: states of one side are counted.
+
+    Errors:
+        SpecError: more than 16 units on the smaller side.
+    """
+    units = min(weight.shape)
+    if units > _MOST:
+        raise SpecError(f"{units} units have too many states to count", field="hidden")
+    bits = torch.arange(2**units, device=c.device)[:, None] >> torch.arange(units, device=c.device)
+    states = (bits & 1).to(c.dtype)  # 2^n n
+    if len(weight) == units:
+        return torch.logsumexp(c @ states.t() + F.softplus(states @ weight + b).sum(-1), -1)
+    return torch.logsumexp(-free_energy(states, weight, b, c[..., None, :]), -1)
+
+
+@torch.no_grad()
+def gibbs(
+    v: Tensor,
+    weight: Tensor,
+    b: Tensor,
+    c: Tensor,
+    steps: int,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """v [... D] after so many updates of all hidden and then all visible units."""
+    for _ in range(steps):
+        h = torch.bernoulli(torch.sigmoid(F.linear(v, weight) + c), generator=generator)
+        v = torch.bernoulli(torch.sigmoid(h @ weight + b), generator=generator)
+    return v

@@ -1,0 +1,130 @@
+"""RTRBM: a Boltzmann machine at every step, whose biases move with what was seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blocks.ops.boltzmann import free_energy, gibbs, log_partition
+from blocks.ops.check import check_input, check_positive, check_state
+from blocks.ops.rows import Rows
+from blocks.recurrent.stacked import HiddenState
+from blocks.step import Step
+
+__all__ = ["RTRBM"]
+
+
+class RTRBM(nn.Module):
+    r"""p(v_t, h_t | v_{<t}) ∝ exp(h_tᵀ W v_t + bᵀ v_t + c_tᵀ h_t),    v and h of zeros and ones
+
+        r_t = E[h_t | v_{≤t}] = σ(W v_t + c_t),    c_{t+1} = U r_t + d,    c_1 = c
+
+    Sutskever, Hinton and Taylor, "The recurrent temporal restricted Boltzmann machine", 2008. What
+    it learns by is `contrast`; `log_likelihood` is exact, for small ones. `dream` draws from it.
+
+    Args:
+        dim: visible units D.
+        hidden: hidden units H; D by default.
+
+    Shapes: v [B T D] -> r [B T H].
+
+    Errors:
+        SpecError: an input of another width.
+
+    Example:
+        >>> import torch
+        >>> from blocks import RTRBM
+        >>> machine, v = RTRBM(4, hidden=3), torch.bernoulli(torch.full((2, 5, 4), 0.5))
+        >>> machine(v).shape, machine.log_likelihood(v).shape, machine.contrast(v).shape
+        (torch.Size([2, 5, 3]), torch.Size([2]), torch.Size([2]))
+    """
+
+    def __init__(self, dim: int, *, hidden: int | None = None):
+        super().__init__()
+        check_positive("RTRBM", dim=dim, hidden=hidden)
+        self.dim, self.hidden = dim, hidden or dim
+        self.weight = nn.Parameter(torch.empty(self.hidden, dim))  # W
+        self.visible = nn.Parameter(torch.empty(dim))  # b
+        self.recurrent = nn.Linear(self.hidden, self.hidden)  # U and d
+        self.first = nn.Parameter(torch.empty(self.hidden))  # c
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        for weight in (self.weight, self.recurrent.weight):
+            nn.init.normal_(weight, std=0.01)
+        for bias in (self.visible, self.recurrent.bias, self.first):
+            nn.init.zeros_(bias)
+
+    def forward(
+        self, x: Tensor, step: Step | None = None, state: HiddenState | None = None
+    ) -> Tensor:
+        check_input(x, self.dim, "RTRBM")
+        rows = Rows() if step is None else Rows.of(step)
+        if state is not None:
+            check_state("RTRBM", state, HiddenState, x)
+        r, _, after = self.run(rows.take(x), rows, None if state is None else state.hidden)
+        if state is not None:
+            state.hidden = after
+        return rows.put(r)  # B T H
+
+    def run(
+        self, v: Tensor, rows: Rows, c: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """r [R L H] and c [R L H] of each step, and c [R H] of the next."""
+        c = self.first.expand(len(v), -1) if c is None else c
+        real, up = rows.real(v.shape[1]), F.linear(v, self.weight)
+        found, biases = [], []
+        for t in range(v.shape[1]):
+            found.append(torch.sigmoid(up[:, t] + c))
+            biases.append(c)
+            after = self.recurrent(found[-1])
+            c = after if real is None else torch.where(real[:, t, None], after, c)
+        return torch.stack(found, 1), torch.stack(biases, 1), c
+
+    def log_likelihood(self, v: Tensor, step: Step | None = None) -> Tensor:
+        """log p(v_1 … v_T) of each row; all states of the smaller side, at most 16 units, count."""
+
+        def told(v: Tensor, c: Tensor) -> Tensor:
+            away = log_partition(self.weight, self.visible, c)
+            return -free_energy(v, self.weight, self.visible, c) - away
+
+        return self._sum(v, step, told)
+
+    def contrast(
+        self,
+        v: Tensor,
+        step: Step | None = None,
+        *,
+        steps: int = 1,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """What to descend for each row: contrastive divergence, and backpropagation through time.
+
+        At every step so many Gibbs updates lead from v_t to where the model would rather be.
+        """
+
+        def lost(v: Tensor, c: Tensor) -> Tensor:
+            other = gibbs(v, self.weight, self.visible, c, steps, generator)
+            here, there = (free_energy(x, self.weight, self.visible, c) for x in (v, other))
+            return here - there
+
+        return self._sum(v, step, lost)
+
+    def _sum(
+        self, v: Tensor, step: Step | None, part: Callable[[Tensor, Tensor], Tensor]
+    ) -> Tensor:
+        """The sum over real steps of a part [R L] of v and c."""
+        check_input(v, self.dim, "RTRBM")
+        rows = Rows() if step is None else Rows.of(step)
+        v = rows.take(v)
+        each, real = part(v, self.run(v, rows)[1]), rows.real(v.shape[1])
+        return (each if real is None else torch.where(real, each, 0)).sum(1)
+
+    def init_state(
+        self, batch: int, room: int | None, dtype: torch.dtype, device: Any
+    ) -> HiddenState:
+        return HiddenState(self.first.to(dtype).expand(batch, -1).clone())
