@@ -96,6 +96,7 @@ if TYPE_CHECKING:
     from blocks.generation.banning import SuppressedFirst as SuppressedFirst
     from blocks.generation.beams import beam_search as beam_search
     from blocks.generation.draft import Draft as Draft
+    from blocks.generation.dreams import dream as dream
     from blocks.generation.filling import Filling as Filling
     from blocks.generation.filling import fill_mask as fill_mask
     from blocks.generation.forcing import ForcedFirst as ForcedFirst
@@ -130,6 +131,7 @@ if TYPE_CHECKING:
     from blocks.heads.sequence import SequenceHead as SequenceHead
     from blocks.heads.span import SpanHead as SpanHead
     from blocks.heads.token import TokenHead as TokenHead
+    from blocks.hub.checksums import verify as verify
     from blocks.hub.defaults import GenerationDefaults as GenerationDefaults
     from blocks.hub.family import Family as Family
     from blocks.hub.inspection import inspect as inspect
@@ -222,6 +224,7 @@ if TYPE_CHECKING:
     from blocks.recurrent.rglru import RGLRU as RGLRU
     from blocks.recurrent.rglru import RGLRUState as RGLRUState
     from blocks.recurrent.rnn import RNN as RNN
+    from blocks.recurrent.rtrbm import RTRBM as RTRBM
     from blocks.recurrent.rwkv import RWKV as RWKV
     from blocks.recurrent.rwkv import WKVState as WKVState
     from blocks.recurrent.skipping import SkipStack as SkipStack
@@ -406,6 +409,7 @@ else:
         "RGLRUState": "blocks.recurrent.rglru",
         "RMSNorm": "blocks.norm.rms",
         "RNN": "blocks.recurrent.rnn",
+        "RTRBM": "blocks.recurrent.rtrbm",
         "RWKV": "blocks.recurrent.rwkv",
         "RWKVChannelMix": "blocks.recurrent.channel_mix",
         "RelativeAttention": "blocks.attention.relative",
@@ -480,6 +484,7 @@ else:
         "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
         "character_tokenizer": "blocks.text.characters",
+        "dream": "blocks.generation.dreams",
         "embed": "blocks.generation.sentences",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
@@ -518,6 +523,7 @@ else:
         "to_torch": "blocks.recurrent.exchange",
         "transcribe": "blocks.generation.speech",
         "two_streams": "blocks.models.streams",
+        "verify": "blocks.hub.checksums",
         "walk": "blocks.edit",
     }
     __all__ = sorted([*_HOME, *_SUBMODULES, "__version__"])

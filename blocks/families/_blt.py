@@ -40,6 +40,9 @@ _USUAL: dict[str, tuple[int, int, int, int, int]] = {
 }
 _TYPES = {"encoder": "local_encoder", "decoder": "local_decoder", "global": "global_transformer"}
 
+_UNUSED = {"head_dim": int, "attn_impl": str, "attn_bias_type": str}
+_HOW = {"patching_batch_size": int, "patching_device": str, "realtime_patching": bool}
+
 
 @dataclass
 class Stack:
@@ -97,8 +100,8 @@ def patches(c: Config, vocab: int) -> Spec:
     """What cuts the text; without a model for that, each byte is a patch."""
     size = c.take("max_patch_length", int, None)
     threshold = c.take("patching_threshold", float, 1.335442066192627)
-    for unused in ("patching_batch_size", "patching_device", "realtime_patching"):
-        c.take(unused, Any, None)
+    for unused, kind in _HOW.items():
+        c.take(unused, kind, None)
     c.only("monotonicity", False)
     c.only("patching_threshold_add", 0.0, None)
     if not c.take("patch_in_forward", bool, True):
@@ -138,8 +141,8 @@ def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
     if dim % heads:
         reason = f"{heads} heads don't divide hidden_size {dim}"
         raise part.error("num_attention_heads", reason)
-    for unused in ("head_dim", "attn_impl", "attn_bias_type"):  # which others say
-        part.take(unused, Any, None)
+    for unused, kind in _UNUSED.items():  # which others say
+        part.take(unused, kind, None)
     hidden = hidden if name != "encoder" else int(8 * dim / 3)
     context = part.take("max_position_embeddings", int, context)
     theta = 10_000.0 if name == "patcher" else 500_000.0

@@ -95,10 +95,15 @@ def write_late_windows(s: Spec) -> dict[str, Any]:
     return fields | {"max_window_layers": first, "use_sliding_window": _SLIDING in kinds}
 
 
-def read_dense(c: Config) -> tuple[bool, ...]:
-    """For each layer whether it has one MLP instead of experts: Qwen's two fields of that."""
+def read_dense(c: Config, absent: tuple[int, ...] = ()) -> tuple[bool, ...]:
+    """For each layer whether it has one MLP instead of experts: Qwen's two fields of that.
+
+    Args:
+        c: the reader.
+        absent: which layers a config means that doesn't list them.
+    """
     period = c.take("decoder_sparse_step", int, 1)
-    dense = set(c.take("mlp_only_layers", tuple[int, ...], ()))
+    dense = set(c.take("mlp_only_layers", tuple[int, ...], absent))
     depth = count(c, "num_hidden_layers")
     return tuple(i in dense or (i + 1) % period != 0 for i in range(depth))
 

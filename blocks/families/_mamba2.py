@@ -82,8 +82,11 @@ def read_places(c: Config, name: str) -> list[str]:
     depth, listed = count(c, "num_hidden_layers"), c.take(name, tuple[int, ...], ())
     if not listed:
         raise c.error(name, "no layer has attention")
-    if min(listed) < 0 or max(listed) >= depth:
-        raise c.error("num_hidden_layers", f"{depth} layers, but {name} lists {listed}")
+    if min(listed) < 0:
+        raise c.error(name, f"{min(listed)} is no layer")
+    if max(listed) >= depth:
+        reason = f"{depth} layers, but {name} needs at least {max(listed) + 1}"
+        raise c.error("num_hidden_layers", reason)
     return ["attention" if i in listed else "mixer" for i in range(depth)]
 
 

@@ -23,7 +23,6 @@ _WHICH = "attn_layer_indices"
 
 def spec(c: Config) -> Spec:
     read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
-    c.take("z_loss_coefficient", float, 0.0)  # of training
     c.take("use_mamba_kernels", bool, True)
     c.take("attn_rotary_emb", int, None)  # half of a head, as the reference turns it anyway
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 262_144)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from blocks.errors import GenerationError
+from blocks.generation.seeds import seeded
 from blocks.ops.boltzmann import gibbs
 from blocks.ops.rows import Rows
 from blocks.recurrent.rtrbm import RTRBM
@@ -39,10 +40,7 @@ def dream(
         raise GenerationError(f"is {list(v.shape)}, not [B T {machine.dim}]", field="v")
     if most < 1 or updates < 1:
         raise GenerationError(f"{most} steps of {updates} updates", field="most")
-    generator = None
-    if seed is not None:
-        generator = torch.Generator(v.device)
-        generator.manual_seed(seed)
+    generator = seeded(seed, v.device)
     _, _, c = machine.run(v, Rows())
     found = [v[:, -1:]]
     for _ in range(most):

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from blocks.errors import GenerationError
 from blocks.generation.prompt import read_prompt
+from blocks.generation.seeds import seeded
 from blocks.models.handwriting import Handwriting
 
 __all__ = ["handwrite"]
@@ -56,7 +57,7 @@ def handwrite(
     if text is not None and model.vocab is not None:
         read = read_prompt(text, None, model.vocab, 0, first.device)
         letters, mask, rows = read.tokens, read.mask, len(read.lengths)
-    generator = generator_of(seed, first.device)
+    generator = seeded(seed, first.device)
     point = torch.zeros(rows, 1, 3, dtype=first.dtype, device=first.device)
     state = model.init_state(rows)
     lengths = torch.full((rows,), most, device=first.device)

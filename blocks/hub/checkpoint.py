@@ -92,6 +92,12 @@ def open_checkpoint(source: Source) -> Checkpoint:
     return Checkpoint(entries, {paths[file]: headers[file] for file in headers}, total, notes)
 
 
+def weight_files(source: Source) -> tuple[str, ...]:
+    """The names of the files that hold the weights, and of their index."""
+    index, name = _index(source)
+    return (name, *index.files) if index else (name,)
+
+
 def peek_checkpoint(source: Source) -> Peek:
     """What `open_checkpoint` would find, without fetching weights.
 

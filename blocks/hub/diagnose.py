@@ -19,7 +19,7 @@ _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 _MOST = 80  # configs that are tried
 
 # Neither those that see a window, nor those of a model that predicts further.
-_DEPTH = re.compile(r"(?<!window_)(?<!predict_)(?<!mtp_)layers?$")
+_DEPTH = re.compile(r"(?<!window_)(?<!predict_)(?<!mtp_)(?<!dense_)layers?$")
 
 
 def suggestion(family: Family, config: Config, found: Match, spec: Spec) -> str | None:

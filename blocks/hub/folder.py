@@ -2,150 +2,150 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import save_file
-from torch import Tensor
-
-from blocks.errors import CheckpointError, printable
+from blocks.errors import CheckpointError
+from blocks.hub.checksums import NAME as CHECKSUMS
+from blocks.hub.checksums import known_sums
 from blocks.hub.config import without_infinity
-from blocks.hub.progress import progress
+from blocks.hub.durable import exchange, locked, sync_folder, write_file
+from blocks.hub.journal import NEXT, commit, install, read_journal
+from blocks.hub.staging import carry, is_part, may_be_exchanged, staged
 
-_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
+# In the order in which files are put in place where folders can't be exchanged: shards, which
+# nothing names yet, then what reads them.
+_LAST = ("config.json", "model.safetensors.index.json", "model.safetensors", CHECKSUMS)
 
 
-def read_size(size: int | str) -> int:
-    """Bytes of "5GB", "300MB" or a number of bytes."""
-    if isinstance(size, int) and not isinstance(size, bool) and size > 0:
-        return size
-    if isinstance(size, str) and size[-2:].upper() in _UNITS and size[:-2].strip().isdecimal():
-        return int(size[:-2]) * _UNITS[size[-2:].upper()]
-    raise CheckpointError(
-        f"{size!r} is not a size", field="max_shard_size", hint='such as "5GB" or 300_000_000'
-    )
+class Draft:
+    """A checkpoint that is being written, file by file.
+
+    Attributes:
+        folder: where it is until it takes its place.
+        mark: what new shards have in their names, so that older ones can stay meanwhile.
+        sums: the SHA-256 of each file.
+    """
+
+    def __init__(self, folder: Path, mark: str = ""):
+        self.folder = folder
+        self.mark = mark
+        self.sums: dict[str, str] = {}
+
+    def add(self, name: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Writes a file to the disk, in parts that are hashed meanwhile."""
+        digest = hashlib.sha256()
+        if (self.folder / name).parent != self.folder:
+            os.makedirs((self.folder / name).parent, exist_ok=True)
+        with ThreadPoolExecutor(1) as pool:
+
+            def hashed() -> Iterator[bytes | memoryview]:
+                for part in parts:
+                    pool.submit(digest.update, part)
+                    yield part
+
+            write_file(self.folder / name, hashed())
+        self.sums[name] = digest.hexdigest()
+
+    def json(self, name: str, data: Mapping[str, Any] | list[Any]) -> None:
+        """JSON as people and tools like to read it."""
+        finite = without_infinity(data)
+        text = json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)
+        self.add(name, [(text + "\n").encode()])
 
 
 @contextmanager
-def writing(folder: str | os.PathLike[str]) -> Iterator[Path]:
-    """A fresh folder to write a checkpoint into; it takes the place of `folder` at the end.
+def writing(folder: str | os.PathLike[str], replaces: Collection[str] = ()) -> Iterator[Draft]:
+    """A draft of a checkpoint, which takes the place of the one in `folder` at the end.
 
-    Other files of an older `folder` are kept, its weights are not. After an error the older
-    folder is as it was and nothing is left beside it.
+    Whoever looks at the folder sees the older checkpoint or the new one, whole, also after a crash
+    or a power cut at any moment. Files that are no part of a checkpoint stay where they are. After
+    an error the older checkpoint is as it was. What a save that was killed has left is removed
+    by the next one.
+
+    Args:
+        folder: where to; made if need be.
+        replaces: names of files beside the usual ones that go if they aren't written anew.
     """
-    target = Path(folder).expanduser().resolve()
+    target = _real(folder)
     if target.exists() and not target.is_dir():
         raise CheckpointError("is a file, not a folder", file=target)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        _make(target.parent)
+        _finish(target)
+        with staged(target, replaces) as (new, whole):
+            draft = Draft(new, "" if whole else f"-{secrets.token_hex(4)}")
+            yield draft
+            _publish(draft, target, whole, replaces)
     except OSError as error:
         raise _unwritable(target, error) from error
+
+
+def _real(folder: str | os.PathLike[str]) -> Path:
     try:
-        yield fresh
-        fresh.chmod(0o755)
-        _exchange(fresh, target)
-    except (OSError, SafetensorError) as error:
-        raise _unwritable(target, error) from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+        return Path(folder).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a null character
+        raise CheckpointError(f"is no path: {error}", file=os.fspath(folder)) from None
 
 
-def _unwritable(target: Path, error: Exception) -> CheckpointError:
-    return CheckpointError(
-        f"can't be written: {getattr(error, 'strerror', None) or printable(error)}", file=target
-    )
+def _unwritable(target: Path, error: OSError) -> CheckpointError:
+    reason = error.strerror or str(error)
+    if (target / NEXT).exists():
+        return CheckpointError(
+            f"is saved in {NEXT}, but not all could be put in place: {reason}",
+            file=target,
+            hint="save again; meanwhile blocks reads it, and other tools may not",
+        )
+    return CheckpointError(f"can't be written: {reason}", file=target)
 
 
-def _exchange(fresh: Path, target: Path) -> None:
-    if not target.exists():
-        fresh.rename(target)
-        return
-    _keep_others(target, fresh)
-    old = Path(tempfile.mkdtemp(prefix=f".{target.name}-old-", dir=target.parent))
-    try:
-        target.rename(old / "was")  # open maps of its files stay valid
+def _make(place: Path) -> None:
+    """A folder and those above it, so that none is lost in a power cut."""
+    for folder in reversed([p for p in (place, *place.parents) if not p.exists()]):
         try:
-            fresh.rename(target)
-        except BaseException:
-            (old / "was").rename(target)
-            raise
-    finally:
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _keep_others(old: Path, fresh: Path) -> None:
-    """What lies in an older folder and is no part of a checkpoint, linked into the new one."""
-    for path in old.iterdir():
-        place = fresh / path.name
-        if ".safetensors" in path.name or place.exists():
+            os.mkdir(folder)
+        except FileExistsError:  # another process was quicker
             continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.copytree(path, place, symlinks=True, copy_function=_link)
-        else:
-            _link(path, place)
+        sync_folder(folder.parent)
 
 
-def _link(path: str | Path, place: str | Path) -> None:
-    try:
-        os.link(path, place, follow_symlinks=False)
-    except OSError:  # not every file system has links
-        shutil.copy2(path, place, follow_symlinks=False)
+def _finish(target: Path) -> None:
+    """Ends a save in place that was interrupted."""
+    waiting = target / NEXT
+    if waiting.is_dir() and not waiting.is_symlink():
+        with locked(target):
+            if journal := read_journal(target):
+                install(journal)
+            for place, _, _ in os.walk(waiting, topdown=False):
+                os.rmdir(place)
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """JSON as people and tools like to read it."""
-    finite = without_infinity(data)
-    text = json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", "utf-8")
-
-
-def write_tensors(
-    folder: Path, parts: Mapping[str, tuple[int, Callable[[], Tensor]]], largest: int
-) -> None:
-    """safetensors in one file, or in shards with an index.
-
-    Args:
-        folder: where to.
-        parts: name -> (bytes, how to get the tensor), so that joined tensors exist one shard long.
-        largest: bytes of a shard.
-    """
-    shards: list[list[str]] = [[]]
-    room = largest
-    for name, (nbytes, _) in parts.items():
-        if nbytes > room and shards[-1]:
-            shards.append([])
-            room = largest
-        shards[-1].append(name)
-        room -= nbytes
-    count = len(shards)
-    names = ["model.safetensors"]
-    if count > 1:
-        names = [f"model-{n + 1:05}-of-{count:05}.safetensors" for n in range(count)]
-    for file, members in progress(list(zip(names, shards, strict=True)), "saving"):
-        tensors = {name: parts[name][1]().detach().cpu().contiguous() for name in members}
-        save_file(tensors, folder / file, metadata={"format": "pt"})
-        (folder / file).chmod(_usual_mode(folder))
-    if count > 1:
-        index = {
-            "metadata": {"total_size": sum(nbytes for nbytes, _ in parts.values())},
-            "weight_map": {n: f for f, ms in zip(names, shards, strict=True) for n in ms},
-        }
-        write_json(folder / "model.safetensors.index.json", index)
-
-
-def _usual_mode(folder: Path) -> int:
-    """The permissions of new files here: safetensors writes its own for the owner alone."""
-    probe = folder / ".probe"
-    probe.touch()
-    mode = probe.stat().st_mode & 0o777
-    probe.unlink()
-    return mode
+def _publish(draft: Draft, target: Path, whole: bool, replaces: Collection[str]) -> None:
+    new = draft.folder
+    older = sorted(os.listdir(target)) if target.exists() else []
+    older += [name for name in replaces if "/" in name and (target / name).is_file()]
+    going = [n for n in older if n not in draft.sums and is_part(n, replaces)]
+    stay = {n: s for n, s in known_sums(target).items() if n not in going}
+    draft.json(CHECKSUMS, dict(sorted({**stay, **draft.sums}.items())))
+    for place, _, _ in os.walk(new, topdown=False):
+        sync_folder(Path(place))
+    if not target.exists():
+        os.rename(new, target)
+    elif whole and may_be_exchanged(target) and carry(target, new, {*going, *draft.sums}):
+        os.chmod(new, target.stat().st_mode & 0o7777)
+        sync_folder(new)
+        exchange(new, target)
+    else:
+        for name in {*os.listdir(new)} - {name.partition("/")[0] for name in draft.sums}:
+            os.unlink(new / name)  # a link, for an exchange that can't be any more
+        names = sorted(draft.sums, key=lambda name: (name in _LAST and 1 + _LAST.index(name), name))
+        with locked(target):
+            commit(new, target, names, going)
+    sync_folder(target.parent)

@@ -8,6 +8,7 @@ not seen. The journal is the last that goes.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from dataclasses import dataclass
@@ -55,7 +56,7 @@ class Journal:
                 raise CheckpointError(
                     f"holds a save that was interrupted, after which {printable(name)} was changed",
                     file=self.folder / NEXT,
-                    hint="remove it to keep the files beside it, or save again",
+                    hint="remove it to keep the files beside it",
                 )
 
 
@@ -90,6 +91,8 @@ def commit(new: Path, folder: Path, names: list[str], going: list[str]) -> None:
         names: its files, in the order they are put in place.
         going: names of older files that have no successor.
     """
+    for name in (*names, *going):
+        _check_room(folder / name, folder)
     old = {name: stamp(folder / name) for name in (*names, *going)}
     data = {"after": {name: stamp(new / name) for name in names}}
     data["before"] = {name: found for name, found in old.items() if found}
@@ -108,8 +111,9 @@ def install(journal: Journal) -> None:
     for name in journal.after:
         if os.path.lexists(waiting / name):
             place = folder / name
-            if place.parent != folder:
-                _room(place.parent, folder)
+            _check_room(place, folder)
+            if place.parent not in touched:
+                os.makedirs(place.parent, exist_ok=True)
                 touched.add(place.parent)
             os.replace(waiting / name, place)
     for name in journal.before:
@@ -122,9 +126,10 @@ def install(journal: Journal) -> None:
         os.rmdir(place)
 
 
-def _room(place: Path, folder: Path) -> None:
-    """The folder of a file, made if need be; never one that a link leads to."""
-    if place.is_symlink() or place.parent != folder:
-        raise OSError(f"{place.name} is a link or lies too deep")
-    if not place.is_dir():
-        os.mkdir(place)
+def _check_room(place: Path, folder: Path) -> None:
+    """A file's place must be free of folders, and no link may lead to it."""
+    if place.is_dir() and not place.is_symlink():
+        raise IsADirectoryError(errno.EISDIR, f"{place.name} is a folder")
+    for above in place.parents[: len(place.parts) - len(folder.parts) - 1]:
+        if os.path.lexists(above) and (above.is_symlink() or not above.is_dir()):
+            raise NotADirectoryError(errno.ENOTDIR, f"{above.name} is no folder of its own")

@@ -13,8 +13,8 @@ import torch
 
 from blocks.edit import replace
 from blocks.errors import CheckpointError, ConfigError
-from blocks.hub.checkpoint import Checkpoint, open_checkpoint
-from blocks.hub.checksums import verify_files
+from blocks.hub.checkpoint import Checkpoint, open_checkpoint, weight_files
+from blocks.hub.checksums import verify_source
 from blocks.hub.defaults import read_generation
 from blocks.hub.diagnose import depth_field, depths, suggestion
 from blocks.hub.fill import assign, initialise, read_tensors
@@ -100,7 +100,7 @@ def from_pretrained(
     for note in checkpoint.notes:
         warnings.warn(note, stacklevel=2)
     if verify:
-        verify_files([source.need("config.json"), *checkpoint.files])
+        verify_source(source, weight_files(source))
     outline = outline.fitted(checkpoint.entries)
     _check_depth(outline, checkpoint)
     with torch.device("meta"):
@@ -124,6 +124,7 @@ def from_pretrained(
     _settle(model, made, tensors, found, options)
     model.generation = read_generation(source)
     model.source_config = outline.config.data
+    source.check_unchanged()
     return model.eval()
 
 

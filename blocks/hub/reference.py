@@ -14,16 +14,16 @@ from blocks.attention.cross import CrossAttention
 from blocks.attention.gq import GQAttention
 from blocks.edit import replace, rewrite, walk
 from blocks.errors import BlocksError, CheckpointError
-from blocks.hub.checksums import NAME as CHECKSUMS
-from blocks.hub.checksums import folder_checksums
 from blocks.hub.config import HARMLESS, Config
 from blocks.hub.family import Family
-from blocks.hub.folder import read_size, write_json, write_tensors, writing
+from blocks.hub.folder import writing
 from blocks.hub.keys import Mapped
 from blocks.hub.match import listed
-from blocks.hub.save import spec_of, unique_tensors, write_generation
+from blocks.hub.save import spec_of, tokenizer_files, unique_tensors, write_others
 from blocks.hub.sentence import bare, write_sentence_head
+from blocks.hub.shards import read_size, write_tensors
 from blocks.spec import Spec, is_spec, show
+from blocks.text.tokenfiles import NAMES as TOKENIZER
 
 __all__ = ["export"]
 
@@ -41,6 +41,7 @@ def export(
     folder: str | os.PathLike[str],
     *,
     family: str | None = None,
+    tokenizer: Any = None,
     max_shard_size: int | str = "5GB",
 ) -> None:
     """Writes config.json and safetensors under the reference's names.
@@ -51,9 +52,10 @@ def export(
 
     Args:
         model: an assembly with a `.spec`.
-        folder: where to; other files of an older folder are kept.
+        folder: where to; what happens to an older one, `save_pretrained` says.
         family: the `model_type` to write; by default the one it was loaded as, else the first
             that can say it.
+        tokenizer: a `Tokenizer` to save with it.
         max_shard_size: larger checkpoints are cut into shards: "5GB", or bytes.
 
     Errors:
@@ -80,13 +82,13 @@ def export(
         )
     size = read_size(max_shard_size)
     data = _config(model, chosen, fields, next(iter(tensors.values())))
-    with writing(folder) as fresh:
-        write_tensors(fresh, parts, size)
-        write_json(fresh / "config.json", data)
-        write_generation(model, fresh)
-        write_json(fresh / CHECKSUMS, folder_checksums(fresh))
+    texts = tokenizer_files(tokenizer)
+    with writing(folder, TOKENIZER if texts else ()) as draft:
+        write_tensors(draft, parts, size)
+        draft.json("config.json", data)
+        write_others(model, texts, draft)
         if sentence is not None:
-            write_sentence_head(fresh, sentence, spec.keywords["dim"])
+            write_sentence_head(draft, sentence, spec.keywords["dim"])
 
 
 def _mapped(family: Family, spec: Spec, addresses: list[str]) -> list[Mapped]:

@@ -101,7 +101,7 @@ class Repo(Source):
 
     def _checked(self, path: Path, filename: str) -> Path:
         check_inside(path.parents[filename.count("/")], path)
-        return path
+        return self.handed(path)
 
     def has(self, filename: str) -> bool:
         check_name(filename, self.name)

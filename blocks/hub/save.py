@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,37 @@ from torch import Tensor
 
 from blocks._version import __version__
 from blocks.errors import CheckpointError
-from blocks.hub.checksums import NAME as CHECKSUMS
-from blocks.hub.checksums import folder_checksums
-from blocks.hub.folder import read_size, write_json, write_tensors, writing
+from blocks.hub.folder import Draft, writing
 from blocks.hub.outline import NATIVE
 from blocks.hub.provenance import Provenance
+from blocks.hub.shards import read_size, write_tensors
 from blocks.models.places import addresses
 from blocks.spec import Spec, is_spec
+from blocks.text.tokenfiles import NAMES as TOKENIZER
 from blocks.written import to_json
 
 __all__ = ["save_pretrained"]
 
 
 def save_pretrained(
-    model: Any, folder: str | os.PathLike[str], *, max_shard_size: int | str = "5GB"
+    model: Any,
+    folder: str | os.PathLike[str],
+    *,
+    tokenizer: Any = None,
+    max_shard_size: int | str = "5GB",
 ) -> None:
     """Saves a model whatever it is made of; `from_pretrained` makes it again.
 
     The folder gets config.json (the Spec with every value, and where the weights came from),
-    generation_config.json and safetensors whose names are addresses. It appears whole or not at
-    all. To give a model to other tools, use `export`.
+    generation_config.json, safetensors whose names are addresses, and the SHA-256 of each file. It
+    holds the older checkpoint or the new one, whole, at every moment. To give a model to other
+    tools, use `export`.
 
     Args:
         model: an assembly with a `.spec`.
-        folder: where to; other files of an older folder are kept.
+        folder: where to. An older checkpoint in it is replaced; your other files, and a tokenizer
+            unless another is given, stay.
+        tokenizer: a `Tokenizer` to save with it.
         max_shard_size: larger checkpoints are cut into shards: "5GB", or bytes.
 
     Errors:
@@ -62,11 +70,11 @@ def save_pretrained(
         for name, tensor in unique_tensors(model).items()
     }
     size = read_size(max_shard_size)
-    with writing(folder) as fresh:
-        write_tensors(fresh, parts, size)
-        write_json(fresh / "config.json", data)
-        write_generation(model, fresh)
-        write_json(fresh / CHECKSUMS, folder_checksums(fresh))
+    texts = tokenizer_files(tokenizer)
+    with writing(folder, TOKENIZER if texts else ()) as draft:
+        write_tensors(draft, parts, size)
+        draft.json("config.json", data)
+        write_others(model, texts, draft)
 
 
 def _told(provenance: Provenance) -> dict[str, Any]:
@@ -102,10 +110,22 @@ def unique_tensors(model: Any) -> dict[str, Tensor]:
     return {name: tensor for name, tensor in every.items() if first[id(tensor)] == name}
 
 
-def write_generation(model: Any, folder: Any) -> None:
-    """generation_config.json, where the model knows how its texts end."""
+def tokenizer_files(tokenizer: Any) -> dict[str, bytes]:
+    """The files of a tokenizer, under the names that tokenizers have and no others."""
+    if tokenizer is None:
+        return {}
+    if not hasattr(tokenizer, "files"):
+        kind = type(tokenizer).__name__
+        raise CheckpointError(f"must be a blocks.Tokenizer, not {kind}", field="tokenizer")
+    found = tokenizer.files()
+    return {name: found[name] for name in TOKENIZER if name in found}
+
+
+def write_others(model: Any, texts: Mapping[str, bytes], draft: Draft) -> None:
+    """The tokenizer, and generation_config.json where the model knows how its texts end."""
     defaults = getattr(model, "generation", None)
-    if defaults is not None:
-        data = defaults.to_json()
-        if data:
-            write_json(folder / "generation_config.json", data)
+    data = {} if defaults is None else defaults.to_json()
+    if data:
+        draft.json("generation_config.json", data)
+    for name, text in texts.items():
+        draft.add(name, [text])

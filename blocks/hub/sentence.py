@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from blocks.edit import replace
 from blocks.errors import ConfigError
@@ -12,6 +12,9 @@ from blocks.heads.sentence import SentenceHead
 from blocks.hub.config import Config, read_json
 from blocks.hub.source import Source
 from blocks.spec import Spec
+
+if TYPE_CHECKING:
+    from blocks.hub.folder import Draft
 
 MODULES = "modules.json"
 _LIMIT = 1 << 20  # bytes
@@ -90,17 +93,14 @@ def bare(spec: Spec[Any]) -> tuple[Spec[Any], Spec[Any] | None]:
     return replace(spec, head=None), head
 
 
-def write_sentence_head(folder: Path, head: Spec[Any], dim: int) -> None:
+def write_sentence_head(draft: Draft, head: Spec[Any], dim: int) -> None:
     """The files that `read_sentence_head` reads."""
-    from blocks.hub.folder import write_json  # only who writes needs safetensors
-
     kinds = ["Transformer", "Pooling", *(["Normalize"] if head.keywords["unit"] else [])]
     paths = ["", "1_Pooling", "2_Normalize"]
     modules = [
         {"idx": i, "name": str(i), "path": paths[i], "type": f"sentence_transformers.models.{kind}"}
         for i, kind in enumerate(kinds)
     ]
-    (folder / MODULES).write_text(json.dumps(modules, indent=2) + "\n", encoding="utf-8")
+    draft.json(MODULES, modules)
     modes = {name: pool == head.keywords["pool"] for name, pool in _POOLS.items()}
-    (folder / paths[1]).mkdir()
-    write_json(folder / paths[1] / "config.json", {"word_embedding_dimension": dim, **modes})
+    draft.json(f"{paths[1]}/config.json", {"word_embedding_dimension": dim, **modes})

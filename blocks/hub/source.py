@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from blocks.errors import HubError, printable
+from blocks.errors import CheckpointError, HubError, printable
 from blocks.hub.headers import Header, read_header
 from blocks.hub.index import unsafe_name
+from blocks.hub.journal import Journal, read_journal
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPO_ID = re.compile(r"\w(?:[\w.-]{0,94}\w)?(?:/\w(?:[\w.-]{0,94}\w)?)?", re.ASCII)
@@ -52,7 +53,7 @@ def resolve(
     text = os.fspath(repo_or_dir)
     path = Path(text).expanduser()
     if text and path.is_dir():
-        return Folder(name=text, commit=None, folder=path)
+        return Folder(name=text, commit=None, folder=path, journal=read_journal(path))
     if path.suffix == ".safetensors" and path.is_file():
         raise HubError(
             "is a file", file=text, hint="give the folder it is in, with its config.json"
@@ -84,11 +85,13 @@ class Source(ABC):
         name: as shown to users.
         commit: what a Hub source was resolved to, None for a folder.
         folder: the folder, None for a Hub source.
+        seen: bytes, time and inode of the files that were handed out.
     """
 
     name: str
     commit: str | None
     folder: Path | None
+    seen: dict[Path, tuple[int, int, int]] = field(default_factory=dict, kw_only=True, repr=False)
 
     @abstractmethod
     def find(self, filename: str, *, assume_absent: bool = False) -> Path | None:
@@ -103,6 +106,24 @@ class Source(ABC):
         if (path := self.find(filename)) is None:
             raise HubError(f"has no {printable(filename)}", file=self.name, hint=hint)
         return path
+
+    def handed(self, path: Path) -> Path:
+        """The path of a file that is about to be read, which is remembered as it is now."""
+        info = os.stat(path)
+        self.seen.setdefault(path, (info.st_size, info.st_mtime_ns, info.st_ino))
+        return path
+
+    def check_unchanged(self) -> None:
+        """Refuse files that were written to, or replaced, since they were handed out."""
+        for path, before in self.seen.items():
+            try:
+                info = os.stat(path)
+                now = (info.st_size, info.st_mtime_ns, info.st_ino)
+            except OSError:
+                now = None
+            if now != before:
+                reason = "was changed while it was being read"
+                raise CheckpointError(reason, file=path, hint="load it again")
 
     @abstractmethod
     def has(self, filename: str) -> bool:
@@ -123,17 +144,23 @@ class Source(ABC):
 
 @dataclass
 class Folder(Source):
-    """A folder on disk: no network, and nothing outside it is opened."""
+    """A folder on disk: no network, and nothing outside it is opened.
+
+    Attributes:
+        journal: what a save that was interrupted has left to do.
+    """
+
+    journal: Journal | None = None
 
     def find(self, filename: str, *, assume_absent: bool = False) -> Path | None:
         del assume_absent  # a folder always knows
         check_name(filename, self.name)
         assert self.folder is not None
-        path = self.folder / filename
-        if not os.path.lexists(path):
+        path = self.journal.find(filename) if self.journal else self.folder / filename
+        if path is None or not os.path.lexists(path):
             return None
         check_inside(self.folder, path)
-        return path
+        return self.handed(path)
 
     def has(self, filename: str) -> bool:
         return self.find(filename) is not None

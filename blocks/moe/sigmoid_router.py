@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from blocks.ops.check import check_positive
 from blocks.ops.dispatch import best_groups, check_choice, router_logits
 
 __all__ = ["SigmoidRouter"]
@@ -28,6 +29,7 @@ class SigmoidRouter(nn.Module):
         kept_groups: only the experts of that many best groups can be chosen.
         scale: what the weights are multiplied with.
         correction: whether there is a correction; else c is 0.
+        cap: bound of the logits W x, which become cap · tanh(W x / cap); None is none.
         by: what it is added to, and the choice looks at: the `score` s, or the `logit` W x.
 
     Shapes: x [N D] -> weights [N k] in at least float32, chosen [N k] int.
@@ -57,12 +59,14 @@ class SigmoidRouter(nn.Module):
         kept_groups: int = 1,
         scale: float = 1.0,
         correction: bool = True,
+        cap: float | None = None,
         by: Literal["score", "logit"] = "score",
     ):
         super().__init__()
         sizes = (experts, top_k, groups, kept_groups, min(2, experts))
         check_choice("SigmoidRouter", *sizes, dim=dim, scale=scale)
-        self.top_k, self.renormalize, self.scale = top_k, renormalize, scale
+        check_positive("SigmoidRouter", cap=cap)
+        self.top_k, self.renormalize, self.scale, self.cap = top_k, renormalize, scale, cap
         self.groups, self.kept_groups, self.by = groups, kept_groups, by
         self.weight = nn.Parameter(torch.empty(experts, dim))
         self.register_buffer("correction", torch.empty(experts) if correction else None)
@@ -75,6 +79,7 @@ class SigmoidRouter(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logits = router_logits(x, self.weight)  # N X
+        logits = logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
         scores = logits.sigmoid()
         seen = scores if self.by == "score" else logits
         corrected = seen if self.correction is None else seen + self.correction

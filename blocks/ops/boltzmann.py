@@ -48,3 +48,16 @@ def gibbs(
         h = torch.bernoulli(torch.sigmoid(F.linear(v, weight) + c), generator=generator)
         v = torch.bernoulli(torch.sigmoid(h @ weight + b), generator=generator)
     return v
+
+
+def divergence(
+    v: Tensor,
+    weight: Tensor,
+    b: Tensor,
+    c: Tensor,
+    steps: int,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """By how much likelier Gibbs updates would make v, [...]: its gradient is that of CD."""
+    other = gibbs(v, weight, b, c, steps, generator)
+    return free_energy(v, weight, b, c) - free_energy(other, weight, b, c)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.boltzmann import free_energy, gibbs, log_partition
+from blocks.ops.boltzmann import divergence, free_energy, log_partition
 from blocks.ops.check import check_input, check_positive, check_state
 from blocks.ops.rows import Rows
 from blocks.recurrent.stacked import HiddenState
@@ -39,8 +38,8 @@ class RTRBM(nn.Module):
         >>> import torch
         >>> from blocks import RTRBM
         >>> machine, v = RTRBM(4, hidden=3), torch.bernoulli(torch.full((2, 5, 4), 0.5))
-        >>> machine(v).shape, machine.log_likelihood(v).shape, machine.contrast(v).shape
-        (torch.Size([2, 5, 3]), torch.Size([2]), torch.Size([2]))
+        >>> machine(v).shape, machine.contrast(v).shape
+        (torch.Size([2, 5, 3]), torch.Size([2]))
     """
 
     def __init__(self, dim: int, *, hidden: int | None = None):
@@ -54,10 +53,9 @@ class RTRBM(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        for weight in (self.weight, self.recurrent.weight):
-            nn.init.normal_(weight, std=0.01)
-        for bias in (self.visible, self.recurrent.bias, self.first):
-            nn.init.zeros_(bias)
+        for parameter in self.parameters():
+            std = 0.01 if parameter.dim() > 1 else 0.0
+            nn.init.normal_(parameter, std=std)
 
     def forward(
         self, x: Tensor, step: Step | None = None, state: HiddenState | None = None
@@ -71,28 +69,23 @@ class RTRBM(nn.Module):
             state.hidden = after
         return rows.put(r)  # B T H
 
-    def run(
-        self, v: Tensor, rows: Rows, c: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def run(self, v: Tensor, rows: Rows, c: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """r [R L H] and c [R L H] of each step, and c [R H] of the next."""
-        c = self.first.expand(len(v), -1) if c is None else c
+        now: Tensor = self.first.expand(len(v), -1) if c is None else c
         real, up = rows.real(v.shape[1]), F.linear(v, self.weight)
         found, biases = [], []
         for t in range(v.shape[1]):
-            found.append(torch.sigmoid(up[:, t] + c))
-            biases.append(c)
+            found.append(torch.sigmoid(up[:, t] + now))
+            biases.append(now)
             after = self.recurrent(found[-1])
-            c = after if real is None else torch.where(real[:, t, None], after, c)
-        return torch.stack(found, 1), torch.stack(biases, 1), c
+            now = after if real is None else torch.where(real[:, t, None], after, now)
+        return torch.stack(found, 1), torch.stack(biases, 1), now
 
     def log_likelihood(self, v: Tensor, step: Step | None = None) -> Tensor:
         """log p(v_1 … v_T) of each row; all states of the smaller side, at most 16 units, count."""
-
-        def told(v: Tensor, c: Tensor) -> Tensor:
-            away = log_partition(self.weight, self.visible, c)
-            return -free_energy(v, self.weight, self.visible, c) - away
-
-        return self._sum(v, step, told)
+        v, c, real = self._moved(v, step)
+        away = log_partition(self.weight, self.visible, c)
+        return _sum(-free_energy(v, self.weight, self.visible, c) - away, real)
 
     def contrast(
         self,
@@ -106,25 +99,21 @@ class RTRBM(nn.Module):
 
         At every step so many Gibbs updates lead from v_t to where the model would rather be.
         """
+        v, c, real = self._moved(v, step)
+        return _sum(divergence(v, self.weight, self.visible, c, steps, generator), real)
 
-        def lost(v: Tensor, c: Tensor) -> Tensor:
-            other = gibbs(v, self.weight, self.visible, c, steps, generator)
-            here, there = (free_energy(x, self.weight, self.visible, c) for x in (v, other))
-            return here - there
-
-        return self._sum(v, step, lost)
-
-    def _sum(
-        self, v: Tensor, step: Step | None, part: Callable[[Tensor, Tensor], Tensor]
-    ) -> Tensor:
-        """The sum over real steps of a part [R L] of v and c."""
+    def _moved(self, v: Tensor, step: Step | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Rows of v, their biases, and which of their steps are real."""
         check_input(v, self.dim, "RTRBM")
         rows = Rows() if step is None else Rows.of(step)
         v = rows.take(v)
-        each, real = part(v, self.run(v, rows)[1]), rows.real(v.shape[1])
-        return (each if real is None else torch.where(real, each, 0)).sum(1)
+        return v, self.run(v, rows)[1], rows.real(v.shape[1])
 
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> HiddenState:
         return HiddenState(self.first.to(dtype).expand(batch, -1).clone())
+
+
+def _sum(each: Tensor, real: Tensor | None) -> Tensor:
+    return (each if real is None else torch.where(real, each, 0)).sum(1)

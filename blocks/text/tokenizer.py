@@ -146,17 +146,22 @@ class Tokenizer:
         Errors:
             TokenizerError: the folder can't be written.
         """
-        keep = "tokenizer.json" in self._files
+        written = self.files()
         try:
             for name in NAMES:
                 path = Path(folder, name)
                 path.unlink(missing_ok=True)  # never through a link
-                if name in self._files and not (keep and name in ("vocab.json", "merges.txt")):
+                if name in written:
                     path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(self._files[name])
+                    path.write_bytes(written[name])
         except OSError as error:
             reason = f"can't be written: {error.strerror or error}"
             raise TokenizerError(reason, file=os.fspath(folder)) from None
+
+    def files(self) -> dict[str, bytes]:
+        """What `save_pretrained` writes, by name; tokenizer.json says all of the older pair."""
+        left_out = ("vocab.json", "merges.txt") if "tokenizer.json" in self._files else ()
+        return {name: text for name, text in self._files.items() if name not in left_out}
 
     def encode(self, text: str, *, special: bool = True) -> list[int]:
         """The ids of a text.

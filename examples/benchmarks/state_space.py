@@ -22,12 +22,11 @@ from torch import Tensor
 import blocks
 
 SHAPES = {
-    "mamba": ("Mamba", {"num_hidden_layers": 24}),
+    "mamba": ("Mamba", {}),
     "mamba2": (
         "Mamba2",
         {
             "hidden_size": 768,
-            "num_hidden_layers": 24,
             "num_heads": 24,
             "head_dim": 64,
             "n_groups": 1,
@@ -49,10 +48,10 @@ def spread(values: Iterable[float], unit: str) -> str:
     return f"{statistics.median(found):.2f}{unit} ({found[0]:.2f} to {found[-1]:.2f})"
 
 
-def loaded(kind: str, dtype: torch.dtype) -> tuple[torch.nn.Module, blocks.CausalLM]:
+def loaded(kind: str, layers: int, dtype: torch.dtype) -> tuple[torch.nn.Module, blocks.CausalLM]:
     """The reference with fresh weights, and ours from its file."""
     name, options = SHAPES[kind]
-    config = getattr(transformers, f"{name}Config")(**options)
+    config = getattr(transformers, f"{name}Config")(**options, num_hidden_layers=layers)
     theirs = getattr(transformers, f"{name}ForCausalLM")(config).to(dtype).eval()
     with tempfile.TemporaryDirectory() as folder:
         theirs.save_pretrained(folder)
@@ -101,20 +100,29 @@ def writing(ours: blocks.CausalLM, contexts: tuple[int, ...], steps: int) -> Non
 @click.command()
 @click.argument("kind", type=click.Choice(list(SHAPES)))
 @click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="bfloat16")
+@click.option("--layers", default=24)
 @click.option("--tokens", default=2048, help="of the text that is read")
 @click.option("--rounds", default=5, help="how often both read it")
 @click.option("--steps", default=50, help="tokens written after each context")
 @click.option("--contexts", default="100,1000,10000", help="how many tokens came before")
 @click.option("--threads", default=2)
 def main(
-    kind: str, dtype: str, tokens: int, rounds: int, steps: int, contexts: str, threads: int
+    kind: str,
+    dtype: str,
+    layers: int,
+    tokens: int,
+    rounds: int,
+    steps: int,
+    contexts: str,
+    threads: int,
 ) -> None:
     """Compares KIND with transformers."""
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    print(f"{kind} in {dtype}, {threads} threads, torch {torch.__version__}")
-    theirs, ours = loaded(kind, getattr(torch, dtype))
+    print(f"{kind} of {layers} layers in {dtype}, {threads} threads, torch {torch.__version__}")
+    theirs, ours = loaded(kind, layers, getattr(torch, dtype))
     with torch.no_grad():
         if rounds:
             reading(theirs, ours, torch.randint(ours.vocab, (1, tokens)), rounds)

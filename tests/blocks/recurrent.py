@@ -7,11 +7,17 @@ from typing import Any
 from blocks import (
     GRU,
     LSTM,
+    RGLRU,
     AdditiveAttention,
+    CausalConv,
+    Clip,
+    GatedMLP,
     GatedRMSNorm,
     GaussianWindow,
     LayerNorm,
     MixtureDensityHead,
+    RMSNorm,
+    RoPE,
     SkipStack,
     Spec,
     TokenEmbedding,
@@ -22,6 +28,8 @@ STACKED: dict[str, Any] = {"hidden": 12, "depth": 3, "dropout": (0.5, {"depth": 
 BEFORE = Spec(GRU, hidden=12, reset="before")
 PEEPS = Spec(LSTM, hidden=12, peepholes=True)
 TOLD: dict[str, Any] = {"causal": False}  # what they read is given as a step's memory
+
+SPECTRAL: dict[str, Any] = {"causal": False}  # but for the roundings of a Fourier transform
 
 RECURRENT: dict[str, Small] = {
     "AdditiveAttention": Small((16, 16), {"hidden": 12}, checks=TOLD),
@@ -44,10 +52,24 @@ RECURRENT: dict[str, Small] = {
     "Maxout": Small((16,), {"hidden": 5}, shape=(3, 7, 5)),
     "MixtureDensityHead": Small((16,), {"components": 2}, shape=(3, 7, 13)),
     "OneHot": Small((9, 9), inputs=(ints(9, 3, 7),), shape=(3, 7, 9)),
+    "RTRBM": Small((16,), {"hidden": 12}, shape=(3, 7, 12)),
     "SkipStack": Small((16,), {"inner": PEEPS, "depth": 3}, shape=(3, 7, 36)),
     "RNN": Small((16,), {"depth": 2}),
     "RWKV": Small((16,)),
     "RWKVChannelMix": Small((16,)),
+    "GatedMixer": Small(
+        (16,),
+        {
+            "steps": {"conv": Spec(CausalConv, kernel=3), "lru": Spec(RGLRU, heads=2)},
+            "inner": 12,
+        },
+    ),
+    "LinearAttention": Small(
+        (16,), {"heads": 4, "kv_heads": 2, "qk": (Spec(RoPE, theta=100.0),), "chunk": 3}
+    ),
+    "RGLRU": Small((16,), {"heads": 4}),
+    "S4": Small((16,), {"state_dim": 4}, checks=SPECTRAL),
+    "S4D": Small((16,), {"state_dim": 4}, checks=SPECTRAL),
 }
 
 # Another value of each of their keywords.
@@ -87,6 +109,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "MixtureDensityHead": {"components": 3},
     "OneHot": {},
     "RNN": STACKED,
+    "RTRBM": {"hidden": 8},
     "SkipStack": {
         "inner": Spec(LSTM, hidden=12),
         "depth": 1,
@@ -95,4 +118,20 @@ OTHERS: dict[str, dict[str, Any]] = {
     },
     "RWKV": {"inner": 24},
     "RWKVChannelMix": {"hidden": 20},
+    "GatedMixer": {"steps": {"mlp": Spec(GatedMLP, hidden=20)}, "inner": 20},
+    "LinearAttention": {
+        "heads": 2,
+        "kv_heads": 4,
+        "head_dim": 8,
+        "value_dim": 6,
+        "feature": Spec(Clip, cap=0.1),
+        "qk": (),
+        "decay": (0.9, 0.5),
+        "norm": RMSNorm,
+        "eps": 0.1,
+        "chunk": 1,
+    },
+    "RGLRU": {"heads": 2},
+    "S4": {"state_dim": 6, "dt": (0.01, 0.2), "out": None},
+    "S4D": {"state_dim": 6, "dt": (0.01, 0.2), "out": None},
 }

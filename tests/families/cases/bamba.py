@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from transformers import BambaConfig, BambaForCausalLM
 
-from blocks import GatedMLP, GatedRMSNorm, GQAttention, Mamba2, RMSNorm
+from blocks import GatedMLP, GatedRMSNorm, GQAttention, Mamba2, RMSNorm, RoPE
+from tests.families.cases import llama
 from tests.families.cases.mamba2 import CLAMPED
-from tests.families.reference import Case, Variant, change, decoder_mutations
+from tests.families.reference import Case, Variant, change, decoder_mutations, rescale
 
 BASE = {
     "vocab_size": 97,
     "hidden_size": 32,
     "intermediate_size": 56,
-    "num_hidden_layers": 3,
-    "attn_layer_indices": [1],
+    "num_hidden_layers": 4,
+    "attn_layer_indices": [1, 3],
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "mamba_n_heads": 8,
@@ -34,6 +35,7 @@ VARIANTS = {
     "biases": Variant({"attention_bias": True, "mlp_bias": True, "mamba_proj_bias": True}),
     "no bias of the convolution": Variant({"mamba_conv_bias": False}),
     "wide heads": Variant({"mamba_n_heads": 4, "mamba_n_groups": 1, "mamba_expand": 3}),
+    "linear": Variant(llama.rope("linear", factor=4.0)),
     "limits": Variant({"time_step_limit": (0.9, 1.4)}, generates=CLAMPED),
 }
 
@@ -45,6 +47,8 @@ MUTATIONS = decoder_mutations(RMSNorm, GatedMLP) | {
     "biases of the mlp": ("biases", change(GatedMLP, bias=False)),
     "biases of mixers": ("biases", change(Mamba2, bias=False)),
     "bias of the convolution": ("plain", change(Mamba2, conv_bias=False)),
+    "factor of linear": ("linear", rescale(factor=3.5)),
+    "no linear": ("linear", change(RoPE, scaling=None)),
     "no limits": ("limits", change(Mamba2, limits=(0.0, float("inf")))),
 }
 
@@ -92,6 +96,10 @@ PUBLISHED = {
     ),
 }
 
+# Sizes, which files tell, and what changes no number.
+_SIZES = ("chunk_size", "d_conv", "d_head", "d_state", "expand", "n_groups", "n_heads")
+UNTRIED = frozenset(f"mamba_{name}" for name in _SIZES) | {"attn_layer_indices"}
+
 CASE = Case(
     config=BambaConfig,
     model=BambaForCausalLM,
@@ -99,7 +107,7 @@ CASE = Case(
     variants=VARIANTS,
     mutations=MUTATIONS,
     published=PUBLISHED,
-    huge={"mamba_n_heads": 2**41},
-    untried=frozenset(f"mamba_{n}" for n in ("chunk_size", "d_conv", "d_state", "n_groups")),
+    huge={"mamba_n_heads": 2**41, "mamba_d_head": 64},
+    untried=UNTRIED,
     tolerance=5e-5,
 )
