@@ -263,8 +263,8 @@ if TYPE_CHECKING:
     from blocks.wiring.normed import Normed as Normed
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
+    from blocks.wiring.resized import Resized as Resized
     from blocks.wiring.reversible import Reversible as Reversible
-    from blocks.wiring.sizes import resized as resized
     from blocks.wiring.wide import Widen as Widen
     from blocks.written import from_json as from_json
     from blocks.written import to_json as to_json
@@ -419,6 +419,7 @@ else:
         "RepeatedEmbedding": "blocks.embedding.repeated",
         "RepetitionPenalty": "blocks.generation.repeating",
         "Residual": "blocks.wiring.residual",
+        "Resized": "blocks.wiring.resized",
         "Reversible": "blocks.wiring.reversible",
         "RoPE": "blocks.positions.rope",
         "Row": "blocks.hub.keys",
@@ -511,7 +512,6 @@ else:
         "read_audio": "blocks.audio.files",
         "read_features": "blocks.audio.preprocessor",
         "replace": "blocks.edit",
-        "resized": "blocks.wiring.sizes",
         "rewrite": "blocks.edit",
         "save_pretrained": "blocks.hub.save",
         "scan": "blocks.ops.recurrence",

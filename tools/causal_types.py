@@ -22,10 +22,9 @@ _REASONS = {
         trocr whisper""",
     "state-space layers": """
         bamba falcon_h1 falcon_mamba granitemoehybrid jamba mamba mamba2 nemotron_h zamba zamba2""",
-    "recurrent layers": "recurrent_gemma rwkv xlstm",
+    "recurrent layers": "recurrent_gemma xlstm",
     "linear attention": """
-        bailing_hybrid kimi_linear minimax olmo_hybrid qwen3_5 qwen3_5_moe qwen3_5_moe_text
-        qwen3_5_text qwen3_next qwen4_exp qwen4_exp_text""",
+        bailing_hybrid kimi_linear minimax olmo_hybrid qwen4_exp qwen4_exp_text""",
     "short convolutions": "inkling2_text inkling_text lfm2 lfm2_moe lfm3",
     "sparse attention by an indexer": """
         axk2 deepseek_v32 deepseek_v4 dots3_note dots3_note_text glm_moe_dsa hy_v4
@@ -33,11 +32,10 @@ _REASONS = {
     "multimodal": """
         cohere_compass_text emu3 gemma3n gemma4 gemma4_assistant gemma4_unified
         gemma4_unified_assistant git got_ocr2 llama4 mllama moss_transcribe_diarize
-        phi4_multimodal""",
+        phi4_multimodal qwen3_5 qwen3_5_moe""",
     "audio in parallel codebooks": "moshi musicgen musicgen_melody",
     "needs embeddings for each layer and alternating updates": "gemma3n_text",
     "needs embeddings for each layer and shared keys": "gemma4_text gemma4_unified_text",
-    "needs a gate on the output of attention": "afmoe beam flint laguna",
     "needs norms inside the branches and ternary weights": "bitnet",
     "needs bytes gathered into patches": "blt",
     "needs biases by distance and segment": "cpmant",

@@ -79,13 +79,13 @@ class CrossAttention(nn.Module):
 
     def forward(self, x: Tensor, step: Step, state: CrossState | None = None) -> Tensor:
         check_input(x, self.dim, "CrossAttention")
-        state = CrossState() if state is None else state
+        each = step.memory_real is not None and step.memory_real.dim() == 3
+        state = CrossState() if state is None or each else state
         if state.k is None:
             self._read(step, state)
         q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
-        real = step.memory_real
-        real = real if real is not None and real.dim() == 3 else state.real
-        seen = None if real is None else real[:, None] if real.dim() == 3 else real[:, None, None]
+        real = state.real
+        seen = None if real is None else real[:, None] if each else real[:, None, None]
         dropout = self.dropout if self.training else 0.0
         how = {"seen": seen, "scale": self.scale, "dropout": dropout}
         y = attend(q, state.k, state.v, **how)  # B H T E  # pyright: ignore[reportArgumentType]  # read by now

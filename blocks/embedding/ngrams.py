@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blocks.conv.causal import TailState
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
+from blocks.ops.rows import Rows
+from blocks.step import Step
 
 __all__ = ["NGramEmbedding"]
 
@@ -82,18 +87,34 @@ class NGramEmbedding(nn.Module):
         for table in (self.weight, self.grams):
             nn.init.trunc_normal_(table, std=(std := table.shape[1] ** -0.5), a=-3 * std, b=3 * std)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        x = F.embedding(tokens, self.weight)  # B T D
+    def forward(
+        self, tokens: Tensor, step: Step | None = None, state: TailState | None = None
+    ) -> Tensor:
+        rows = Rows() if step is None else Rows.of(step)
+        text = rows.take(tokens).long()  # R L
+        most = max(self.sizes) - 1
+        tail = text.new_zeros(len(text), most) if state is None else state.tail
+        whole = torch.cat([tail, text], 1)
+        if state is not None:
+            state.tail = rows.newest(tail, text)
+        x = F.embedding(text, self.weight)  # R L D
         pairs = [(prime, size) for prime in _PRIMES[: self.hashes] for size in self.sizes]
         for table, (prime, size) in enumerate(pairs):
-            x = x + F.embedding(self._rows(tokens, prime, size) + table * self.buckets, self.grams)
-        return x
+            found = self._hashed(whole[:, most + 1 - size :], prime, size)
+            x = x + F.embedding(found + table * self.buckets, self.grams)
+        return rows.put(x)
 
-    def _rows(self, tokens: Tensor, prime: int, size: int) -> Tensor:
-        """h(t) of one hash and size [B T]."""
+    def _hashed(self, text: Tensor, prime: int, size: int) -> Tensor:
+        """h(t) of one hash and size [R L], of texts with n − 1 tokens before."""
         powers = [_wrapped(prime**i) for i in range(size)]
-        windows = F.pad(tokens.long(), (size - 1, 0)).unfold(1, size, 1)  # B T n
-        return (windows * torch.tensor(powers, device=tokens.device)).sum(-1) % self.buckets
+        windows = text.unfold(1, size, 1)  # R L n
+        return (windows * torch.tensor(powers, device=text.device)).sum(-1) % self.buckets
+
+    def init_state(
+        self, batch: int, room: int | None, dtype: torch.dtype, device: Any
+    ) -> TailState:
+        size = (batch, max(self.sizes) - 1)
+        return TailState(torch.zeros(size, dtype=torch.int64, device=device))
 
 
 def _wrapped(number: int) -> int:

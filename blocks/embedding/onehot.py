@@ -32,16 +32,14 @@ class OneHot(nn.Module):
                  [1., 0., 0.]]])
     """
 
-    like: Tensor
-
     def __init__(self, vocab: int, dim: int):
         super().__init__()
         check_positive("OneHot", vocab=vocab, dim=dim)
         if dim < vocab:
             raise SpecError(f"{dim} channels are too few for {vocab} tokens", field="OneHot.dim")
         self.dim = dim
-        # Without numbers of its own it is of the model's dtype all the same.
-        self.register_buffer("like", torch.empty(0), persistent=False)
+        # It holds no number, and goes along to whatever dtype and device the model is brought to.
+        self.like = nn.Parameter(torch.empty(0), requires_grad=False)
 
     def forward(self, tokens: Tensor) -> Tensor:
         return F.one_hot(tokens.long(), self.dim).to(self.like.dtype)  # B T D

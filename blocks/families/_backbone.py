@@ -70,8 +70,9 @@ def _read_useless(c: Config) -> None:
     c.take("time_step_init_scheme", str, "random")
     c.take("tie_embeddings", bool, True)  # what the file holds tells
     options = c.inner("ssm_cfg")
-    for name in () if options is None else _FIRST:
-        options.take(name, Any, None)
+    if options is not None:
+        for name in _FIRST:
+            options.take(name, Any, None)
 
 
 def write_backbone(s: Spec) -> dict[str, Any]:

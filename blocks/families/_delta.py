@@ -26,7 +26,7 @@ _KEYS = (
     *common.QK_NORM_KEYS,
     *common.GATED_MLP_KEYS,
     ("model.layers.{i}.input_layernorm.{w}", "layers.{i}.mixer.norm_in.{w}"),
-    (_MIXER + "conv1d.weight", _OURS + "conv.weight"),
+    Join(_MIXER + "conv1d.weight", tuple(f"{_OURS}{part}_conv.weight" for part in "qkv")),
     (_MIXER + "A_log", _OURS + "a_log"),
     (_MIXER + "dt_bias", _OURS + "dt_bias"),
     (_MIXER + "norm.weight", _OURS + "norm.weight"),

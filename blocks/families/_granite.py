@@ -42,9 +42,9 @@ def read_factor(c: Config, name: str, absent: float = 1.0) -> float:
     return factor
 
 
-def write_granite(s: Spec) -> dict[str, Any]:
-    """The fields that `read_granite` is read from."""
-    attention = at(s, "layers.0.attention").keywords
+def write_granite(s: Spec, **how: Any) -> dict[str, Any]:
+    """The fields that `read_granite` is read from; how is that of `write_decoder`."""
+    attention = attentions(s)[0].keywords
     layer = s.keywords["layers"][0].keywords["steps"]["mlp"]
     scale = at(s, "head").keywords["scale"]
     own = {
@@ -54,7 +54,7 @@ def write_granite(s: Spec) -> dict[str, Any]:
         "logits_scaling": roundest(1 / scale, lambda n: n != 0 and 1 / n == scale),
         "residual_multiplier": layer.keywords["scale"],
     }
-    return common.write_decoder(s) | own
+    return common.write_decoder(s, **how) | own
 
 
 def read_windows(c: Config, whole: Spec) -> Spec:

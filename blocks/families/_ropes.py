@@ -86,7 +86,7 @@ def write_ropes(
         fields = {whole: thetas[0], "rope_scaling": _scaling(full)}
         return fields | ({local: thetas[1]} if local else {})
     pair = {"full_attention": full, "sliding_attention": sliding}
-    return {"rope_parameters": {kind: _inner(rope, rotated) for kind, rope in pair.items()}}
+    return {"rope_parameters": {kind: write_inner(rope, rotated) for kind, rope in pair.items()}}
 
 
 def _scaling(rope: Spec) -> dict[str, Any] | None:
@@ -94,7 +94,8 @@ def _scaling(rope: Spec) -> dict[str, Any] | None:
     return None if scaling is None else WRITE[type(scaling)](scaling)
 
 
-def _inner(rope: Spec, rotated: float) -> dict[str, Any]:
+def write_inner(rope: Spec, rotated: float = 1.0) -> dict[str, Any]:
+    """What the newer dialect nests for one kind of layers; `rotated` is as in `write_ropes`."""
     share = rope.keywords["rotated"]
     said = {"rope_theta": rope.keywords["theta"], **(_scaling(rope) or {"rope_type": "default"})}
     return said if share == rotated else said | {"partial_rotary_factor": share}

@@ -37,6 +37,7 @@ SHARED = (
     ),
     ("model.layers.{i}.shared_mlp.output_linear.weight", f"{_SHARED}.down.weight"),
 )
-KEYS = Keys(*granitemoe.RULES, *SHARED, ignore=common.ROTARY_TABLES)
+RULES = (*granitemoe.RULES, *SHARED)
+KEYS = Keys(*RULES, ignore=common.ROTARY_TABLES)
 
 FAMILY = Family("granitemoeshared", ("GraniteMoeSharedForCausalLM",), spec, config, KEYS)

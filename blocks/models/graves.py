@@ -12,7 +12,7 @@ from blocks.recurrent.lstm import LSTM
 from blocks.recurrent.skipping import SkipStack
 from blocks.spec import Spec
 from blocks.wiring.chain import Chain
-from blocks.wiring.sizes import resized
+from blocks.wiring.resized import Resized
 
 __all__ = ["graves_handwriting", "graves_text"]
 
@@ -44,7 +44,7 @@ def graves_text(*, vocab: int = 49, hidden: int = 1000, depth: int = 1) -> Spec:
         layers=(layer,),
         norm=None,
         embedding=OneHot,
-        head=Spec(resized, inner=Spec(LMHead, bias=True), width=depth * hidden),
+        head=Spec(Resized, inner=Spec(LMHead, bias=True), width=depth * hidden),
     )
 
 

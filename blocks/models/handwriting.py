@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from blocks.embedding.onehot import OneHot
 from blocks.errors import GenerationError
 from blocks.heads.mixture import MixtureDensityHead
+from blocks.models.places import tie
 from blocks.models.tokens import check_mask, check_tokens, counted
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
@@ -31,6 +32,7 @@ class Handwriting(nn.Module):
         head: slot of size (width) whose `mixture` reads what it gives.
         vocab: characters V; None writes without a text.
         embedding: slot of sizes (vocab, vocab), of which the body's attention reads V channels.
+        ties: pairs (place, source) of addresses that share one tensor or block.
 
     Shapes: strokes [B T 3], text [B U] int -> ŷ [B T 121] with 20 Gaussians.
 
@@ -56,15 +58,18 @@ class Handwriting(nn.Module):
         head: Slot = MixtureDensityHead,
         vocab: int | None = None,
         embedding: Slot = OneHot,
+        ties: tuple[tuple[str, str], ...] = (),
     ):
         super().__init__()
         check_positive("Handwriting", vocab=vocab)
-        self.spec = Spec(Handwriting, body=body, head=head, vocab=vocab, embedding=embedding)
+        rest = {"vocab": vocab, "embedding": embedding, "ties": ties}
+        self.spec = Spec(Handwriting, body=body, head=head, **rest)
         self.vocab = vocab
         self.embedding = embedding(vocab, vocab) if vocab else None
         self.body = body(3)
         self.head = head(self.body.width)
         self._wants = wants(self.body)
+        tie(self, ties)
 
     def forward(
         self,

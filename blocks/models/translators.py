@@ -14,7 +14,7 @@ from blocks.recurrent.handed import Handed
 from blocks.recurrent.lstm import LSTM
 from blocks.spec import Spec
 from blocks.wiring.chain import Chain
-from blocks.wiring.sizes import resized
+from blocks.wiring.resized import Resized
 
 __all__ = ["bahdanau", "sutskever"]
 
@@ -99,7 +99,7 @@ def bahdanau(
     largest = Spec(Maxout, hidden=readout)
     steps = {
         "mixer": writes,
-        "readout": Spec(resized, inner=largest, width=hidden + dim + 2 * hidden),
+        "readout": Spec(Resized, inner=largest, width=hidden + dim + 2 * hidden),
     }
     return Spec(
         EncoderDecoder,
@@ -108,5 +108,5 @@ def bahdanau(
         dim=dim,
         encoder=Spec(LayerStack, layers=(Spec(Chain, steps={"mixer": reads}),)),
         decoder=Spec(LayerStack, layers=(Spec(Chain, steps=steps),)),
-        head=Spec(resized, inner=Spec(LMHead, bias=True), width=readout),
+        head=Spec(Resized, inner=Spec(LMHead, bias=True), width=readout),
     )

@@ -78,8 +78,9 @@ def ssd(
     h = h.unflatten(1, (b.shape[2], -1)).transpose(2, 3)  # B G N K P
     found = []
     span = min(chunk, x.shape[1]) * _SIDE_BY_SIDE
-    for part in zip(*(one.split(span, 1) for one in (x, decay, b, c)), strict=True):
-        y, h = _some_chunks(*part, h, min(chunk, part[0].shape[1]))
+    splits = (one.split(span, 1) for one in (x, decay, b, c))
+    for u, a, key, query in zip(*splits, strict=True):
+        y, h = _some_chunks(u, a, key, query, h, min(chunk, u.shape[1]))
         found.append(y)
     return torch.cat(found, 1), h.transpose(2, 3).flatten(1, 2)
 

@@ -74,14 +74,15 @@ class _Chunk:
 
     def __init__(self, size: int, a: Tensor, start: Tensor):
         self.a = a * math.log2(math.e)  # powers of two are three times as quick as those of e
-        self.room = start.new_empty(2, size, *start.shape)
+        self.decays, self.states = start.new_empty(2, size, *start.shape)
+        self.steps = tuple(zip(self.decays.unbind(), self.states.unbind(), strict=True))
 
     def run(self, v: Tensor, dt: Tensor, b: Tensor, before: Tensor) -> tuple[Tensor, Tensor]:
         """v, dt [c B D], b [c B N] -> decays and states [c B N D]."""
-        decays, states = self.room[:, : len(v)]
+        decays, states = self.decays[: len(v)], self.states[: len(v)]
         torch.mul(dt[:, :, None], self.a, out=decays).exp2_()
         torch.mul(v[:, :, None], b[..., None], out=states)
-        for decay, state in zip(decays.unbind(), states.unbind(), strict=True):
+        for decay, state in self.steps[: len(v)]:
             before = state.addcmul_(decay, before)
         return decays, states
 
@@ -107,7 +108,9 @@ class _Selective(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # by the decorator
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, ...]:
         x, dt, a, b, c, *starts = ctx.saved_tensors
         gy, gh = grads
         first = tuple(part.transpose(0, 1) for part in (x, x * dt, dt, b, c, gy))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive, check_width
@@ -12,6 +14,7 @@ __all__ = ["QueryScale"]
 
 class QueryScale(nn.Module):
     r"""q_m ↦ q_m · (1 + growth · ln(1 + ⌊m / trained⌋)) at position m;   k ↦ k
+    or, by a power,  q_m · (1 + (m + 1) / trained)^growth
 
     A softmax over more keys is flatter unless its scores grow with their number's logarithm:
     Nakanishi, "Scalable-softmax", 2025, arXiv:2501.19399; in this form Meta, "Llama 4", 2025.
@@ -21,7 +24,8 @@ class QueryScale(nn.Module):
         heads: query heads (not used: every head alike).
         kv_heads: key heads (likewise).
         growth: how fast the scale grows.
-        trained: how many tokens long training was: those before are not scaled.
+        trained: how many tokens long training was: those before are hardly scaled, or not at all.
+        by: whether queries grow by a `log` or by a `power` of how far they are.
 
     Shapes: q [B H T E], k [B K T E] -> the same.
 
@@ -38,14 +42,25 @@ class QueryScale(nn.Module):
     """
 
     def __init__(
-        self, head_dim: int, heads: int, kv_heads: int, *, growth: float = 0.1, trained: int = 8192
+        self,
+        head_dim: int,
+        heads: int,
+        kv_heads: int,
+        *,
+        growth: float = 0.1,
+        trained: int = 8192,
+        by: Literal["log", "power"] = "log",
     ):
         super().__init__()
         check_positive("QueryScale", head_dim=head_dim, growth=growth, trained=trained)
-        self.head_dim, self.growth, self.trained = head_dim, growth, trained
+        self.head_dim, self.growth, self.trained, self.by = head_dim, growth, trained, by
 
     def forward(self, q: Tensor, k: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         check_width(q, self.head_dim, "QueryScale")
-        times = step.positions // self.trained  # B T
-        scale = 1 + self.growth * times.float().log1p()
+        if self.by == "power":
+            far = ((step.positions + 1).float() / self.trained).log1p()  # B T
+            scale = (self.growth * far).exp()
+        else:
+            times = step.positions // self.trained  # B T
+            scale = 1 + self.growth * times.float().log1p()
         return q * scale[:, None, :, None].to(q.dtype), k  # B H T E

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from blocks.conv.causal import CausalConv
 from blocks.state import Content
 
 __all__ = ["DeltaState"]
@@ -16,16 +15,23 @@ __all__ = ["DeltaState"]
 
 @dataclass
 class DeltaState(Content):
-    """The memory of each head [B H E V], and the last tokens [B kernel−1 C] before the conv."""
+    """The memory of each head [B H E V], and the last tokens [B kernel−1 C] before the convs."""
 
     memory: Tensor
     tail: Tensor
 
     @classmethod
     def empty(
-        cls, batch: int, sizes: tuple[int, int, int], conv: CausalConv, **like: Any
+        cls,
+        batch: int,
+        memory: tuple[int, int, int],
+        tail: tuple[int, int],
+        dtype: torch.dtype,
+        device: Any,
     ) -> DeltaState:
-        """That before the first token, given H, E and V; `like` is dtype and device."""
-        wide = like | {"dtype": torch.promote_types(like["dtype"], torch.float32)}
-        tail = torch.zeros(batch, conv.kernel - 1, conv.dim, **like)
-        return cls(torch.zeros(batch, *sizes, **wide), tail)
+        """That before the first token, of these sizes; a memory is in at least float32."""
+        wide = torch.promote_types(dtype, torch.float32)
+        return cls(
+            torch.zeros(batch, *memory, dtype=wide, device=device),
+            torch.zeros(batch, *tail, dtype=dtype, device=device),
+        )

@@ -71,16 +71,18 @@ class GatedDeltaNet(nn.Module):
         chunk: int = 64,
     ):
         super().__init__()
-        check_positive("GatedDeltaNet", value_heads=value_heads, value_dim=value_dim, chunk=chunk)
-        check_positive("GatedDeltaNet", strength=strength)
+        sizes = {"value_heads": value_heads, "value_dim": value_dim, "kernel": kernel}
+        check_positive("GatedDeltaNet", chunk=chunk, strength=strength, **sizes)
         e = check_heads("GatedDeltaNet", dim, heads, heads, head_dim)
         h, v = value_heads or heads, value_dim or e
         if h % heads:
             raise SpecError(f"{h} is no multiple of {heads}", field="GatedDeltaNet.value_heads")
-        self.dim, self.chunk, self.strength, self.act = dim, chunk, strength, activation(act)
+        self.dim, self.kernel, self.strength, self.chunk = dim, kernel, strength, chunk
         self.heads, self.memory, self.sizes = heads, (h, e, v), (heads * e, heads * e, h * v)
+        self.act = activation(act)
         self.q, self.k, self.v = (nn.Linear(dim, size, bias=False) for size in self.sizes)
-        self.conv = CausalConv(sum(self.sizes), kernel=kernel, bias=False)
+        convs = (CausalConv(size, kernel=kernel, bias=False) for size in self.sizes)
+        self.q_conv, self.k_conv, self.v_conv = convs
         self.dt, self.beta = (nn.Linear(dim, h, bias=False) for _ in range(2))
         self.a_log, self.dt_bias = (nn.Parameter(torch.empty(h)) for _ in range(2))
         self.gate, self.norm = nn.Linear(dim, h * v, bias=False), norm(v)
@@ -100,9 +102,11 @@ class GatedDeltaNet(nn.Module):
         rows = Rows() if step is None else Rows.of(step)
         x = rows.take(x)  # R L D
         now = state or self.init_state(len(x), None, x.dtype, x.device)
-        mixed = torch.cat([self.q(x), self.k(x), self.v(x)], -1)
-        mixed, now.tail = self.conv.over(mixed, rows, now.tail)
-        q, k, v = self.act(mixed).to(now.memory.dtype).split(self.sizes, -1)
+        pairs = ((self.q, self.q_conv), (self.k, self.k_conv), (self.v, self.v_conv))
+        tails = zip(pairs, now.tail.split(self.sizes, -1), strict=True)
+        parts = [conv.over(read(x), rows, tail) for (read, conv), tail in tails]
+        now.tail = torch.cat([tail for _, tail in parts], -1)
+        q, k, v = (self.act(part).to(now.memory.dtype) for part, _ in parts)
         q, k = (unit(part.unflatten(-1, (self.heads, -1))) for part in (q, k))  # R L K E
         v = v.unflatten(-1, (self.memory[0], -1))  # R L H V
         decay = -self.a_log.to(v.dtype).exp() * F.softplus(self.dt(x).to(v.dtype) + self.dt_bias)
@@ -116,4 +120,6 @@ class GatedDeltaNet(nn.Module):
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> DeltaState:
-        return DeltaState.empty(batch, self.memory, self.conv, dtype=dtype, device=device)
+        return DeltaState.empty(
+            batch, self.memory, (self.kernel - 1, sum(self.sizes)), dtype, device
+        )

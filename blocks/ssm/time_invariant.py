@@ -51,6 +51,7 @@ class TimeInvariant(nn.Module):
 
     def kernel(self, length: int) -> Tensor:
         """What a one is answered with, at that token and at those after it: [D L]."""
+        check_positive(type(self).__name__, length=length)
         wide = torch.promote_types(self.D.dtype, torch.float32)
         return Response(*self.system(wide), length).kernel()
 

@@ -17,7 +17,7 @@ __all__ = ["Residual"]
 
 
 class Residual(nn.Module):
-    r"""y = norm_after(x + scale · drop(norm_out(inner(norm_in(x)))))
+    r"""y = norm_after(carry · x + scale · drop(norm_out(inner(norm_in(x)))))
 
     norm_in alone is the pre-norm layer (Xiong et al., 2020, arXiv:2002.04745), norm_after alone the
     post-norm layer of Vaswani et al., 2017, arXiv:1706.03762, norm_in with norm_out the sandwich
@@ -33,6 +33,7 @@ class Residual(nn.Module):
         norm_out: norm of its output.
         norm_after: norm of the sum.
         scale: what the branch is multiplied with.
+        carry: what x is multiplied with.
         dropout: rate at which the branch's channels are dropped in training.
 
     Shapes: [B T D] -> [B T D].
@@ -55,16 +56,17 @@ class Residual(nn.Module):
         norm_out: Slot | None = None,
         norm_after: Slot | None = None,
         scale: float = 1.0,
+        carry: float = 1.0,
         dropout: float = 0.0,
     ):
         super().__init__()
         check_rate("Residual", dropout=dropout)
-        check_number("Residual", scale=scale)
+        check_number("Residual", scale=scale, carry=carry)
         self.norm_in = norm_in(dim) if norm_in else None
         self.inner = inner(dim)
         self.norm_out = norm_out(dim) if norm_out else None
         self.norm_after = norm_after(dim) if norm_after else None
-        self.scale, self.dropout = scale, dropout
+        self.scale, self.carry, self.dropout = scale, carry, dropout
         self._wants = wants(self.inner)
 
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
@@ -72,6 +74,7 @@ class Residual(nn.Module):
         y = call(self.inner, y, step, state, self._wants)  # B T D
         y = y if self.norm_out is None else self.norm_out(y)
         y = torch.dropout(y, self.dropout, self.training)
+        x = x if self.carry == 1.0 else x * self.carry
         y = x + (y if self.scale == 1.0 else y * self.scale)
         return y if self.norm_after is None else self.norm_after(y)
 

@@ -77,10 +77,12 @@ def one(x: Tensor) -> Tensor:
 
 def test_the_block_is_its_equation() -> None:
     block, x = net(strength=2.0), torch.randn(1, 9, 16).double()
-    mixed = torch.cat([block.q(x), block.k(x), block.v(x)], -1).transpose(1, 2)
-    weight = block.conv.weight
-    mixed = F.conv1d(F.pad(mixed, (3, 0)), weight, groups=len(weight)).transpose(1, 2)
-    q, k, v = F.silu(mixed).split([K * E, K * E, H * V], -1)
+    q, k, v = (
+        F.silu(F.conv1d(F.pad(y(x).mT, (3, 0)), conv.weight, groups=len(conv.weight)).mT)
+        for y, conv in zip(
+            (block.q, block.k, block.v), (block.q_conv, block.k_conv, block.v_conv), strict=True
+        )
+    )
     gate, found = block.gate(x), []
     for h in range(H):
         own = slice(h // 2 * E, h // 2 * E + E)

@@ -231,6 +231,8 @@ def test_options_that_cannot_be(options: dict[str, Any], field: str) -> None:
         with pytest.raises(SpecError) as caught:
             kind(4, **options)
         assert caught.value.field == f"{kind.__name__}.{field}"
+        with pytest.raises(SpecError):
+            kind(4).kernel(0)
     with pytest.raises(SpecError):
         hippo_dplr(3)
     with pytest.raises(SpecError):

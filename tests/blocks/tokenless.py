@@ -62,8 +62,8 @@ LATENT: dict[str, Any] = {
 
 TOKENLESS: dict[str, Small] = {
     "ByteLatentLM": Small((), LATENT, TEXT, (3, 7, 50)),
-    "EntropyPatches": Small((), {"model": SMALL, "threshold": 3.6}, TEXT, (3, 8)),
-    "EqualPatches": Small((), {"size": 3}, TEXT, (3, 8)),
+    "EntropyPatches": Small((), {"model": SMALL, "threshold": 3.87}, TEXT, (3, 7)),
+    "EqualPatches": Small((), {"size": 3}, TEXT, (3, 7)),
     "JoinedEmbedding": Small((50, 16), {"count": 4}, (ints(50, 3, 7, 4),), (3, 7, 16)),
     "MegaByte": Small((), STAGES, TEXT, (3, 7, 50)),
     "NGramEmbedding": Small((50, 16), {"sizes": (2, 3), "buckets": 11}, TEXT, (3, 7, 16)),
@@ -88,7 +88,7 @@ OTHER_TOKENLESS: dict[str, dict[str, Any]] = {
     },
     "EntropyPatches": {
         "model": Spec(CausalLM, vocab=50, dim=8, layers=(LAYER, LAYER), norm=None),
-        "threshold": 0.1,
+        "threshold": 9.0,
         "size": (1, {"threshold": 9.0}),
     },
     "EqualPatches": {"size": 2},

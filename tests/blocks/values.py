@@ -270,6 +270,7 @@ VALUES: dict[str, dict[str, Any]] = (
             "norm_out": None,
             "norm_after": None,
             "scale": 0.5,
+            "carry": 0.5,
             "dropout": 0.5,
         },
         "Reversible": {"steps": {"attention": OTHER, "mlp": OTHER}, "dropout": 0.5},

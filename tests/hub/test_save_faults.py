@@ -73,6 +73,12 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No power is cut here, and the disk of a busy machine takes its time."""
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
 def prepared(first: Path, place: Path, how: str) -> Path:
     """Version 1 in a folder of its own, with files of the user's beside it."""
     target = place / "target"

@@ -179,7 +179,8 @@ def test_the_paper(shape: str) -> None:
 @pytest.mark.parametrize("shape", ["two stages", "three stages turned"])
 def test_the_promises_of_a_block(shape: str, ahead: bool) -> None:
     """No byte looks ahead; chunks, padding and selected rows of the state change nothing."""
-    check_block(make(shape, ahead=ahead), BYTES, shape=(2, 19, VOCAB), compile=False)
+    tokens = BYTES[:, :13]  # of two patches of six, or three of four, and one more
+    check_block(make(shape, ahead=ahead), tokens, shape=(2, 13, VOCAB), compile=False)
 
 
 @torch.no_grad()

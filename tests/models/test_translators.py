@@ -168,15 +168,14 @@ def test_bahdanau_is_the_appendix_of_the_paper() -> None:
     h = torch.stack([torch.cat(pair) for pair in zip(ahead[1:], back[:0:-1], strict=True)])
     writes, looks = model.decoder.layers[0].mixer, model.decoder.layers[0].mixer.attention
     s, found, rows = torch.tanh(writes.begin(back[-1])), [], []
+    readout = model.decoder.layers[0].readout.inner.linear
     for y in model.decoder.embedding.weight[target[0]]:
-        e = (
-            torch.tanh(looks.q.weight @ s + h @ looks.k.weight.T + looks.k.bias)
-            @ looks.score.weight[0]
-        )
-        rows.append(e.exp() / e.exp().sum())
+        hidden = torch.tanh(looks.q.weight @ s + h @ looks.k.weight.T + looks.k.bias)
+        e = (hidden @ looks.score.weight[0]).exp()
+        rows.append(e / e.sum())
         c = rows[-1] @ h
-        t = model.decoder.layers[0].readout.linear(torch.cat([s, y, c])).view(5, 2).max(1).values
-        found.append(model.head.weight @ t + model.head.bias)
+        t = readout(torch.cat([s, y, c])).view(5, 2).max(1).values
+        found.append(model.head.inner.weight @ t + model.head.inner.bias)
         s = cell(torch.cat([y, c]), s, list(writes.inner.parameters()))
     torch.testing.assert_close(model(source, target)[0], torch.stack(found))
     torch.testing.assert_close(alignment(model, source, target)[0], torch.stack(rows))
