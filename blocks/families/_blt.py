@@ -33,7 +33,7 @@ from blocks.hub.keys import Keys
 
 # What a config means that doesn't say: width, heads, layers, width of the MLP, context.
 _USUAL: dict[str, tuple[int, int, int, int, int]] = {
-    "encoder": (1024, 16, 1, 2730, 24_576),
+    "encoder": (1024, 16, 1, 0, 24_576),  # and 8 / 3 of its width
     "decoder": (1024, 16, 9, 2816, 24_576),
     "global": (2048, 16, 25, 5632, 4096),
     "patcher": (768, 12, 14, 2048, 8192),
@@ -143,7 +143,6 @@ def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
         raise part.error("num_attention_heads", reason)
     for unused, kind in _UNUSED.items():  # which others say
         part.take(unused, kind, None)
-    hidden = hidden if name != "encoder" else int(8 * dim / 3)
     context = part.take("max_position_embeddings", int, context)
     theta = 10_000.0 if name == "patcher" else 500_000.0
     turned = read_rope(part, context, theta=theta, pairing="adjacent")
@@ -156,7 +155,9 @@ def _stack(c: Config, name: str, mask: Mask | None) -> Stack:
     mask = read_window(part, 512) if mask is None else mask
     attention = Spec(GQAttention, **shared, qk=(turned,), mask=mask)
     cross = Spec(Residual, inner=Spec(CrossAttention, **shared, norm=norm), norm_in=norm)
-    layer = common.pre_norm(norm, attention, common.gated_mlp(part, hidden=hidden))
+    layer = common.pre_norm(
+        norm, attention, common.gated_mlp(part, hidden=hidden or int(8 * dim / 3))
+    )
     layers = (layer,) * count(part, "num_hidden_layers", depth)
     return Stack(part, dim, context, norm, Spec(Residual, inner=cross), layers)
 

@@ -16,15 +16,17 @@ from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 _SIZE, _SHARED = "moe_intermediate_size", "shared_expert_intermediate_size"
-_SCALE = "moe_routed_scaling_factor"
+_SCALE, _CAP = "moe_routed_scaling_factor", "moe_router_logit_softcapping"
 
 
 def spec(c: Config) -> Spec:
     c.only("moe_apply_router_weight_on_input", False)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 131_072)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
-    cap = c.take("moe_router_logit_softcapping", float, 0.0)
-    router = Spec(SigmoidRouter, scale=c.take(_SCALE, float, 1.0), cap=cap if cap > 0 else None)
+    scale, cap = c.take(_SCALE, float, 1.0), c.take(_CAP, float, 0.0)
+    if cap < 0:
+        raise c.error(_CAP, f"must not be below zero, as {cap} is")
+    router = Spec(SigmoidRouter, scale=scale, cap=cap or None)
     shared = common.gated_mlp(c, size=_SHARED, hidden=512)
     moe = common.moe(c, router, 256, top_k=8, size=_SIZE, hidden=512, shared=shared)
     mlps = (moe, common.gated_mlp(c, hidden=8192))
@@ -37,7 +39,7 @@ def config(s: Spec) -> dict[str, Any]:
     moe = kinds.moe_of(s)
     router = at(moe, "router").keywords
     own = {
-        "moe_router_logit_softcapping": router["cap"] or 0.0,
+        _CAP: router["cap"] or 0.0,
         _SCALE: router["scale"],
         _SHARED: moe.keywords["shared"].keywords["hidden"],
     }

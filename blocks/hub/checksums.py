@@ -106,7 +106,9 @@ def _told(
     wrong: list[tuple[str, str]] = []
     for name, sum in read_json(beside, _LIMIT).items():
         if unsafe_name(name) or not isinstance(sum, str) or not _DIGEST.fullmatch(sum):
-            raise CheckpointError("is not what a save writes", file=beside, field=printable(name))
+            raise CheckpointError(
+                "is not what a save writes", file=beside, field=printable(name), hint="save again"
+            )
         path = source.find(name)
         if path is None:
             wrong.append((name, "is missing"))

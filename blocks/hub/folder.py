@@ -6,10 +6,10 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from blocks.errors import CheckpointError
@@ -44,14 +44,9 @@ class Draft:
         digest = hashlib.sha256()
         if (self.folder / name).parent != self.folder:
             os.makedirs((self.folder / name).parent, exist_ok=True)
-        with ThreadPoolExecutor(1) as pool:
-
-            def hashed() -> Iterator[bytes | memoryview]:
-                for part in parts:
-                    pool.submit(digest.update, part)
-                    yield part
-
-            write_file(self.folder / name, hashed())
+        data = list(parts)
+        with _meanwhile(lambda: [digest.update(part) for part in data]):
+            write_file(self.folder / name, data)
         self.sums[name] = digest.hexdigest()
 
     def json(self, name: str, data: Mapping[str, Any] | list[Any]) -> None:
@@ -59,6 +54,22 @@ class Draft:
         finite = without_infinity(data)
         text = json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False)
         self.add(name, [(text + "\n").encode()])
+
+
+@contextmanager
+def _meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Work that is done in a thread until the block ends."""
+    thread = Thread(target=work)
+    try:
+        thread.start()
+    except RuntimeError:  # the interpreter is about to end: there are no new threads
+        work()
+        yield
+        return
+    try:
+        yield
+    finally:
+        thread.join()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import CheckpointError, printable
+from blocks.errors import CheckpointError, ConfigError, printable
 from blocks.hub.config import read_json
 from blocks.hub.durable import Stamp, stamp, sync_folder, write_file
 from blocks.hub.index import unsafe_name
@@ -23,6 +23,7 @@ from blocks.hub.index import unsafe_name
 NEXT = ".blocks-next"
 _NAME = "journal.json"
 _LIMIT = 16 << 20  # bytes
+_KEEP = "remove this folder to keep the files beside it"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,11 @@ class Journal:
     after: dict[str, Stamp]
     before: dict[str, Stamp]
 
-    def find(self, name: str) -> Path | None:
-        """Where a file of the new checkpoint lies now; None for one that goes."""
-        waiting = self.folder / NEXT / name
-        if name in self.after and os.path.lexists(waiting):
-            return waiting
-        return None if name in self.before and name not in self.after else self.folder / name
+    def places(self, name: str) -> tuple[Path, ...]:
+        """Where a file of the new checkpoint may lie, in that order; none for one that goes."""
+        if name in self.after:
+            return self.folder / NEXT / name, self.folder / name
+        return () if name in self.before else (self.folder / name,)
 
     def check(self) -> None:
         """Refuse a folder that somebody else has written to since the save was interrupted."""
@@ -56,7 +56,7 @@ class Journal:
                 raise CheckpointError(
                     f"holds a save that was interrupted, after which {printable(name)} was changed",
                     file=self.folder / NEXT,
-                    hint="remove it to keep the files beside it",
+                    hint=_KEEP,
                 )
 
 
@@ -65,7 +65,12 @@ def read_journal(folder: Path) -> Journal | None:
     path = folder / NEXT / _NAME
     if path.parent.is_symlink() or not path.is_file():
         return None
-    data = read_json(path, _LIMIT)
+    try:
+        data = read_json(path, _LIMIT)
+    except ConfigError:
+        if not path.exists():  # the save has just come to its end
+            return None
+        raise
     journal = Journal(folder, _stamps(data, "after", path), _stamps(data, "before", path))
     journal.check()
     return journal
@@ -74,11 +79,11 @@ def read_journal(folder: Path) -> Journal | None:
 def _stamps(data: dict[str, Any], field: str, path: Path) -> dict[str, Stamp]:
     found = data.get(field)
     if not isinstance(found, dict):
-        raise CheckpointError("must be an object", file=path, field=field)
+        raise CheckpointError("must be an object", file=path, field=field, hint=_KEEP)
     for name, pair in found.items():
         sound = isinstance(pair, list) and len(pair) == 2 and {type(n) for n in pair} == {int}
         if not sound or unsafe_name(name) or name.startswith(NEXT):
-            raise CheckpointError("is not what a save writes", file=path, field=field)
+            raise CheckpointError("is not what a save writes", file=path, field=field, hint=_KEEP)
     return {name: (pair[0], pair[1]) for name, pair in found.items()}
 
 

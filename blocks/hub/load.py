@@ -95,36 +95,36 @@ def from_pretrained(
         local_files_only=local_files_only,
         force_download=force_download,
     )
-    outline = read_outline(source, blocks)
-    checkpoint = open_checkpoint(source)
-    for note in checkpoint.notes:
-        warnings.warn(note, stacklevel=2)
-    if verify:
-        verify_source(source, weight_files(source))
-    outline = outline.fitted(checkpoint.entries)
-    _check_depth(outline, checkpoint)
-    with torch.device("meta"):
-        model = outline.build()
-    shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
-    pairs = {tie: spread(tie, shapes) for tie in outline.ties}
-    each = [pair for parts in pairs.values() for pair in parts]
-    found = match(outline.keys, shapes, checkpoint.entries, each)
-    _check(found, outline, strict)
-    kind = dtype or _common_dtype(checkpoint, found)
-    options: dict[str, Any] = {"dtype": kind, "device": device}
-    reading = {"buffers": buffers(model), "copy": copy, "check_finite": check_finite}
-    tensors = read_tensors(checkpoint, found.found, shapes, **reading, **options)
-    spec = replace(outline.spec, ties=_ties(pairs, {*found.ties, *_equal(each, tensors)}))
-    changes: tuple[str, ...] = ()
-    if rewrite is not None:
-        spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
-    with building() as made, torch.device("meta"):
-        model = spec()
-    model.provenance = _provenance(source, outline, changes)
-    _settle(model, made, tensors, found, options)
-    model.generation = read_generation(source)
-    model.source_config = outline.config.data
-    source.check_unchanged()
+    with source.settled():
+        outline = read_outline(source, blocks)
+        checkpoint = open_checkpoint(source)
+        for note in checkpoint.notes:
+            warnings.warn(note, stacklevel=2)
+        if verify:
+            verify_source(source, weight_files(source))
+        outline = outline.fitted(checkpoint.entries)
+        _check_depth(outline, checkpoint)
+        with torch.device("meta"):
+            model = outline.build()
+        shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
+        pairs = {tie: spread(tie, shapes) for tie in outline.ties}
+        each = [pair for parts in pairs.values() for pair in parts]
+        found = match(outline.keys, shapes, checkpoint.entries, each)
+        _check(found, outline, strict)
+        kind = dtype or _common_dtype(checkpoint, found)
+        options: dict[str, Any] = {"dtype": kind, "device": device}
+        reading = {"buffers": buffers(model), "copy": copy, "check_finite": check_finite}
+        tensors = read_tensors(checkpoint, found.found, shapes, **reading, **options)
+        spec = replace(outline.spec, ties=_ties(pairs, {*found.ties, *_equal(each, tensors)}))
+        changes: tuple[str, ...] = ()
+        if rewrite is not None:
+            spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
+        with building() as made, torch.device("meta"):
+            model = spec()
+        model.provenance = _provenance(source, outline, changes)
+        _settle(model, made, tensors, found, options)
+        model.generation = read_generation(source)
+        model.source_config = outline.config.data
     return model.eval()
 
 

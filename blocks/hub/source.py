@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from blocks.errors import CheckpointError, HubError, printable
+from blocks.errors import BlocksError, CheckpointError, HubError, printable
 from blocks.hub.headers import Header, read_header
 from blocks.hub.index import unsafe_name
 from blocks.hub.journal import Journal, read_journal
@@ -91,7 +93,9 @@ class Source(ABC):
     name: str
     commit: str | None
     folder: Path | None
-    seen: dict[Path, tuple[int, int, int]] = field(default_factory=dict, kw_only=True, repr=False)
+    seen: dict[Path, tuple[int, int, int] | None] = field(
+        default_factory=dict, kw_only=True, repr=False
+    )
 
     @abstractmethod
     def find(self, filename: str, *, assume_absent: bool = False) -> Path | None:
@@ -109,19 +113,25 @@ class Source(ABC):
 
     def handed(self, path: Path) -> Path:
         """The path of a file that is about to be read, which is remembered as it is now."""
-        info = os.stat(path)
-        self.seen.setdefault(path, (info.st_size, info.st_mtime_ns, info.st_ino))
+        self.seen.setdefault(path, _state(path))
         return path
 
-    def check_unchanged(self) -> None:
-        """Refuse files that were written to, or replaced, since they were handed out."""
+    @contextmanager
+    def settled(self) -> Iterator[None]:
+        """Refuses files that are written to, or replaced, between their check and their use.
+
+        Where that has led to another error, this one is the reason.
+        """
+        try:
+            yield
+        except BlocksError:
+            self._check_unchanged()
+            raise
+        self._check_unchanged()
+
+    def _check_unchanged(self) -> None:
         for path, before in self.seen.items():
-            try:
-                info = os.stat(path)
-                now = (info.st_size, info.st_mtime_ns, info.st_ino)
-            except OSError:
-                now = None
-            if now != before:
+            if _state(path) != before or before is None:
                 reason = "was changed while it was being read"
                 raise CheckpointError(reason, file=path, hint="load it again")
 
@@ -156,11 +166,16 @@ class Folder(Source):
         del assume_absent  # a folder always knows
         check_name(filename, self.name)
         assert self.folder is not None
-        path = self.journal.find(filename) if self.journal else self.folder / filename
-        if path is None or not os.path.lexists(path):
-            return None
-        check_inside(self.folder, path)
-        return self.handed(path)
+        places = self.journal.places(filename) if self.journal else (self.folder / filename,)
+        for path in filter(os.path.lexists, places):
+            try:
+                check_inside(self.folder, path)
+            except HubError:
+                if os.path.lexists(path):
+                    raise
+                continue  # a save has just put it in its place
+            return self.handed(path)
+        return None
 
     def has(self, filename: str) -> bool:
         return self.find(filename) is not None
@@ -180,6 +195,15 @@ class Folder(Source):
 
     def safe_revisions(self) -> list[str]:
         return []
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What tells one file, and one content of it, from another; None if there is none."""
+    try:
+        info = os.stat(path)
+    except OSError:
+        return None
+    return info.st_size, info.st_mtime_ns, info.st_ino
 
 
 def is_repo_id(text: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -34,11 +33,9 @@ class GatedDeltaNet(nn.Module):
 
     Args:
         dim: width D of the input and output.
-        heads, head_dim: heads K of queries and keys; their width E, D / K by default.
-        value_heads, value_dim: heads H of values, K by default, of which each key head serves
-            H / K neighbours; their width V, E by default.
-        kernel: tokens that the convolution reads.
-        act: the activation after it.
+        heads, head_dim: heads K of q and k, H / K neighbours each; their width E, D / K by default.
+        value_heads, value_dim: heads H of values, K by default; their width V, E by default.
+        kernel, act: tokens that the convolutions read; the activation after them.
         strength: bound of β; 2 lets a token turn things round (Grazzi, 2024, arXiv:2411.12537).
         norm: of what is read, with the gate. Slot of size (value_dim).
         chunk: tokens that are computed together. It changes the speed, not the result.
@@ -67,7 +64,7 @@ class GatedDeltaNet(nn.Module):
         kernel: int = 4,
         act: Activation = "silu",
         strength: float = 1.0,
-        norm: Slot = Spec(GatedRMSNorm, gate_first=False),  # noqa: B008  # frozen
+        norm: Slot = Spec(GatedRMSNorm, gate_first=False),  # frozen
         chunk: int = 64,
     ):
         super().__init__()
@@ -79,18 +76,17 @@ class GatedDeltaNet(nn.Module):
             raise SpecError(f"{h} is no multiple of {heads}", field="GatedDeltaNet.value_heads")
         self.dim, self.kernel, self.strength, self.chunk = dim, kernel, strength, chunk
         self.heads, self.memory, self.sizes = heads, (h, e, v), (heads * e, heads * e, h * v)
-        self.act = activation(act)
         self.q, self.k, self.v = (nn.Linear(dim, size, bias=False) for size in self.sizes)
-        convs = (CausalConv(size, kernel=kernel, bias=False) for size in self.sizes)
+        convs = [CausalConv(size, kernel=kernel, bias=False) for size in self.sizes]
         self.q_conv, self.k_conv, self.v_conv = convs
         self.dt, self.beta = (nn.Linear(dim, h, bias=False) for _ in range(2))
         self.a_log, self.dt_bias = (nn.Parameter(torch.empty(h)) for _ in range(2))
-        self.gate, self.norm = nn.Linear(dim, h * v, bias=False), norm(v)
-        self.out = nn.Linear(h * v, dim, bias=False)
+        self.gate, self.out = nn.Linear(dim, h * v, bias=False), nn.Linear(h * v, dim, bias=False)
+        self.act, self.norm = activation(act), norm(v)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        nn.init.uniform_(self.a_log, 0, math.log(16))
+        nn.init.uniform_(self.a_log, 0, 2.77)  # decays of 1 to 16
         nn.init.uniform_(self.dt_bias, -7, -2)  # softplus makes steps of 0.001 to 0.1 of it
 
     def forward(
@@ -120,6 +116,5 @@ class GatedDeltaNet(nn.Module):
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> DeltaState:
-        return DeltaState.empty(
-            batch, self.memory, (self.kernel - 1, sum(self.sizes)), dtype, device
-        )
+        tail = (self.kernel - 1, sum(self.sizes))
+        return DeltaState.empty(batch, self.memory, tail, dtype, device)

@@ -31,7 +31,8 @@ def check_shape_and_dtype(subject: Subject) -> None:
 
 def check_gradients(subject: Subject) -> None:
     module, inputs = subject.exact
-    named = {n: p for n, p in module.named_parameters() if p.is_floating_point()}
+    learnt = {n: p for n, p in module.named_parameters() if p.requires_grad}
+    named = {n: p for n, p in learnt.items() if p.is_floating_point()}
     floats = [i for i, x in enumerate(inputs) if x.is_floating_point()]
     leaves = [inputs[i].clone().requires_grad_() for i in floats]
 

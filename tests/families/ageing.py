@@ -81,7 +81,9 @@ def aged(
 
 
 def without_lists(data: Mapping[str, Any]) -> dict[str, Any]:
-    """config.json without what lists the layers one by one."""
+    """config.json without what lists the layers one by one, unless it can't do without."""
+    if data.get("model_type") == "granitemoehybrid":
+        return dict(data)
     return {n: v for n, v in data.items() if n not in ("layer_types", "no_rope_layers")}
 
 

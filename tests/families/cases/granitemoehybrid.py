@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from transformers import GraniteMoeHybridConfig, GraniteMoeHybridForCausalLM
 
 from blocks import GatedRMSNorm, Mamba2, MoE
+from tests.families.ageing import old_config
 from tests.families.cases import granite, granitemoe, llama
 from tests.families.cases.bamba import UNTRIED
 from tests.families.cases.mamba2 import CLAMPED
@@ -20,6 +24,14 @@ BASE = granitemoe.BASE | {
     "mamba_d_state": 12,
     "mamba_chunk_size": 8,
 }
+
+FIRST = {"linear_attention": "mamba", "full_attention": "attention"}
+
+
+def older(data: Mapping[str, Any], kind: str = "rope_type") -> dict[str, Any]:
+    """The kinds of layers had other names."""
+    return old_config(data, kind) | {"layer_types": [FIRST[one] for one in data["layer_types"]]}
+
 
 VARIANTS = {
     "plain": Variant(),
@@ -50,7 +62,8 @@ CASE = Case(
     mutations=MUTATIONS,
     published={},
     fused=True,
+    older=older,
     huge={"mamba_n_heads": 2**41, "mamba_d_head": 64},
-    untried=UNTRIED | {"layer_types"},
+    untried=UNTRIED | {"layer_types", "shared_intermediate_size"},
     tolerance=5e-5,
 )
