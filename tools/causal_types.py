@@ -24,7 +24,7 @@ _REASONS = {
         bamba falcon_h1 falcon_mamba granitemoehybrid jamba mamba mamba2 nemotron_h zamba zamba2""",
     "recurrent layers": "recurrent_gemma xlstm",
     "linear attention": """
-        bailing_hybrid kimi_linear minimax olmo_hybrid qwen4_exp qwen4_exp_text""",
+        bailing_hybrid kimi_linear minimax qwen4_exp qwen4_exp_text""",
     "short convolutions": "inkling2_text inkling_text lfm2 lfm2_moe lfm3",
     "sparse attention by an indexer": """
         axk2 deepseek_v32 deepseek_v4 dots3_note dots3_note_text glm_moe_dsa hy_v4

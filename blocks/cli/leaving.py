@@ -23,9 +23,10 @@ def export(model: str, folder: str, **given: Any) -> None:
     from blocks.errors import TokenizerError
 
     where = pick(given, LOAD)
-    blocks.export(blocks.from_pretrained(place(model), **where), folder)
+    tokenizer = None
     try:
-        blocks.Tokenizer.from_pretrained(place(model), **where).save_pretrained(folder)
+        tokenizer = blocks.Tokenizer.from_pretrained(place(model), **where)
     except TokenizerError as error:
         click.echo(f"Without a tokenizer: {error}", err=True)
+    blocks.export(blocks.from_pretrained(place(model), **where), folder, tokenizer=tokenizer)
     click.echo(folder)

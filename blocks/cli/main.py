@@ -20,10 +20,14 @@ from blocks.cli.hearing import transcribe
 from blocks.cli.leaving import export
 from blocks.cli.looking import explain, inspect
 from blocks.cli.meaning import embed
+from blocks.cli.proving import verify
 from blocks.cli.writing import generate
 from blocks.errors import BlocksError
 
-COMMANDS = (generate, chat, embed, fill_mask, transcribe, catalog, inspect, explain, export)
+COMMANDS = (
+    *(generate, chat, embed, fill_mask, transcribe),
+    *(catalog, inspect, explain, verify, export),
+)
 
 
 class Commands(click.Group):

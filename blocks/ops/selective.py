@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 __all__: list[str] = []
 
-_CACHED = 1 << 20  # numbers of a chunk's states: with their decays they stay in a core's cache
+_CACHED = 1 << 19  # numbers of a chunk's states: with their decays they stay in a core's cache
 _LONGEST = 64
 
 

@@ -19,8 +19,7 @@ from tests.families.reference import case_of, families, first
 
 BAD = (0, -1, 2**46, 2**80, -0.5, 1e300, math.nan, math.inf, True, "x", "", [], [1], {}, {"a": 1})
 REST = pytest.param(BAD[1::3] + BAD[2::3], marks=pytest.mark.slow)
-# Fields where -1 is no bound, the last layer, or never.
-LAST = {"clamp_len", "moe_layer_end_index", "rescale_every"}
+LAST = {"clamp_len", "moe_layer_end_index", "rescale_every"}  # -1: no bound, the last, never
 NORM = re.compile(r"norm_(in|out|after)\.weight$")
 # Their files differ in nothing but the model_type, which alone says how channels are paired, or
 # that scores are not divided.
