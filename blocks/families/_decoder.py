@@ -152,7 +152,7 @@ def moe(
     )
 
 
-def layer(attention: Spec, mlp: Spec, *, first: str = "attention", **around: Any) -> Spec:
+def layer(attention: Spec, mlp: Spec, first: str = "attention", /, **around: Any) -> Spec:
     """Attention, then the MLP, each with the same `around` it: norms, a scale, a dropout.
 
     A `first` of another name than attention is a mixer of another kind.
@@ -164,9 +164,11 @@ def layer(attention: Spec, mlp: Spec, *, first: str = "attention", **around: Any
     )
 
 
-def pre_norm(norm: Spec, attention: Spec, mlp: Spec, **around: Any) -> Spec:
+def pre_norm(
+    norm: Spec, attention: Spec, mlp: Spec, first: str = "attention", /, **around: Any
+) -> Spec:
     """x + attention(norm x), then x + mlp(norm x)."""
-    return layer(attention, mlp, norm_in=norm, **around)
+    return layer(attention, mlp, first, norm_in=norm, **around)
 
 
 def pre_norms(norm: Spec, attention: Spec, mlps: Sequence[Spec]) -> tuple[Spec, ...]:

@@ -109,9 +109,7 @@ def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
     linear = read_linears(c, c.take("full_attention_interval", int, 4))
     mixer = read_delta(c, eps, heads=16, value_heads=32, head_dim=128, value_dim=128)
     every = tuple(
-        common.pre_norm(norm, mixer, mlp, first="mixer")
-        if one
-        else common.pre_norm(norm, attention, mlp)
+        common.pre_norm(norm, mixer, mlp, "mixer") if one else common.pre_norm(norm, attention, mlp)
         for one, mlp in zip(linear, mlps, strict=True)
     )
     return common.decoder(c, every, norm, dim, context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from blocks import OutputGate, QKNorm, RoPE, Spec, Window, replace
 from blocks.families import _decoder as common
@@ -11,7 +11,7 @@ from blocks.families._ropes import read_ropes, write_ropes
 from blocks.hub.config import Config
 
 _HEADS = "num_attention_heads_per_layer"
-_OVER = {"per-head": "head", "per-element": "channel"}
+_OVER: dict[str, Literal["channel", "head"]] = {"per-head": "head", "per-element": "channel"}
 _ROPES = (Spec(RoPE, theta=5e5, rotated=0.5), Spec(RoPE, theta=1e4))  # where a file says none
 
 
@@ -33,7 +33,7 @@ def read_attentions(c: Config, dim: int, context: int, norm: Spec) -> tuple[Spec
     )
 
 
-def _read_over(c: Config) -> str:
+def _read_over(c: Config) -> Literal["channel", "head"]:
     gating = c.take("gating", bool | str, True)
     gating = "per-head" if gating is True else gating
     if gating not in _OVER:

@@ -34,7 +34,7 @@ def spec(c: Config) -> Spec:
         "mixer": own.read_mixer(c, dim, own.HYBRID, eps, limits=limits),
     }
     norm = Spec(RMSNorm, eps=eps)
-    kinds = {name: common.pre_norm(norm, one, mlp, first=name) for name, one in firsts.items()}
+    kinds = {name: common.pre_norm(norm, one, mlp, name) for name, one in firsts.items()}
     layers = tuple(kinds[kind] for kind in own.read_places(c, _WHICH))
     return common.decoder(c, layers, norm, dim, context)
 

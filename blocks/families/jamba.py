@@ -25,7 +25,7 @@ def spec(c: Config) -> Spec:
         "mixer": own.read_mixer(c, dim, norm),
     }
     kinds = {
-        (first, sparse): common.pre_norm(norm, part, mlps[sparse], first=first)
+        (first, sparse): common.pre_norm(norm, part, mlps[sparse], first)
         for first, part in firsts.items()
         for sparse in (False, True)
     }

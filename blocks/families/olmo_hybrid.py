@@ -23,7 +23,7 @@ def spec(c: Config) -> Spec:
     attention, mlp = own.read_attention(c, dim, context, norm), common.gated_mlp(c, hidden=11_008)
     mixer = own.read_mixer(c, dim, attention.keywords["heads"])
     kinds = {
-        True: common.pre_norm(norm, mixer, mlp, first="mixer"),
+        True: common.pre_norm(norm, mixer, mlp, "mixer"),
         False: common.layer(attention, mlp, norm_out=norm),
     }
     layers = tuple(kinds[linear] for linear in read_linears(c, 4))

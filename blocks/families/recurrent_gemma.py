@@ -27,7 +27,7 @@ def spec(c: Config) -> Spec:
     both = c.take("intermediate_size", int, 3 * 2560, low=2)  # of gate and values together
     mlp = Spec(GatedMLP, hidden=both // 2, act=act, bias=True)
     firsts = {"attention": griffin.read_attention(c, dim), "mixer": griffin.read_mixer(c, dim, act)}
-    kinds = {kind: common.pre_norm(norm, part, mlp, first=kind) for kind, part in firsts.items()}
+    kinds = {kind: common.pre_norm(norm, part, mlp, kind) for kind, part in firsts.items()}
     layers = tuple(kinds[kind] for kind in griffin.read_kinds(c))
     # The reference keeps √D in bfloat16, whatever the rest of the model is in.
     scale = torch.tensor(dim**0.5, dtype=torch.bfloat16, device="cpu").item()

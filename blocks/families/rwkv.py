@@ -21,7 +21,7 @@ def spec(c: Config) -> Spec:
     mixer = Spec(RWKV, inner=c.take("attention_hidden_size", int, dim))
     channels = Spec(RWKVChannelMix, hidden=c.take("intermediate_size", int, 4 * dim))
     *norms, last = read_norms(c, eps)
-    layers = tuple(common.pre_norm(norm, mixer, channels, first="mixer") for norm in norms)
+    layers = tuple(common.pre_norm(norm, mixer, channels, "mixer") for norm in norms)
     return common.decoder(c, layers, last, dim, None, stem=Spec(LayerNorm, eps=eps))
 
 

@@ -73,7 +73,9 @@ def _meanwhile(work: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def writing(folder: str | os.PathLike[str], replaces: Collection[str] = ()) -> Iterator[Draft]:
+def writing(
+    folder: str | os.PathLike[str], replaces: Collection[str] = (), *, model: bool = True
+) -> Iterator[Draft]:
     """A draft of a checkpoint, which takes the place of the one in `folder` at the end.
 
     Whoever looks at the folder sees the older checkpoint or the new one, whole, also after a crash
@@ -83,18 +85,19 @@ def writing(folder: str | os.PathLike[str], replaces: Collection[str] = ()) -> I
 
     Args:
         folder: where to; made if need be.
-        replaces: names of files beside the usual ones that go if they aren't written anew.
+        replaces: names of files beside a model's that go if they aren't written anew.
+        model: with False, the draft is of these files alone, and a model in the folder stays.
     """
     target = _real(folder)
     if target.exists() and not target.is_dir():
-        raise CheckpointError("is a file, not a folder", file=target)
+        raise CheckpointError("can't be written: it is a file, not a folder", file=target)
     try:
         _make(target.parent)
         _finish(target)
-        with staged(target, replaces) as (new, whole):
+        with staged(target, replaces, model) as (new, whole):
             draft = Draft(new, "" if whole else f"-{secrets.token_hex(4)}")
             yield draft
-            _publish(draft, target, whole, replaces)
+            _publish(draft, target, whole, replaces, model)
     except OSError as error:
         raise _unwritable(target, error) from error
 
@@ -138,13 +141,16 @@ def _finish(target: Path) -> None:
                 os.rmdir(place)
 
 
-def _publish(draft: Draft, target: Path, whole: bool, replaces: Collection[str]) -> None:
+def _publish(
+    draft: Draft, target: Path, whole: bool, replaces: Collection[str], model: bool
+) -> None:
     new = draft.folder
     older = sorted(os.listdir(target)) if target.exists() else []
     older += [name for name in replaces if "/" in name and (target / name).is_file()]
-    going = [n for n in older if n not in draft.sums and is_part(n, replaces)]
+    going = [n for n in older if n not in draft.sums and (n in replaces or (model and is_part(n)))]
     stay = {n: s for n, s in known_sums(target).items() if n not in going}
-    draft.json(CHECKSUMS, dict(sorted({**stay, **draft.sums}.items())))
+    if model or stay:
+        draft.json(CHECKSUMS, dict(sorted({**stay, **draft.sums}.items())))
     for place, _, _ in os.walk(new, topdown=False):
         sync_folder(Path(place))
     if not target.exists():

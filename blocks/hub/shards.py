@@ -15,13 +15,14 @@ from blocks.hub.progress import progress
 
 _UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9}
 _ALIGNED = 8  # bytes; data begin there
-# What the format has words for, under the names that torch has for them.
+# What the format has words for, under torch's names, in the order in which its writers put them.
 _NAMES = {
-    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
-    "int64": "I64", "int32": "I32", "int16": "I16", "int8": "I8", "bool": "BOOL",
-    "uint64": "U64", "uint32": "U32", "uint16": "U16", "uint8": "U8", "complex64": "C64",
-    "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2", "float8_e8m0fnu": "F8_E8M0",
-    "float8_e4m3fnuz": "F8_E4M3FNUZ", "float8_e5m2fnuz": "F8_E5M2FNUZ",
+    "uint64": "U64", "int64": "I64", "float64": "F64", "complex64": "C64",
+    "float32": "F32", "uint32": "U32", "int32": "I32",
+    "bfloat16": "BF16", "float16": "F16", "uint16": "U16", "int16": "I16",
+    "float8_e5m2fnuz": "F8_E5M2FNUZ", "float8_e4m3fnuz": "F8_E4M3FNUZ",
+    "float8_e8m0fnu": "F8_E8M0", "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2",
+    "int8": "I8", "uint8": "U8", "bool": "BOOL",
 }  # fmt: skip
 
 
@@ -71,16 +72,19 @@ def write_tensors(
 
 def _file(tensors: Mapping[str, Tensor]) -> list[bytes | memoryview]:
     """A safetensors file: the length of its header, the header, and the bytes of each tensor."""
+    kinds = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in tensors.items()}
+    for name, kind in kinds.items():
+        if kind not in _NAMES:
+            raise CheckpointError(f"is {kind}, which can't be saved", tensor=name)
+    order = list(_NAMES)
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].element_size(), item[0]))
-    data, at = [], 0
-    for name, tensor in ordered:
-        kind = _NAMES.get(str(tensor.dtype).removeprefix("torch."))
-        if kind is None:
-            raise CheckpointError(f"is {tensor.dtype}, which can't be saved", tensor=name)
-        data.append(_bytes(tensor))
+    data: list[memoryview] = []
+    at = 0
+    for name in sorted(tensors, key=lambda name: (order.index(kinds[name]), name)):
+        data.append(_bytes(tensors[name]))
         span = [at, at := at + len(data[-1])]
-        header[name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": span}
+        shape = list(tensors[name].shape)
+        header[name] = {"dtype": _NAMES[kinds[name]], "shape": shape, "data_offsets": span}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % _ALIGNED)
     return [len(text).to_bytes(8, "little"), text, *data]
@@ -89,4 +93,4 @@ def _file(tensors: Mapping[str, Tensor]) -> list[bytes | memoryview]:
 def _bytes(tensor: Tensor) -> memoryview:
     """The memory of a tensor."""
     plain = torch.view_as_real(tensor) if tensor.is_complex() else tensor
-    return memoryview(plain.reshape(-1).view(torch.uint8).numpy())
+    return plain.reshape(-1).view(torch.uint8).numpy().data

@@ -28,17 +28,18 @@ def is_part(name: str, more: Collection[str] = ()) -> bool:
 
 
 @contextmanager
-def staged(target: Path, replaces: Collection[str]) -> Iterator[tuple[Path, bool]]:
+def staged(target: Path, replaces: Collection[str], model: bool) -> Iterator[tuple[Path, bool]]:
     """A folder to write to, and whether it may be exchanged with `target` as a whole.
 
     It lies beside the target if that can be exchanged or isn't there yet, else in it.
+    Only the whole of a model is exchanged.
     """
     _sweep(target.parent, target)
     with ExitStack() as stack:
         room, whole = None, not target.exists()
         if not whole:
             _sweep(target, target)
-        if whole or may_be_exchanged(target):
+        if whole or (model and may_be_exchanged(target)):
             try:
                 room = stack.enter_context(_room(target.parent, target))
                 whole = whole or _can_be_exchanged(target, room, replaces)

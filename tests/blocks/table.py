@@ -184,7 +184,7 @@ TABLE: dict[str, Small] = (
         "LSHAttention": Small(
             (16,),
             {"heads": 4, "buckets": (2, 4), "chunk": 2, "hashes": 2, "multiple": 4},
-            # What a token sees changes with later ones; a seed's rotations are drawn outside a graph.
+            # Later ones change what a token sees; a seed's rotations are drawn outside a graph.
             checks={"causal": False, "fullgraph": False},
             zero=("before", "after", "seed"),
         ),

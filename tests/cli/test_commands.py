@@ -198,6 +198,7 @@ def test_mixed_up_arguments(arguments: list[str], words: list[str], checkpoint: 
         (["generate", "CHECKPOINT", "a", "--temperature", "-1"], ["temperature"]),
         (["generate", "CHECKPOINT", ""], ["nothing to read"]),
         (["export", "./nowhere", "out"], ["is not a folder"]),
+        (["verify", "CHECKPOINT"], ["has no sha256.json"]),
     ],
 )
 def test_errors_are_one_message(
@@ -272,5 +273,7 @@ def test_export_writes_model_and_tokenizer(checkpoint: Path, tmp_path: Path) -> 
     result = run("export", checkpoint, tmp_path / "out")
     assert (result.exit_code, result.stderr) == (0, "")
     assert blocks.inspect(tmp_path / "out").tensors == blocks.inspect(checkpoint).tensors
+    said = run("verify", tmp_path / "out").output.split()
+    assert {"config.json", "model.safetensors", "tokenizer.json"} < set(said)
     ids = blocks.Tokenizer.from_pretrained(tmp_path / "out").encode("hi")
     assert ids == blocks.Tokenizer.from_pretrained(checkpoint).encode("hi")

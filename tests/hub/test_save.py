@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import save as to_bytes
 from torch import nn
 
 from blocks import (
@@ -37,6 +38,7 @@ from blocks import (
     rewrite,
     save_pretrained,
 )
+from blocks.hub import shards
 from tests.hub.toy import tensors, write
 
 TOKENS = torch.tensor([[3, 1, 4, 1, 5, 9, 2, 6]])
@@ -114,6 +116,24 @@ def test_any_composition_comes_back(
     files = {path.name for path in (tmp_path / "saved").iterdir()}
     assert ("model.safetensors" in files) == (size == "5GB")
     assert ("model.safetensors.index.json" in files) == (size != "5GB")
+
+
+@pytest.mark.parametrize("kind", [*shards._NAMES, "all"])
+def test_bytes_are_those_of_the_safetensors_package(kind: str) -> None:
+    """Every dtype, empty, without dimensions, turned, and under a name that must be escaped."""
+    given: dict[str, torch.Tensor] = {"shape.less": torch.tensor(1.5), "none": torch.zeros(0, 3)}
+    given['é"\\\n\u2028'] = torch.arange(6.0).reshape(2, 3).T.contiguous()
+    for n, name in enumerate(shards._NAMES):
+        if kind in (name, "all"):
+            one = torch.arange(48, dtype=torch.uint8) % (2 if name == "bool" else 200)
+            given[f"{n % 7}.{name}"] = one.view(getattr(torch, name)).reshape(1, -1)
+    assert b"".join(map(bytes, shards._file(given))) == to_bytes(given, {"format": "pt"})
+
+
+def test_a_dtype_without_a_name() -> None:
+    with pytest.raises(CheckpointError, match="complex128, which can't be saved") as caught:
+        shards._file({"a": torch.zeros(1, dtype=torch.complex128)})
+    assert caught.value.tensor == "a"
 
 
 def test_a_tied_tensor_is_written_once(tmp_path: Path) -> None:
