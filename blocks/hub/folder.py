@@ -97,7 +97,8 @@ def writing(
         with staged(target, replaces, model) as (new, whole):
             draft = Draft(new, "" if whole else f"-{secrets.token_hex(4)}")
             yield draft
-            _publish(draft, target, whole, replaces, model)
+            with locked(target.parent):  # one save after the other
+                _publish(draft, target, whole, replaces, model)
     except OSError as error:
         raise _unwritable(target, error) from error
 
@@ -134,7 +135,7 @@ def _finish(target: Path) -> None:
     """Ends a save in place that was interrupted."""
     waiting = target / NEXT
     if waiting.is_dir() and not waiting.is_symlink():
-        with locked(target):
+        with locked(target.parent):
             if journal := read_journal(target):
                 install(journal)
             for place, _, _ in os.walk(waiting, topdown=False):
@@ -155,14 +156,21 @@ def _publish(
         sync_folder(Path(place))
     if not target.exists():
         os.rename(new, target)
-    elif whole and may_be_exchanged(target) and carry(target, new, {*going, *draft.sums}):
-        os.chmod(new, target.stat().st_mode & 0o7777)
-        sync_folder(new)
-        exchange(new, target)
-    else:
+    elif not (whole and _exchanged(new, target, replaces)):
         for name in {*os.listdir(new)} - {name.partition("/")[0] for name in draft.sums}:
             os.unlink(new / name)  # a link, for an exchange that can't be any more
         names = sorted(draft.sums, key=lambda name: (name in _LAST and 1 + _LAST.index(name), name))
-        with locked(target):
-            commit(new, target, names, going)
+        commit(new, target, names, going)
     sync_folder(target.parent)
+
+
+def _exchanged(new: Path, target: Path, replaces: Collection[str]) -> bool:
+    if not (may_be_exchanged(target) and carry(target, new, replaces)):
+        return False
+    os.chmod(new, target.stat().st_mode & 0o7777)
+    sync_folder(new)
+    try:
+        exchange(new, target)
+    except OSError:
+        return False
+    return True

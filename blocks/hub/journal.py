@@ -49,10 +49,13 @@ class Journal:
     def check(self) -> None:
         """Refuse a folder that somebody else has written to since the save was interrupted."""
         for name in {**self.after, **self.before}:
-            waiting = os.path.lexists(self.folder / NEXT / name)
-            found, old = stamp(self.folder / name), self.before.get(name)
-            fits = found in (None, old) if waiting or name not in self.after else False
-            if not fits and found != self.after.get(name, ()):
+            waiting, found = stamp(self.folder / NEXT / name), stamp(self.folder / name)
+            old, new = self.before.get(name), self.after.get(name)
+            if new is None or waiting is not None:
+                sound = found in (None, old, new) and waiting == new
+            else:
+                sound = found == new
+            if not sound:
                 raise CheckpointError(
                     f"holds a save that was interrupted, after which {printable(name)} was changed",
                     file=self.folder / NEXT,
@@ -67,10 +70,10 @@ def read_journal(folder: Path) -> Journal | None:
         return None
     try:
         data = read_json(path, _LIMIT)
-    except ConfigError:
+    except ConfigError as error:
         if not path.exists():  # the save has just come to its end
             return None
-        raise
+        raise CheckpointError(error.reason, file=path, hint=_KEEP) from None
     journal = Journal(folder, _stamps(data, "after", path), _stamps(data, "before", path))
     journal.check()
     return journal

@@ -79,8 +79,7 @@ def _can_be_exchanged(target: Path, room: Path, replaces: Collection[str]) -> bo
         return False
     finally:
         os.rmdir(room / "probe")
-    parts = [name for name in os.listdir(target) if is_part(name, replaces)]
-    return carry(target, room / "new", parts)
+    return carry(target, room / "new", replaces)
 
 
 def _has_own_rights(folder: Path) -> bool:
@@ -91,10 +90,12 @@ def _has_own_rights(folder: Path) -> bool:
     return any(name.startswith(("system.", "user.")) for name in names)
 
 
-def carry(old: Path, new: Path, without: Collection[str]) -> bool:
-    """Makes `new` hold links of all files of `old` but some; False where that can't be."""
+def carry(old: Path, new: Path, replaces: Collection[str]) -> bool:
+    """Makes `new` hold links of all files of `old` that stay; False where that can't be."""
     there = os.listdir(old)
-    for name in {*os.listdir(new), *there} - {*without}:
+    for name in {*os.listdir(new), *there}:
+        if is_part(name, replaces):
+            continue
         try:
             if os.path.lexists(new / name):
                 if name in there and os.path.samefile(old / name, new / name):
