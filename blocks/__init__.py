@@ -260,11 +260,15 @@ if TYPE_CHECKING:
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.dropout import Dropout as Dropout
     from blocks.wiring.gated import GatedMixer as GatedMixer
+    from blocks.wiring.linear import Linear as Linear
+    from blocks.wiring.lowrank import LowRank as LowRank
     from blocks.wiring.normed import Normed as Normed
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
     from blocks.wiring.resized import Resized as Resized
     from blocks.wiring.reversible import Reversible as Reversible
+    from blocks.wiring.taps import Load as Load
+    from blocks.wiring.taps import Save as Save
     from blocks.wiring.wide import Widen as Widen
     from blocks.written import from_json as from_json
     from blocks.written import to_json as to_json
@@ -359,14 +363,17 @@ else:
         "LayerNorm": "blocks.norm.layer",
         "LayerStack": "blocks.models.stack",
         "LearnedPositions": "blocks.positions.learned",
+        "Linear": "blocks.wiring.linear",
         "LinearAttention": "blocks.recurrent.linear_attention",
         "LinearScaling": "blocks.positions.scaling",
         "LinearState": "blocks.recurrent.written",
         "Llama3Scaling": "blocks.positions.llama3",
+        "Load": "blocks.wiring.taps",
         "LogMel": "blocks.audio.logmel",
         "LongRoPEScaling": "blocks.positions.longrope",
         "LongformerAttention": "blocks.attention.longformer",
         "LookingState": "blocks.recurrent.looking",
+        "LowRank": "blocks.wiring.lowrank",
         "MLP": "blocks.mlp.plain",
         "Mamba": "blocks.ssm.mamba",
         "Mamba2": "blocks.ssm.mamba2",
@@ -428,6 +435,7 @@ else:
         "S4D": "blocks.ssm.s4d",
         "S4State": "blocks.ssm.memory",
         "Sampler": "blocks.generation.sampling",
+        "Save": "blocks.wiring.taps",
         "Scale": "blocks.attention.scale",
         "Scaling": "blocks.positions.scaling",
         "Seen": "blocks.attention.seen",

@@ -32,6 +32,7 @@ class Step:
         global_mask: [B T], True where a token sees all and is seen by all, whatever the window of a
             layer (Longformer); None where none is.
         condition: what else steers every layer, a time embedding for instance.
+        saved: what a `Save` has laid down for a `Load` of the same name in the same call.
         clock: the clock of the State in use; None without a state.
 
     Example:
@@ -50,6 +51,7 @@ class Step:
     types: Tensor | None = None
     global_mask: Tensor | None = None
     condition: Tensor | None = None
+    saved: dict[str, Tensor] = field(default_factory=dict, repr=False)
     clock: Clock | None = None
     _made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 

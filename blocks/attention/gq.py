@@ -29,7 +29,7 @@ class GQAttention(nn.Module):
     (Shazeer, 2019, arXiv:1911.02150); between them: Ainslie et al., 2023, arXiv:2305.13245.
 
     Args:
-        dim: width D of the input and output.
+        dim, out_dim: width D of the input; width of the output, D by default.
         heads, kv_heads: query heads H; key/value heads K, a divisor of H, H by default.
         head_dim, value_dim: width E of a head, D / H by default, and of its values, E by default.
         bias, out_bias: biases on the query, key and value projections; one on the output's.
@@ -37,15 +37,14 @@ class GQAttention(nn.Module):
         qk: what happens to queries and keys before the scores, in order: `RoPE`, `QKNorm`.
             Sizes (head_dim, heads, kv_heads), forward (q, k, step) -> (q, k).
         values: what happens to the values: `Clip`, `RMSNorm`. Size (value_dim).
-        scores: what happens to the scores: maps such as `SoftCap`, in order, then biases such as
-            `ALiBi`. Size (heads).
+        scores: maps of the scores such as `SoftCap`, in order, then biases: `ALiBi`. Size (heads).
         mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
         gate: what multiplies what heads find: `OutputGate`. Sizes (dim, heads, value_dim).
         scale: what scores are multiplied with; 1/√E by default.
         sinks: a learnt score a head for a key without a value (Xiao, 2023, arXiv:2309.17453).
         dropout: rate of dropped weights in training.
 
-    Shapes: x [B T D] -> [B T D]. B batch, T tokens, S tokens seen.
+    Shapes: x [B T D] -> [B T out_dim]. B batch, T tokens, S tokens seen.
 
     Errors:
         SpecError: sizes that don't fit each other, or an input of another width.
@@ -66,6 +65,7 @@ class GQAttention(nn.Module):
         kv_heads: int | None = None,
         head_dim: int | None = None,
         value_dim: int | None = None,
+        out_dim: int | None = None,
         bias: bool = False,
         key_bias: bool | None = None,
         out_bias: bool = False,
@@ -80,7 +80,7 @@ class GQAttention(nn.Module):
     ):
         super().__init__()
         kv_heads = heads if kv_heads is None else kv_heads
-        check_positive("GQAttention", scale=scale, value_dim=value_dim)
+        check_positive("GQAttention", scale=scale, value_dim=value_dim, out_dim=out_dim)
         check_rate("GQAttention", dropout=dropout)
         e = check_heads("GQAttention", dim, heads, kv_heads, head_dim)
         v = value_dim or e
@@ -94,7 +94,7 @@ class GQAttention(nn.Module):
         self.scores = nn.ModuleList([part(heads) for part in scores])
         self.sinks = nn.Parameter(torch.zeros(heads)) if sinks else None
         self.gate = gate(dim, heads, v) if gate else None
-        self.out = nn.Linear(heads * v, dim, bias=out_bias)
+        self.out = nn.Linear(heads * v, out_dim or dim, bias=out_bias)
         self._biases = [i for i, part in enumerate(self.scores) if "k_positions" in wants(part)]
 
     def forward(self, x: Tensor, step: Step | None = None, state: KVState | None = None) -> Tensor:

@@ -96,7 +96,7 @@ def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
         mlps: one for each layer.
         kv_heads: what a config means that doesn't say them.
     """
-    c.only("use_sliding_window", False)
+    _read_same(c)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 32_768)
     eps, bias = c.take("rms_norm_eps", float, 1e-6), c.take("attention_bias", bool, False)
     norm = Spec(RMSNorm, eps=eps, offset=1.0, cast="after")
@@ -113,6 +113,16 @@ def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
         for one, mlp in zip(linear, mlps, strict=True)
     )
     return common.decoder(c, every, norm, dim, context)
+
+
+def _read_same(c: Config) -> None:
+    """What all published models say alike, and what concerns another model in their files."""
+    c.only("use_sliding_window", False)
+    c.only("attn_output_gate", True)
+    c.only("output_gate_type", "swish", "silu")
+    c.only("mamba_ssm_dtype", "float32")  # of what a delta net remembers
+    c.take("mtp_num_hidden_layers", int, 0, low=0)
+    c.take("mtp_use_dedicated_embeddings", bool, False)
 
 
 def write_delta(s: Spec) -> dict[str, Any]:

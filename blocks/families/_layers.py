@@ -108,6 +108,20 @@ def read_dense(c: Config, absent: tuple[int, ...] = ()) -> tuple[bool, ...]:
     return tuple(i in dense or (i + 1) % period != 0 for i in range(depth))
 
 
+def read_listed_dense(c: Config, absent: tuple[int, ...]) -> tuple[bool, ...]:
+    """The same as `mlp_layer_types` says, else those two fields, where files may have all three.
+
+    Args:
+        c: the reader.
+        absent: which layers a config means that says none.
+    """
+    rule, older = read_dense(c, absent), "mlp_only_layers"
+    dense = read_kinds(c, "mlp_layer_types", (_SPARSE, _DENSE), rule.__getitem__)
+    if dense != rule and c.data.get(older) is not None:
+        raise c.error(older, "mlp_layer_types says otherwise")
+    return dense
+
+
 def read_first_dense(c: Config, first: int, *, older: str | None = None) -> tuple[bool, ...]:
     """The same as `mlp_layer_types` says, else the first layers: as many as DeepSeek's field says.
 

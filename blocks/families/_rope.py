@@ -14,8 +14,8 @@ from blocks import (
     RoPE,
     Spec,
     YarnScaling,
+    walk,
 )
-from blocks.families._dialects import parts
 from blocks.hub.config import REQUIRED, Config
 from blocks.positions.scaling import Scaling
 from blocks.positions.yarn import yarn_magnitude
@@ -142,9 +142,7 @@ def _longrope_magnitude(factor: float, trained: int) -> float:
 
 def ropes(layers: Iterable[Spec]) -> list[Spec]:
     """The RoPE of every layer that has one."""
-    attentions = parts(layers, "attention")
-    every = (part for attention in attentions for part in attention.keywords.get("qk", ()))
-    return [part for part in every if part.func is RoPE]
+    return [part for layer in layers for _, part in walk(layer) if part.func is RoPE]
 
 
 def reach(layers: Iterable[Spec], context: int) -> int:

@@ -32,9 +32,12 @@ def spec(c: Config) -> Spec:
     layers = tuple(kinds[kind] for kind in own.read_kinds(c))
     for code in ("use_mamba_kernels", "use_mambapy", "use_associative_scan"):
         c.take(code, bool, True)
+    c.only("mamba_inner_layernorms", True)
+    c.take("calc_logits_for_entire_prompt", bool, False)  # older than the next
     read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
     read_or_null(c, "sliding_window", None)  # of the first files, which no layer has
-    return common.decoder(c, layers, norm, dim, c.take("max_position_embeddings", int, 262_144))
+    context = c.take("max_position_embeddings", int, 262_144, aliases=("n_ctx",))
+    return common.decoder(c, layers, norm, dim, context)
 
 
 def config(s: Spec) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
+    c.only("mlp_only_layers", [])
     moe = delta.read_experts(c, Spec(SoftmaxRouter, renormalize=True), 256, 8)
     return delta.read(c, (moe,) * count(c, "num_hidden_layers"), kv_heads=2)
 

@@ -17,6 +17,7 @@ from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
+    c.only("mlp_only_layers", [])
     mlps = (common.gated_mlp(c, hidden=12_288),) * count(c, "num_hidden_layers")
     return delta.read(c, mlps, kv_heads=4)
 

@@ -103,6 +103,15 @@ def writing(
         raise _unwritable(target, error) from error
 
 
+def put_files(
+    folder: str | os.PathLike[str], files: Mapping[str, bytes], replaces: Collection[str]
+) -> None:
+    """Puts files beside a model, all at once; those that they replace go."""
+    with writing(folder, replaces, model=False) as draft:
+        for name, text in files.items():
+            draft.add(name, [text])
+
+
 def _real(folder: str | os.PathLike[str]) -> Path:
     try:
         return Path(folder).expanduser().resolve()

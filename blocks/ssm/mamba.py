@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from blocks.conv.causal import CausalConv
 from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_input, check_positive, check_state
+from blocks.ops.project import project
 from blocks.ops.rows import Rows
 from blocks.ops.selective import selective_scan
 from blocks.spec import Slot
@@ -49,6 +50,8 @@ class Mamba(nn.Module):
         >>> Mamba(16, state_dim=4)(torch.randn(1, 6, 16)).shape
         torch.Size([1, 6, 16])
     """
+
+    by_hand = ("dt",)  # whose bias is added in float32
 
     def __init__(
         self,
@@ -92,12 +95,12 @@ class Mamba(nn.Module):
         if state is not None:
             check_state("Mamba", state, MambaState, x)
             sums, tail = state.sums, state.tail
-        u, z = self.inputs(rows.take(x)).chunk(2, -1)  # R L C
+        u, z = project(self.inputs, rows.take(x)).chunk(2, -1)  # R L C
         u, tail = self.conv.over(u, rows, tail)
         y, sums = self._scan(self.act(u), rows.real(u.shape[1]), sums)
         if state is not None:
             state.sums, state.tail = sums, tail
-        return rows.put(self.out((y * F.silu(z)).to(x.dtype)))  # B T D
+        return rows.put(project(self.out, (y * F.silu(z)).to(x.dtype)))  # B T D
 
     def _scan(self, u: Tensor, real: Tensor | None, sums: Tensor | None) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(u.dtype, torch.float32)

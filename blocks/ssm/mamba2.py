@@ -14,6 +14,7 @@ from blocks.errors import SpecError
 from blocks.norm.gated import GatedRMSNorm
 from blocks.ops.check import check_heads, check_input, check_positive, check_state
 from blocks.ops.duality import ssd
+from blocks.ops.project import project
 from blocks.ops.rows import Rows
 from blocks.spec import Slot
 from blocks.ssm.memory import Mamba2State
@@ -96,7 +97,7 @@ class Mamba2(nn.Module):
             check_state("Mamba2", state, Mamba2State, x)
             sums, tail = state.sums, state.tail
         sizes = [self.widths[0], sum(self.widths), self.heads]
-        z, u, dt = self.inputs(rows.take(x)).split(sizes, 2)
+        z, u, dt = project(self.inputs, rows.take(x)).split(sizes, 2)
         u, tail = self.conv.over(u, rows, tail)  # B T C
         wide = torch.promote_types(x.dtype, torch.float32)
         u, b, c = F.silu(u).to(wide).split(self.widths, 2)
@@ -111,7 +112,7 @@ class Mamba2(nn.Module):
         if state is not None:
             state.sums, state.tail = sums, tail
         y = y * F.silu(z.to(wide)) if self.norm is None else self.norm(y, z)
-        return rows.put(self.out(y.to(x.dtype)))  # B T D
+        return rows.put(project(self.out, y.to(x.dtype)))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
         size = (batch, self.heads, self.group[1], self.widths[0] // self.heads)

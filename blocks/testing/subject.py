@@ -108,8 +108,9 @@ def run(
             positions = torch.arange(x.shape[token_axis(x)], device=x.device)[None]
         else:
             positions = (mask.cumsum(1) - 1).clamp(min=0)
-        # Cross-attention reads what it is given once more.
-        out = module(*inputs, step=Step(positions, real=mask, memory=x, memory_real=mask))
+        # Cross-attention reads what it is given once more, and so does a Load of these names.
+        known = {"memory": x, "memory_real": mask, "saved": {"skip": x, "other": 2 * x}}
+        out = module(*inputs, step=Step(positions, real=mask, **known))
     else:
         out = module(*inputs)
     return (out,) if isinstance(out, Tensor) else tuple(out)

@@ -6,10 +6,9 @@ import json
 import operator
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from blocks.errors import TokenizerError
+from blocks.errors import CheckpointError, TokenizerError
 from blocks.text.engines import engine_of, guarded
 from blocks.text.template import choose, conversation, render, templates
 from blocks.text.tokenfiles import (
@@ -146,17 +145,12 @@ class Tokenizer:
         Errors:
             TokenizerError: the folder can't be written.
         """
-        written = self.files()
+        from blocks.hub.folder import put_files  # only who writes needs it
+
         try:
-            for name in NAMES:
-                path = Path(folder, name)
-                path.unlink(missing_ok=True)  # never through a link
-                if name in written:
-                    path.parent.mkdir(parents=True, exist_ok=True)
-                    path.write_bytes(written[name])
-        except OSError as error:
-            reason = f"can't be written: {error.strerror or error}"
-            raise TokenizerError(reason, file=os.fspath(folder)) from None
+            put_files(folder, self.files(), NAMES)
+        except CheckpointError as error:
+            raise TokenizerError(error.reason, file=error.file, hint=error.hint) from None
 
     def files(self) -> dict[str, bytes]:
         """What `save_pretrained` writes, by name; tokenizer.json says all of the older pair."""

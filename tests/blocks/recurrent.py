@@ -15,6 +15,7 @@ from blocks import (
     GatedRMSNorm,
     GaussianWindow,
     LayerNorm,
+    Linear,
     LMHead,
     MixtureDensityHead,
     RMSNorm,
@@ -66,6 +67,12 @@ RECURRENT: dict[str, Small] = {
             "inner": 12,
         },
     ),
+    "Linear": Small((16,), {"out_dim": 12}, shape=(3, 7, 12)),
+    "Load": Small(
+        (16,), {"name": "skip", "inner": Spec(Linear, out_dim=12)}, shape=(3, 7, 12), checks=TOLD
+    ),
+    "LowRank": Small((16,), {"inner": Spec(GatedMLP, hidden=12), "on": ("gate",), "rank": 2}),
+    "Save": Small((16,), {"name": "skip"}, checks=TOLD),
     "LinearAttention": Small(
         (16,), {"heads": 4, "kv_heads": 2, "qk": (Spec(RoPE, theta=100.0),), "chunk": 3}
     ),
@@ -123,6 +130,15 @@ OTHERS: dict[str, dict[str, Any]] = {
     "RWKV": {"inner": 24},
     "RWKVChannelMix": {"hidden": 20},
     "GatedMixer": {"steps": {"mlp": Spec(GatedMLP, hidden=20)}, "inner": 20},
+    "Linear": {"out_dim": 10},
+    "Load": {"name": "other", "inner": None, "width": (8, {"inner": Linear})},
+    "LowRank": {
+        "inner": Spec(GatedMLP, hidden=20),
+        "on": ("gate", "down"),
+        "rank": 3,
+        "scale": 0.5,
+    },
+    "Save": {"name": "other"},
     "LinearAttention": {
         "heads": 2,
         "kv_heads": 4,

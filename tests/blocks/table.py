@@ -278,5 +278,5 @@ def spec_of(name: str, **changes: Any) -> Any:
     return Spec(getattr(blocks, name), **(TABLE[name].options | changes))
 
 
-def build(name: str, **changes: Any) -> nn.Module:
+def build(name: str, /, **changes: Any) -> nn.Module:
     return spec_of(name, **changes)(*TABLE[name].sizes)

@@ -167,6 +167,7 @@ VALUES: dict[str, dict[str, Any]] = (
             "kv_heads": 4,
             "head_dim": 8,
             "value_dim": 6,
+            "out_dim": 8,
             "key_bias": True,
             "qk": (Spec(RoPE, theta=10.0),),
             "values": Spec(Clip, cap=0.1),

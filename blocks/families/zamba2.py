@@ -1,0 +1,56 @@
+"""Zamba2: Mamba-2's layers, a few of which share one or two transformer blocks.
+
+Glorioso et al., "The Zamba2 suite", 2024, arXiv:2411.15242.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from blocks import Chain, GatedRMSNorm, Residual, RMSNorm, Save, Spec, at, replace
+from blocks.families import _zamba2 as own
+from blocks.families._decoder import decoder
+from blocks.families._dialects import parts, read_or_null
+from blocks.families._mamba2 import read_mixer, write_mixer
+from blocks.families._rope import read_rope, write_rope
+from blocks.hub.config import Config
+from blocks.hub.family import Family
+
+_LOWEST = "time_step_min"
+# Of fresh weights, of other code that computes the same, and sizes that follow from others.
+_UNUSED = ("time_step_floor", "time_step_limit", "time_step_max", "use_mamba_kernels")
+_UNUSED += ("ffn_hidden_size", "kv_channels", "num_query_groups", "use_mem_eff_path")
+
+
+def spec(c: Config) -> Spec:
+    for unused in _UNUSED:
+        c.take(unused, Any, None)
+    for certain in ("tie_word_embeddings", "use_conv_bias"):
+        c.only(certain, True)  # without the first, the reference shares no block either
+    c.only("use_long_context", False)
+    read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
+    dim, context = c.take("hidden_size", int, 2560), c.take("max_position_embeddings", int, 4096)
+    norm, rope = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5)), read_rope(c, context)
+    limits = (c.take(_LOWEST, float, 0.001), math.inf)
+    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=limits)
+    shared = own.read_shared(c, dim, norm, (rope,) if c.take("use_mem_rope", bool, False) else ())
+    plain = Spec(Chain, steps={"mixer": Spec(Residual, inner=mixer, norm_in=norm)})
+    names = own.read_hybrids(c)
+    kinds = {name: own.hybrid(name, shared, mixer, norm) for name in names if name}
+    layers = tuple(kinds[name] if name else plain for name in names)
+    return decoder(c, layers, norm, dim, context, stem=Spec(Save, name=own.EMBEDDING))
+
+
+def config(s: Spec) -> dict[str, Any]:
+    whole, mixer = s.keywords, parts(s.keywords["layers"], "mixer")[0].keywords
+    return own.write_layers(s) | write_mixer(s, own.MIXER) | write_rope(s) | {
+        "hidden_size": whole["dim"],
+        "rms_norm_eps": at(s, "norm").keywords["eps"],
+        "tie_word_embeddings": ("head.weight", "embedding.weight") in whole["ties"],
+        "vocab_size": whole["vocab"],
+        _LOWEST: mixer["limits"][0],
+    }
+
+
+FAMILY = Family("zamba2", ("Zamba2ForCausalLM",), spec, config, own.keys, ties=own.ties)
