@@ -67,7 +67,7 @@ class GaussianWindow(nn.Module):
         moved = moved if step.real is None else moved * step.real[..., None]
         start = moved.new_zeros(()) if state.place is None else state.place[:, None]
         place = start + moved.cumsum(1)  # B T N
-        state.place = place[:, -1]
+        state.place = place[:, -1].clone()
         return self._pattern(alpha, beta, place, state) @ state.v  # B T R  # pyright: ignore[reportOperatorIssue]  # read by now
 
     def read(self, step: Step, state: CrossState) -> None:

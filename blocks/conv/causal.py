@@ -59,7 +59,7 @@ class CausalConv(nn.Module):
     def __init__(self, dim: int, *, kernel: int = 4, bias: bool = True):
         super().__init__()
         check_positive("CausalConv", dim=dim, kernel=kernel)
-        self.dim, self.kernel = dim, kernel
+        self.dim, self.kernel, self.tail = dim, kernel, (kernel - 1, dim)
         self.weight = nn.Parameter(torch.empty(dim, 1, kernel))
         self.bias = nn.Parameter(torch.empty(dim)) if bias else None
         self.reset_parameters()
@@ -76,7 +76,7 @@ class CausalConv(nn.Module):
         check_input(x, self.dim, "CausalConv")
         rows = Rows() if step is None else Rows.of(step)
         if state is not None:
-            check_state("CausalConv", state, TailState, x)
+            check_state("CausalConv", state, TailState, x, tail=self.tail)
         y, tail = self.over(rows.take(x), rows, None if state is None else state.tail)
         if state is not None:
             state.tail = tail
@@ -86,7 +86,7 @@ class CausalConv(nn.Module):
         """Rows [R L C] after their tail -> what comes of them, and the next tail [R k−1 C]."""
         length = x.shape[1]
         if tail is None:
-            tail = x.new_zeros(len(x), self.kernel - 1, self.dim)
+            tail = x.new_zeros(len(x), *self.tail)
         whole, tail = torch.cat([tail, x], 1), rows.newest(tail, x)  # R k−1+L C
         if length > _FEW and (x.is_cuda or x.dtype in _QUICK):
             # As images of one line: a convolution of texts would move their channels to and fro.
@@ -103,5 +103,4 @@ class CausalConv(nn.Module):
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> TailState:
-        size = (batch, self.kernel - 1, self.dim)
-        return TailState(torch.zeros(size, dtype=dtype, device=device))
+        return TailState(torch.zeros(batch, *self.tail, dtype=dtype, device=device))

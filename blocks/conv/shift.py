@@ -51,7 +51,7 @@ class TokenShift(nn.Module):
         own, passed = rows.take(x).split([self.kept, self.dim - self.kept], -1)  # R L D/2 each
         before = torch.zeros_like(passed[:, :1])
         if state is not None:
-            check_state("TokenShift", state, TailState, x)
+            check_state("TokenShift", state, TailState, x, tail=(1, self.dim - self.kept))
             before = state.tail
             state.tail = rows.newest(before, passed)
         shifted = torch.cat([before, passed[:, :-1]], 1)

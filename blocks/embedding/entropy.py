@@ -68,7 +68,7 @@ class EntropyPatches(nn.Module):
         real = torch.ones_like(ends) if step.real is None else step.real
         began = torch.where(ends & real, place + 1, before[:, None]).cummax(1).values
         if state is not None:
-            state["began"].at = began[:, -1]
+            state["began"].at = began[:, -1].clone()
         return ends | ((place + 1 - began) % self.size == 0)
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:

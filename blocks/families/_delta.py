@@ -7,7 +7,8 @@ from typing import Any
 
 from blocks import GatedDeltaNet, GatedRMSNorm, OutputGate, QKNorm, RMSNorm, Spec
 from blocks.families import _decoder as common
-from blocks.families._dialects import parts, read_activation
+from blocks.families._dialects import read_activation
+from blocks.families._hybrids import build_layers, check_attends, kinds_of, options_of
 from blocks.families._layers import attentions, moe_of, read_kinds
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
@@ -34,13 +35,12 @@ _KEYS = (
 )
 
 
-def read_linears(c: Config, period: int) -> tuple[bool, ...]:
-    """For each layer whether it is of a delta net: all but each nth, where nothing lists them."""
+def read_places(c: Config, period: int) -> list[str]:
+    """The address of what comes first in each layer: in each nth attention, where no list says."""
     linear = read_kinds(c, "layer_types", _KINDS, lambda i: (i + 1) % period != 0)
-    if all(linear):
-        reason = f"{len(linear)} layers, and none has attention, as each {period}th may"
-        raise c.error("num_hidden_layers", reason)
-    return linear
+    kinds = ["mixer" if one else "attention" for one in linear]
+    check_attends(c, "num_hidden_layers", kinds, f", as each {period}th may")
+    return kinds
 
 
 def read_delta(
@@ -106,13 +106,10 @@ def read(c: Config, mlps: Sequence[Spec], *, kv_heads: int) -> Spec:
     qk = (Spec(QKNorm, norm=norm), read_rope(c, context, rotated=0.25))
     options: dict[str, Any] = {"bias": bias, "gate": Spec(OutputGate, bias=bias)}
     attention = common.attention(c, dim, *qk, kv_heads=kv_heads, head_dim=256, **options)
-    linear = read_linears(c, c.take("full_attention_interval", int, 4))
     mixer = read_delta(c, eps, heads=16, value_heads=32, head_dim=128, value_dim=128)
-    every = tuple(
-        common.pre_norm(norm, mixer, mlp, "mixer") if one else common.pre_norm(norm, attention, mlp)
-        for one, mlp in zip(linear, mlps, strict=True)
-    )
-    return common.decoder(c, every, norm, dim, context)
+    kinds = read_places(c, c.take("full_attention_interval", int, 4))
+    layers = build_layers(norm, {"attention": attention, "mixer": mixer}, mlps, kinds)
+    return common.decoder(c, layers, norm, dim, context)
 
 
 def _read_same(c: Config) -> None:
@@ -126,11 +123,11 @@ def _read_same(c: Config) -> None:
 
 
 def write_delta(s: Spec) -> dict[str, Any]:
-    """The fields that `read_linears` and `read_delta` are read from, but for activation and eps."""
-    mixed = [bool(parts([layer], "mixer")) for layer in s.keywords["layers"]]
-    fields: dict[str, Any] = {"layer_types": [_KINDS[one] for one in mixed]}
-    for mixer in parts(s.keywords["layers"], "mixer")[:1]:
-        delta = mixer.keywords
+    """The fields that `read_places` and `read_delta` are read from, but for activation and eps."""
+    kinds = [_KINDS[kind == "mixer"] for kind in kinds_of(s)]
+    fields: dict[str, Any] = {"layer_types": kinds}
+    delta = options_of(s)
+    if delta is not None:
         fields |= {
             "linear_conv_kernel_dim": delta["kernel"],
             "linear_key_head_dim": delta["head_dim"],
@@ -157,12 +154,13 @@ def keys(s: Spec, *more: tuple[str, str] | Rule) -> Keys:
 
 def fused(s: Spec) -> tuple[Rule, ...]:
     """What of a delta net Qwen3-Next fuses, a key head and all that it serves at a time."""
-    heads = [mixer.keywords["heads"] for mixer in parts(s.keywords["layers"], "mixer")]
-    wide, narrow = (tuple(_OURS + part + ".weight" for part in own) for own in (_WIDE, _NARROW))
+    options = options_of(s)
+    if options is None:
+        return ()
+    pairs = (("in_proj_qkvz.weight", _WIDE), ("in_proj_ba.weight", _NARROW))
     return tuple(
-        Join(_MIXER + theirs, ours, groups=one)
-        for one in heads[:1]
-        for theirs, ours in (("in_proj_qkvz.weight", wide), ("in_proj_ba.weight", narrow))
+        Join(_MIXER + theirs, tuple(f"{_OURS}{part}.weight" for part in ours), options["heads"])
+        for theirs, ours in pairs
     )
 
 

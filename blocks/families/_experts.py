@@ -60,6 +60,16 @@ def read_router(
     )
 
 
+def read_early(c: Config) -> None:
+    """What AFMoE's models say of the choice, all alike, and the reference has as it is."""
+    c.only("score_func", "sigmoid")
+    c.only("route_norm", True)
+    for name in ("n_group", "topk_group", "num_expert_groups", "num_limited_groups"):
+        c.only(name, 1)
+    c.take("use_grouped_mm", bool, True)  # which code
+    c.take("load_balance_coeff", float, 0.0)  # of training
+
+
 def read_experts(
     c: Config,
     router: Spec,

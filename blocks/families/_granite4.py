@@ -9,7 +9,8 @@ from blocks import Chain, MoE, Spec, TopKRouter, replace, rewrite
 from blocks.families import _decoder as common
 from blocks.families import granitemoeshared
 from blocks.families._dialects import count, parts
-from blocks.families._layers import attentions, check_depth
+from blocks.families._hybrids import check_attends, kinds_of
+from blocks.families._layers import attentions, check_depth, check_words
 from blocks.families._mamba2 import mixer_keys
 from blocks.hub.config import Config
 from blocks.hub.keys import Join, Keys
@@ -43,14 +44,11 @@ def read_kinds(c: Config) -> list[str]:
     """The address of what comes first in each layer."""
     listed: Sequence[str] = c.take(_LISTED, tuple[str, ...], (), aliases=("layers_block_type",))
     known = _KINDS | _FIRST
-    for kind in listed:
-        if kind not in known:
-            raise c.error(_LISTED, f"{kind!r} is not known", f"known: {', '.join(known)}")
+    check_words(c, _LISTED, listed, known)
     if listed:
         check_depth(c, _LISTED, listed, count(c, "num_hidden_layers"))
     kinds = [known[kind] for kind in listed]
-    if "attention" not in kinds:
-        raise c.error(_LISTED, "no layer has attention")
+    check_attends(c, _LISTED, kinds)
     return kinds
 
 
@@ -74,9 +72,8 @@ def _unturned(attention: Spec) -> Spec:
 def write_layers(s: Spec) -> dict[str, Any]:
     """The fields that `read_layers` is read from."""
     words = {ours: theirs for theirs, ours in _KINDS.items()}
-    firsts = [next(iter(layer.keywords["steps"])) for layer in s.keywords["layers"]]
     turns = "rope" if attentions(s)[0].keywords["qk"] else "nope"
-    return {_LISTED: [words[first] for first in firsts], _TURNS: turns}
+    return {_LISTED: [words[kind] for kind in kinds_of(s)], _TURNS: turns}
 
 
 _THEIRS, _OURS = "model.layers.{i}.shared_mlp.", "layers.{i}.mlp."

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from blocks import RGLRU, Activation, CausalConv, GatedMixer, Spec, Window, at
+from blocks import RGLRU, Activation, CausalConv, GatedMixer, Spec, Window
 from blocks.families import _decoder as common
 from blocks.families._dialects import count
-from blocks.families._layers import check_depth
+from blocks.families._hybrids import check_attends, kinds_of, options_of
+from blocks.families._layers import check_depth, check_words
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys
@@ -20,27 +21,13 @@ def read_kinds(c: Config) -> tuple[str, ...]:
     """The address of what comes first in each layer: a pattern that is repeated says it."""
     depth = count(c, "num_hidden_layers")
     said = c.take("block_types", tuple[str, ...], None, aliases=("_block_types",))
-    for kind in said or ():
-        if kind not in _KINDS:
-            raise c.error("block_types", f"{kind!r} is not known", f"known: {', '.join(_KINDS)}")
+    check_words(c, "block_types", said or (), _KINDS)
     if said is not None and not 0 < len(said) <= depth:
         check_depth(c, "block_types", said, depth)
     pattern = said or _PATTERN
     kinds = tuple(_KINDS[pattern[i % len(pattern)]] for i in range(depth))
-    if "attention" not in kinds:
-        raise c.error("block_types", f"none of {depth} layers has attention")
+    check_attends(c, "block_types", kinds)
     return kinds
-
-
-def kinds_of(s: Spec) -> list[str]:
-    """The same of a model."""
-    return [next(iter(layer.keywords["steps"])) for layer in s.keywords["layers"]]
-
-
-def attending(s: Spec) -> tuple[Spec, ...]:
-    """The layers of a model that have attention."""
-    pairs = zip(s.keywords["layers"], kinds_of(s), strict=True)
-    return tuple(layer for layer, kind in pairs if kind == "attention")
 
 
 def write_kinds(s: Spec) -> dict[str, Any]:
@@ -77,13 +64,11 @@ def read_mixer(c: Config, dim: int, act: Activation) -> Spec:
 
 def write_mixer(s: Spec) -> dict[str, Any]:
     """The fields that `read_mixer` is read from, but for the activation and heads."""
-    if "mixer" not in kinds_of(s):
+    options = options_of(s)
+    if options is None:
         return {}
-    mixer = at(s, f"layers.{kinds_of(s).index('mixer')}.mixer")
-    return {
-        "conv1d_width": at(mixer, "conv").keywords["kernel"],
-        "lru_width": mixer.keywords["inner"],
-    }
+    kernel = options["steps"]["conv"].keywords["kernel"]
+    return {"conv1d_width": kernel, "lru_width": options["inner"]}
 
 
 _THEIRS = "model.layers.{i}.temporal_block."

@@ -7,7 +7,8 @@ from typing import Any
 
 from blocks import Mamba, MoE, Spec, at
 from blocks.families import _decoder as common
-from blocks.families._dialects import count, parts, read_activation
+from blocks.families._dialects import count, read_activation
+from blocks.families._hybrids import check_attends, kinds_of, options_of
 from blocks.families._mamba import selective_keys
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys
@@ -24,13 +25,12 @@ def _pattern(c: Config, name: str, period: int, offset: int) -> list[bool]:
     return [i % period == offset for i in range(count(c, "num_hidden_layers"))]
 
 
-def read_kinds(c: Config) -> list[tuple[str, bool]]:
+def read_kinds(c: Config) -> tuple[list[str], list[bool]]:
     """The address of what comes first in each layer, and whether experts follow it."""
     attends, sparse = _pattern(c, *_ATTENTION), _pattern(c, *_EXPERTS)
-    if not any(attends):
-        raise c.error("num_hidden_layers", f"none of {len(attends)} has attention")
-    firsts = ["attention" if one else "mixer" for one in attends]
-    return list(zip(firsts, sparse, strict=True))
+    kinds = ["attention" if one else "mixer" for one in attends]
+    check_attends(c, "num_hidden_layers", kinds)
+    return kinds, sparse
 
 
 def _write_pattern(name: str, kinds: list[bool]) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def _write_pattern(name: str, kinds: list[bool]) -> dict[str, Any]:
 def write_kinds(s: Spec) -> dict[str, Any]:
     """The fields that `read_kinds` is read from, and those of the MLPs."""
     layers = s.keywords["layers"]
-    fields = _write_pattern("attn_layer", ["attention" in x.keywords["steps"] for x in layers])
+    fields = _write_pattern("attn_layer", [kind == "attention" for kind in kinds_of(s)])
     mlps = [at(layer, "mlp") for layer in layers]
     sparse = [mlp for mlp in mlps if mlp.func is MoE]
     if not sparse:
@@ -73,10 +73,9 @@ def read_mixer(c: Config, dim: int, norm: Spec) -> Spec:
 
 def write_mixer(s: Spec) -> dict[str, Any]:
     """The fields that `read_mixer` is read from."""
-    mixers = parts(s.keywords["layers"], "mixer")
-    if not mixers:
+    options = options_of(s)
+    if options is None:
         return {}
-    options = mixers[0].keywords
     return {
         "mamba_conv_bias": options["conv_bias"],
         "mamba_d_conv": options["kernel"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from blocks import Causal, Mask, MoE, Spec, Window, at
@@ -32,10 +32,15 @@ def read_kinds(
     if listed is None:
         return tuple(rule(i) for i in range(depth))
     check_depth(c, name, listed, depth)
-    for kind in listed:
-        if kind not in kinds:
-            raise c.error(name, f"{kind!r} is not known", f"known: {', '.join(kinds)}")
+    check_words(c, name, listed, kinds)
     return tuple(kind == kinds[1] for kind in listed)
+
+
+def check_words(c: Config, name: str, listed: Sequence[str], known: Collection[str]) -> None:
+    """Refuses a list with a word that is not known."""
+    for word in listed:
+        if word not in known:
+            raise c.error(name, f"{word!r} is not known", f"known: {', '.join(known)}")
 
 
 def check_depth(c: Config, name: str, listed: Sequence[Any], depth: int) -> None:

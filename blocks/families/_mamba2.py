@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from blocks import GatedRMSNorm, Mamba2, Spec
-from blocks.families._dialects import count, parts, read_activation
+from blocks.families._dialects import count, read_activation
+from blocks.families._hybrids import kinds_of, options_of
 from blocks.hub.config import Config
 
 # Our option: their field, and what its absence means.
@@ -92,16 +93,14 @@ def read_places(c: Config, name: str) -> list[str]:
 
 def write_places(s: Spec, name: str) -> dict[str, Any]:
     """The field that `read_places` is read from."""
-    layers = s.keywords["layers"]
-    return {name: [i for i, layer in enumerate(layers) if parts([layer], "attention")]}
+    return {name: [i for i, kind in enumerate(kinds_of(s)) if kind == "attention"]}
 
 
 def write_mixer(s: Spec, fields: Fields) -> dict[str, Any]:
     """The fields that `read_mixer` is read from."""
-    mixers = parts(s.keywords["layers"], "mixer")
-    if not mixers:
+    options = options_of(s)
+    if options is None:
         return {}
-    options = mixers[0].keywords
     inner = options["heads"] * options["head_dim"]
     found = {**options, "expand": inner // s.keywords["dim"], "chunk": fields["chunk"][1]}
     return {theirs: found[ours] for ours, (theirs, _) in fields.items()}
@@ -117,8 +116,8 @@ def read_limits(c: Config, take: Take | None = None) -> tuple[float, float]:
 
 def write_limits(s: Spec) -> dict[str, Any]:
     """The field that `read_limits` is read from."""
-    mixers = parts(s.keywords["layers"], "mixer")
-    return {_LIMITS: list(mixers[0].keywords["limits"])} if mixers else {}
+    options = options_of(s)
+    return {} if options is None else {_LIMITS: list(options["limits"])}
 
 
 def mixer_keys(theirs: str) -> tuple[tuple[str, str], ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from blocks import QKNorm, Spec, replace
 from blocks.families import _decoder as common
 from blocks.families import _delta as delta
-from blocks.families._dialects import parts
+from blocks.families._hybrids import options_of
 from blocks.families._layers import attentions
 from blocks.families._rope import read_rope, write_rope
 from blocks.hub.config import Config
@@ -33,7 +33,7 @@ def read_mixer(c: Config, dim: int, heads: int) -> Spec:
 def read_attention(c: Config, dim: int, context: int, norm: Spec) -> Spec:
     """The attention, without positions where a file says that θ is null."""
     said = c.data.get("rope_parameters")
-    none = isinstance(said, dict) and said.get("rope_theta", 0.0) is None
+    none = (said if isinstance(said, dict) else c.data).get("rope_theta", 0.0) is None
     rope = read_rope(c, context)
     qk = (Spec(QKNorm, norm=norm, over="all"), *(() if none else (rope,)))
     return common.attention(c, dim, *qk, bias=c.take("attention_bias", bool, False))
@@ -41,11 +41,11 @@ def read_attention(c: Config, dim: int, context: int, norm: Spec) -> Spec:
 
 def write_layers(s: Spec) -> dict[str, Any]:
     """The fields of all but the MLPs."""
-    attention, mixers = attentions(s)[0].keywords, parts(s.keywords["layers"], "mixer")
+    attention, mixer = attentions(s)[0].keywords, options_of(s) or {}
     rope = write_rope(s) if len(attention["qk"]) > 1 else {"rope_parameters": _NONE}
     own = {
         "attention_bias": attention["bias"],
-        _NEGATIVE: mixers[0].keywords["strength"] == 2.0,
+        _NEGATIVE: mixer.get("strength", 2.0) == 2.0,
     }
     return common.write_decoder(s, rope=rope) | delta.write_delta(s) | own
 

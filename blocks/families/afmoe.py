@@ -22,7 +22,7 @@ _FIRST, _SHARED = "num_dense_layers", "num_shared_experts"
 
 
 def spec(c: Config) -> Spec:
-    _read_same(c)
+    experts.read_early(c)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 16_384)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5), cast="after")
     rope, window = read_rope(c, context), c.take("sliding_window", int, 1024)
@@ -38,16 +38,6 @@ def spec(c: Config) -> Spec:
     scale = dim**0.5 if c.take("mup_enabled", bool, False) else 1.0
     embedding = Spec(TokenEmbedding, scale=scale)
     return common.decoder(c, tuple(layers), norm, dim, context, embedding=embedding)
-
-
-def _read_same(c: Config) -> None:
-    """What all published models say alike, and the reference has as it is."""
-    c.only("score_func", "sigmoid")
-    c.only("route_norm", True)
-    for name in ("n_group", "topk_group", "num_expert_groups", "num_limited_groups"):
-        c.only(name, 1)
-    c.take("use_grouped_mm", bool, True)  # which code
-    c.take("load_balance_coeff", float, 0.0)  # of training
 
 
 def config(s: Spec) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from blocks.families import _decoder as common
 from blocks.families import _jamba as jamba
 from blocks.families import _mamba2 as own
 from blocks.families._dialects import read_or_null
+from blocks.families._hybrids import build_layers
 from blocks.families._layers import attentions
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
@@ -33,9 +34,8 @@ def spec(c: Config) -> Spec:
         "attention": common.attention(c, dim, rope, bias=bias, kv_heads=8),
         "mixer": own.read_mixer(c, dim, own.HYBRID, eps, limits=limits),
     }
-    norm = Spec(RMSNorm, eps=eps)
-    kinds = {name: common.pre_norm(norm, one, mlp, name) for name, one in firsts.items()}
-    layers = tuple(kinds[kind] for kind in own.read_places(c, _WHICH))
+    norm, kinds = Spec(RMSNorm, eps=eps), own.read_places(c, _WHICH)
+    layers = build_layers(norm, firsts, [mlp] * len(kinds), kinds)
     return common.decoder(c, layers, norm, dim, context)
 
 

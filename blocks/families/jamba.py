@@ -11,6 +11,7 @@ from blocks import RMSNorm, SoftmaxRouter, Spec
 from blocks.families import _decoder as common
 from blocks.families import _jamba as own
 from blocks.families._dialects import read_or_null
+from blocks.families._hybrids import build_layers
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 
@@ -24,12 +25,8 @@ def spec(c: Config) -> Spec:
         "attention": common.attention(c, dim, kv_heads=8),
         "mixer": own.read_mixer(c, dim, norm),
     }
-    kinds = {
-        (first, sparse): common.pre_norm(norm, part, mlps[sparse], first)
-        for first, part in firsts.items()
-        for sparse in (False, True)
-    }
-    layers = tuple(kinds[kind] for kind in own.read_kinds(c))
+    kinds, sparse = own.read_kinds(c)
+    layers = build_layers(norm, firsts, [mlps[one] for one in sparse], kinds)
     for code in ("use_mamba_kernels", "use_mambapy", "use_associative_scan"):
         c.take(code, bool, True)
     c.only("mamba_inner_layernorms", True)

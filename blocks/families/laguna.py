@@ -21,8 +21,6 @@ _SCALE, _CAP = "moe_routed_scaling_factor", "moe_router_logit_softcapping"
 
 def spec(c: Config) -> Spec:
     c.only("moe_apply_router_weight_on_input", False)
-    c.only("norm_topk_prob", True)
-    c.only("qkv_bias", False)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 131_072)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     scale, cap = c.take(_SCALE, float, 1.0), c.take(_CAP, float, 0.0)
@@ -32,8 +30,9 @@ def spec(c: Config) -> Spec:
     shared = common.gated_mlp(c, size=_SHARED, hidden=512)
     moe = common.moe(c, router, 256, top_k=8, size=_SIZE, hidden=512, shared=shared)
     mlps = (moe, common.gated_mlp(c, hidden=8192))
-    each = zip(read_attentions(c, dim, context, norm), kinds.read_listed_dense(c, (0,)), strict=True)
-    layers = tuple(common.pre_norm(norm, attention, mlps[dense]) for attention, dense in each)
+    every, dense = read_attentions(c, dim, context, norm), kinds.read_listed_dense(c, (0,))
+    pairs = zip(every, dense, strict=True)
+    layers = tuple(common.pre_norm(norm, one, mlps[alone]) for one, alone in pairs)
     return common.decoder(c, layers, norm, dim, context)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from blocks import RMSNorm, Spec, at
 from blocks.families import _decoder as common
 from blocks.families import _olmo_hybrid as own
-from blocks.families._delta import read_linears
+from blocks.families._delta import read_places
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
@@ -23,10 +23,10 @@ def spec(c: Config) -> Spec:
     attention, mlp = own.read_attention(c, dim, context, norm), common.gated_mlp(c, hidden=11_008)
     mixer = own.read_mixer(c, dim, attention.keywords["heads"])
     kinds = {
-        True: common.pre_norm(norm, mixer, mlp, "mixer"),
-        False: common.layer(attention, mlp, norm_out=norm),
+        "mixer": common.pre_norm(norm, mixer, mlp, "mixer"),
+        "attention": common.layer(attention, mlp, norm_out=norm),
     }
-    layers = tuple(kinds[linear] for linear in read_linears(c, 4))
+    layers = tuple(kinds[kind] for kind in read_places(c, 4))
     return common.decoder(c, layers, norm, dim, context)
 
 

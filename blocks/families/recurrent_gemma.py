@@ -9,10 +9,12 @@ from typing import Any
 
 import torch
 
-from blocks import GatedMLP, LMHead, RMSNorm, Spec, TokenEmbedding, at, replace
+from blocks import GatedMLP, LMHead, RMSNorm, Spec, TokenEmbedding, at
 from blocks.families import _decoder as common
 from blocks.families import _griffin as griffin
 from blocks.families._dialects import read_activation
+from blocks.families._hybrids import build_layers
+from blocks.families._layers import attentions
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 
@@ -27,8 +29,8 @@ def spec(c: Config) -> Spec:
     both = c.take("intermediate_size", int, 3 * 2560, low=2)  # of gate and values together
     mlp = Spec(GatedMLP, hidden=both // 2, act=act, bias=True)
     firsts = {"attention": griffin.read_attention(c, dim), "mixer": griffin.read_mixer(c, dim, act)}
-    kinds = {kind: common.pre_norm(norm, part, mlp, kind) for kind, part in firsts.items()}
-    layers = tuple(kinds[kind] for kind in griffin.read_kinds(c))
+    kinds = griffin.read_kinds(c)
+    layers = build_layers(norm, firsts, [mlp] * len(kinds), kinds)
     # The reference keeps √D in bfloat16, whatever the rest of the model is in.
     scale = torch.tensor(dim**0.5, dtype=torch.bfloat16, device="cpu").item()
     embedding = Spec(TokenEmbedding, scale=scale)
@@ -37,18 +39,16 @@ def spec(c: Config) -> Spec:
 
 
 def config(s: Spec) -> dict[str, Any]:
-    attending = replace(s, layers=griffin.attending(s))
-    attention = at(attending, "layers.0.attention").keywords
-    turned, mlp = attention["qk"][0].keywords, at(attending, "layers.0.mlp")
+    attention = attentions(s)[0].keywords
+    turned, mlp = attention["qk"][0].keywords, at(s, "layers.0.mlp")
     rope = {"partial_rotary_factor": turned["rotated"], "rope_theta": turned["theta"]}
-    fields = common.write_decoder(attending, head_dim=True, rope=rope)
+    fields = common.write_decoder(s, head_dim=True, rope=rope)
     del fields["max_position_embeddings"]  # of which it has no bound
     own = {
         "attention_bias": attention["bias"],
         "attention_window_size": attention["mask"].size,
         "intermediate_size": 2 * mlp.keywords["hidden"],
         "logits_soft_cap": at(s, "head").keywords["cap"],
-        "num_hidden_layers": len(s.keywords["layers"]),
     }
     acts = common.write_mlp(mlp, act="hidden_activation", tanh=_TANH)
     return fields | acts | own | griffin.write_kinds(s) | griffin.write_mixer(s)

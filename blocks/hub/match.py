@@ -101,7 +101,7 @@ def match(
 def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, str]]) -> None:
     """A tensor that is missing although its twin is there is shared; it does not matter which."""
     missing = {m.ours[0]: m for m in result.missing if len(m.ours) == 1}
-    found = {m.ours[0]: m for m in result.found if len(m.ours) == 1}
+    found = {address: m for m in result.found for address in m.ours}
     shared: list[tuple[str, str]] = []
     once: set[str] = set()
     for place, source in ties:
@@ -112,7 +112,7 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
                 result.missing.remove(missing.pop(place))
             once.add(place)
             shared.append((place, source))
-        elif source in missing and place in found:
+        elif source in missing and place in found and len(found[place].ours) == 1:
             result.missing.remove(missing.pop(source))
             result.found.remove(found[place])
             twin = found[place].theirs

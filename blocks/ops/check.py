@@ -69,11 +69,13 @@ def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int |
     return dim // heads if head_dim is None else head_dim
 
 
-def check_state(block: str, state: object, kind: type[Content], x: Tensor) -> None:
+def check_state(
+    block: str, state: object, kind: type[Content], x: Tensor, **sizes: tuple[int, ...]
+) -> None:
     """Refuses a state that another block made, or one for another batch or dtype than x [B …].
 
     A recurrence keeps what it sums (`kind.wide`) in at least float32; its other tensors have the
-    dtype of x.
+    dtype of x. `sizes` are those of a row of the tensors, by name.
     """
     hint = "make one with init_state(batch, room, dtype) of this very model"
     if not isinstance(state, kind):
@@ -84,6 +86,11 @@ def check_state(block: str, state: object, kind: type[Content], x: Tensor) -> No
     if rows and rows != {len(x)}:  # what is read by the first step has no rows as yet
         reason = f"the state is for {sorted(rows)[0]} sequences, the input has {len(x)}"
         raise GenerationError(reason, field="state", hint=hint)
+    for name, size in sizes.items():
+        have = tuple(tensors[name].shape[1:])
+        if have != size:
+            reason = f"{block}: the state's {name} is of {list(have)}, not {list(size)}"
+            raise GenerationError(reason, field="state", hint=hint)
     plain = {name: tensor.dtype for name, tensor in tensors.items() if not tensor.is_complex()}
     sums = {plain.pop(name) for name in kind.wide if name in plain}
     kinds = set(plain.values())

@@ -52,7 +52,7 @@ def ssd(
 
     Args:
         x: [B T H P], what is written.
-        decay: [B T H], not above zero; 0 keeps all.
+        decay: [B T H], not above zero; 0 keeps all, −∞ nothing.
         b: [B T G N], where it is written; H / G heads share a group.
         c: [B T G N], where is read.
         start: [B H N P], the state before the first token; zeros by default.
@@ -112,8 +112,11 @@ def _some_chunks(
 
 
 def _sums(decay: Tensor) -> Tensor:
-    """[… T H] -> [… H T], exact enough that the difference of two large sums is a decay."""
-    return decay.transpose(-1, -2).double().cumsum(-1)
+    """[… T H] -> [… H T], exact enough that the difference of two large sums is a decay.
+
+    Nothing is left below −1000; what is far below would take the digits of the decays after it.
+    """
+    return decay.transpose(-1, -2).double().clamp(min=-1000).cumsum(-1)
 
 
 def _decays(total: Tensor, dtype: torch.dtype) -> Tensor:

@@ -16,6 +16,8 @@ __all__: list[str] = []
 def convolved(u: Tensor, kernel: Tensor) -> Tensor:
     """y_t = Σ_{s≤t} kernel_{t−s} u_s by a Fourier transform: [D R L], [D L] -> [D R L]."""
     length = u.shape[-1]
+    if not u.numel():  # no row: a transform of nothing is refused
+        return u
     size = 2 * length  # so that the end of the kernel doesn't come round to the first tokens
     spectrum = torch.fft.rfft(u, size) * torch.fft.rfft(kernel, size)[:, None]
     return torch.fft.irfft(spectrum, size)[..., :length]

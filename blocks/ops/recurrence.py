@@ -58,6 +58,8 @@ def scan(a: Tensor, b: Tensor, start: Tensor | None = None, *, chunk: int | None
     if b.shape[1] < 1 or (chunk is not None and chunk < 1):
         raise SpecError("at least one step, in chunks of at least one, is needed", field="chunk")
     start = torch.zeros_like(b[:, 0]) if start is None else start
+    kind = torch.promote_types(torch.promote_types(a.dtype, b.dtype), start.dtype)
+    a, b, start = (part.to(kind) for part in (a, b, start))
     chunk = chunk or math.isqrt(b.shape[1] - 1) + 1
     learns = a.requires_grad or b.requires_grad or start.requires_grad
     if not (learns and torch.is_grad_enabled()):

@@ -99,9 +99,9 @@ class Rows:
 
     def newest(self, before: Tensor, x: Tensor) -> Tensor:
         """The last n tokens of each row [R n …]: of those `before` [R n …] and x [R L …] after."""
-        n = before.shape[1]
+        n, new = before.shape[1], x.shape[1]
+        if self.lengths is None:  # a view would keep all of x
+            return torch.cat([before[:, min(n, new) :], x[:, max(0, new - n) :]], 1)
         both = torch.cat([before, x], 1)
-        if self.lengths is None:
-            return both[:, both.shape[1] - n :]
         at = self.lengths[:, None] + torch.arange(n, device=x.device)  # R n
         return both.gather(1, at.view(*at.shape, *[1] * (x.dim() - 2)).expand_as(before))

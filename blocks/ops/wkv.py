@@ -31,8 +31,8 @@ def wkv_loop(k: Tensor, v: Tensor, fade: Tensor, bonus: Tensor, sums: Sums) -> t
     found = []
     for t in range(k.shape[1]):
         found.append(_read(k[:, t], v[:, t], bonus, (over, under, peak)))
-        top = torch.maximum(peak - fade, k[:, t])
-        kept, new = (peak - fade - top).exp(), (k[:, t] - top).exp()
+        top = torch.maximum(peak - fade, k[:, t]).detach()  # y is the same from any
+        kept, new = (peak - top - fade).exp(), (k[:, t] - top).exp()
         over, under, peak = kept * over + new * v[:, t], kept * under + new, top
     return torch.stack(found, 1), (over, under, peak)
 
@@ -56,7 +56,7 @@ def wkv(
         steps = torch.arange(k.shape[1] + 1, device=k.device, dtype=k.dtype)[:, None] * fade
         peaks = torch.cat([peak[:, None], k], 1) + steps
         peaks = peaks.cummax(1).values - steps  # B T+1 C
-    kept = (peaks[:, :-1] - fade - peaks[:, 1:]).exp()
+    kept = (peaks[:, :-1] - peaks[:, 1:] - fade).exp()  # a small fade would be lost in a peak
     new = (k - peaks[:, 1:]).exp()
     start = torch.stack([over, under], -1)
     every = scan(kept[..., None], torch.stack([new * v, new], -1), start)  # B T C 2
@@ -64,7 +64,8 @@ def wkv(
     over, under = every.unbind(-1)
     y = _read(k, v, bonus, (over[:, :-1], under[:, :-1], peaks[:, :-1]))
     if lengths is None:
-        return y, (over[:, -1], under[:, -1], peaks[:, -1])
+        # Views would keep the sums after every token.
+        return y, (over[:, -1].clone(), under[:, -1].clone(), peaks[:, -1].clone())
     row = torch.arange(len(k), device=k.device)
     return y, (over[row, lengths], under[row, lengths], peaks[row, lengths])
 

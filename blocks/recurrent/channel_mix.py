@@ -58,7 +58,7 @@ class RWKVChannelMix(nn.Module):
     ) -> Tensor:
         check_input(x, self.dim, "RWKVChannelMix")
         if state is not None:
-            check_state("RWKVChannelMix", state, TailState, x)
+            check_state("RWKVChannelMix", state, TailState, x, tail=(1, self.dim))
         rows = Rows() if step is None else Rows.of(step)
         x = rows.take(x)  # R L D
         tail = torch.zeros_like(x[:, :1]) if state is None else state.tail

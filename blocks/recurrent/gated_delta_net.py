@@ -74,8 +74,9 @@ class GatedDeltaNet(nn.Module):
         h, v = value_heads or heads, value_dim or e
         if h % heads:
             raise SpecError(f"{h} is no multiple of {heads}", field="GatedDeltaNet.value_heads")
-        self.dim, self.kernel, self.strength, self.chunk = dim, kernel, strength, chunk
+        self.dim, self.strength, self.chunk = dim, strength, chunk
         self.heads, self.memory, self.sizes = heads, (h, e, v), (heads * e, heads * e, h * v)
+        self.tail = (kernel - 1, sum(self.sizes))
         self.q, self.k, self.v = (nn.Linear(dim, size, bias=False) for size in self.sizes)
         convs = [CausalConv(size, kernel=kernel, bias=False) for size in self.sizes]
         self.q_conv, self.k_conv, self.v_conv = convs
@@ -94,7 +95,7 @@ class GatedDeltaNet(nn.Module):
     ) -> Tensor:
         check_input(x, self.dim, "GatedDeltaNet")
         if state is not None:
-            check_state("GatedDeltaNet", state, DeltaState, x)
+            check_state("GatedDeltaNet", state, DeltaState, x, memory=self.memory, tail=self.tail)
         rows = Rows() if step is None else Rows.of(step)
         x = rows.take(x)  # R L D
         now = state or self.init_state(len(x), None, x.dtype, x.device)
@@ -116,5 +117,4 @@ class GatedDeltaNet(nn.Module):
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> DeltaState:
-        tail = (self.kernel - 1, sum(self.sizes))
-        return DeltaState.empty(batch, self.memory, tail, dtype, device)
+        return DeltaState.empty(batch, self.memory, self.tail, dtype, device)

@@ -84,6 +84,7 @@ class LinearAttention(nn.Module):
         self.v = nn.Linear(dim, kv_heads * self.value_dim, bias=bias)
         self.feature = feature(e) if feature else None
         self.width = getattr(self.feature, "width", e)
+        self.memory = (kv_heads, self.width, self.value_dim + (eps is not None))
         self.qk = nn.ModuleList([part(self.width, heads, kv_heads) for part in qk])
         self.norm = norm(self.value_dim) if norm else None
         self.out = nn.Linear(heads * self.value_dim, dim, bias=bias)
@@ -91,7 +92,7 @@ class LinearAttention(nn.Module):
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         check_input(x, self.dim, "LinearAttention")
         if state is not None:
-            check_state("LinearAttention", state, LinearState, x)
+            check_state("LinearAttention", state, LinearState, x, memory=self.memory)
         step = Step.plain(x) if step is None else step
         rows, wide = Rows.of(step), torch.promote_types(x.dtype, torch.float32)
         plain = self._features(self.q(x)), self._features(self.k(x))  # B H T F, B K T F
@@ -116,5 +117,4 @@ class LinearAttention(nn.Module):
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
         wide = torch.promote_types(dtype, torch.float32)
-        size = (batch, self.kv_heads, self.width, self.value_dim + (self.eps is not None))
-        return LinearState(torch.zeros(size, dtype=wide, device=device))
+        return LinearState(torch.zeros(batch, *self.memory, dtype=wide, device=device))

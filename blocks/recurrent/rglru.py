@@ -80,7 +80,7 @@ class RGLRU(nn.Module):
     ) -> Tensor:
         check_input(x, self.dim, "RGLRU")
         if state is not None:
-            check_state("RGLRU", state, RGLRUState, x)
+            check_state("RGLRU", state, RGLRUState, x, hidden=(self.dim,))
         step = Step.plain(x) if step is None else step
         rows = Rows.of(step)
         first = rows.take(step.positions.expand(x.shape[:2])) == 0  # R L

@@ -63,10 +63,10 @@ class RTRBM(nn.Module):
         check_input(x, self.dim, "RTRBM")
         rows = Rows() if step is None else Rows.of(step)
         if state is not None:
-            check_state("RTRBM", state, HiddenState, x)
+            check_state("RTRBM", state, HiddenState, x, hidden=(self.hidden,))
         r, _, after = self.run(rows.take(x), rows, None if state is None else state.hidden)
         if state is not None:
-            state.hidden = after
+            state.hidden = after.to(state.hidden.dtype)
         return rows.put(r)  # B T H
 
     def run(self, v: Tensor, rows: Rows, c: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -76,7 +76,7 @@ class RWKV(nn.Module):
     def forward(self, x: Tensor, step: Step | None = None, state: WKVState | None = None) -> Tensor:
         check_input(x, self.dim, "RWKV")
         if state is not None:
-            check_state("RWKV", state, WKVState, x)
+            check_state("RWKV", state, WKVState, x, tail=(1, self.dim), over=(self.inner,))
         rows = Rows() if step is None else Rows.of(step)
         x = rows.take(x)  # R L D
         now = state or self.init_state(len(x), None, x.dtype, x.device)

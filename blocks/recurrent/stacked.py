@@ -113,8 +113,8 @@ class Recurrent(nn.Module, ABC):
         start = None if state is None else self._carry(state, x)
         y, end = self.run(rows.take(x), rows, start)
         if state is not None:
-            for (name, _), new in zip(state.tensors(), end, strict=True):
-                setattr(state, name, new)
+            for (name, old), new in zip(state.tensors(), end, strict=True):
+                setattr(state, name, new.to(old.dtype))  # autocast gives another
         return rows.put(y)  # B T O
 
     def run(self, x: Tensor, rows: Rows, start: Carry | None = None) -> tuple[Tensor, Carry]:
@@ -175,7 +175,7 @@ class Recurrent(nn.Module, ABC):
         dropout = self.dropout if self.training else 0.0
         how = (weights, self.bias, self.depth, dropout, self.training, self.ways == 2)
         first = tuple(c.transpose(0, 1).contiguous() for c in start)  # n R H
-        if rows.lengths is None:
+        if rows.lengths is None or x.is_meta:  # lengths without numbers
             y, *last = kernel(x, _hidden(first), *how, True)  # pyright: ignore[reportOptionalCall]  # asked before
             return y, tuple(c.transpose(0, 1) for c in last)
         # A row without any token takes part with one that is not real.
@@ -199,16 +199,10 @@ class Recurrent(nn.Module, ABC):
         return [getattr(self, f"{name}_{place}") for name in names]
 
     def _carry(self, state: Content, x: Tensor) -> Carry:
-        name = type(self).__name__
         self._check_forward()
-        check_state(name, state, self.kept, x)
-        carry = tuple(tensor for _, tensor in state.tensors())
-        if carry[0].shape[1:] != (self.depth, self.hidden):
-            reason = (
-                f"the state is of {list(carry[0].shape[1:])}, not [{self.depth}, {self.hidden}]"
-            )
-            raise GenerationError(f"{name}: {reason}", field="state")
-        return carry
+        size = (self.depth, self.hidden)
+        check_state(type(self).__name__, state, self.kept, x, hidden=size)
+        return tuple(tensor for _, tensor in state.tensors())
 
     def _check_forward(self) -> None:
         if self.direction != "forward":

@@ -75,4 +75,4 @@ def _summed(
         k, v, decay = (part.repeat_interleave(share, 2) for part in (k, v, decay))
         start = None if start is None else start.repeat_interleave(share, 1)
     y, memory = ssd(v, decay, k, q, start, chunk=chunk)
-    return y, memory[:, ::share]
+    return y, memory[:, ::share].contiguous()

@@ -75,8 +75,8 @@ class Mamba(nn.Module):
         self.select = nn.Linear(self.inner, sum(self.widths), bias=False)
         self.norms = nn.ModuleList([norm(n) for n in self.widths]) if norm else None
         self.dt = nn.Linear(self.widths[0], self.inner)
-        shapes = ((self.inner, state_dim), self.inner)
-        self.A_log, self.D = (nn.Parameter(torch.empty(shape)) for shape in shapes)
+        self.sums = (state_dim, self.inner)
+        self.A_log, self.D = (nn.Parameter(torch.empty(n)) for n in (self.sums[::-1], self.inner))
         self.out = nn.Linear(self.inner, dim, bias=bias)
         self.reset_parameters()
 
@@ -93,7 +93,7 @@ class Mamba(nn.Module):
         check_input(x, self.dim, "Mamba")
         rows, sums, tail = Rows() if step is None else Rows.of(step), None, None
         if state is not None:
-            check_state("Mamba", state, MambaState, x)
+            check_state("Mamba", state, MambaState, x, sums=self.sums, tail=self.conv.tail)
             sums, tail = state.sums, state.tail
         u, z = project(self.inputs, rows.take(x)).chunk(2, -1)  # R L C
         u, tail = self.conv.over(u, rows, tail)
@@ -116,5 +116,5 @@ class Mamba(nn.Module):
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
         wide = torch.promote_types(dtype, torch.float32)
-        sums = torch.zeros(batch, self.widths[1], self.inner, dtype=wide, device=device)
+        sums = torch.zeros(batch, *self.sums, dtype=wide, device=device)
         return MambaState(sums, self.conv.init_state(batch, room, dtype, device).tail)

@@ -72,8 +72,9 @@ class Mamba2(nn.Module):
         check_heads("Mamba2", dim, heads, groups, head_dim)
         if not 0 <= limits[0] < limits[1]:
             raise SpecError(f"nothing is between {limits}", field="Mamba2.limits")
-        inner, self.group = heads * head_dim, (groups, state_dim)
+        inner, self.sums = heads * head_dim, (heads, state_dim, head_dim)
         self.dim, self.heads, self.limits, self.chunk = dim, heads, limits, chunk
+        self.group = (groups, state_dim)
         self.widths = (inner, groups * state_dim, groups * state_dim)
         self.inputs = nn.Linear(dim, inner + sum(self.widths) + heads, bias=bias)
         self.conv = CausalConv(sum(self.widths), kernel=kernel, bias=conv_bias)
@@ -91,10 +92,9 @@ class Mamba2(nn.Module):
 
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         check_input(x, self.dim, "Mamba2")
-        rows = Rows() if step is None else Rows.of(step)
-        sums, tail = None, None
+        rows, sums, tail = Rows() if step is None else Rows.of(step), None, None
         if state is not None:
-            check_state("Mamba2", state, Mamba2State, x)
+            check_state("Mamba2", state, Mamba2State, x, sums=self.sums, tail=self.conv.tail)
             sums, tail = state.sums, state.tail
         sizes = [self.widths[0], sum(self.widths), self.heads]
         z, u, dt = project(self.inputs, rows.take(x)).split(sizes, 2)
@@ -115,6 +115,6 @@ class Mamba2(nn.Module):
         return rows.put(project(self.out, y.to(x.dtype)))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
-        size = (batch, self.heads, self.group[1], self.widths[0] // self.heads)
-        sums = torch.zeros(size, dtype=torch.promote_types(dtype, torch.float32), device=device)
+        wide = torch.promote_types(dtype, torch.float32)
+        sums = torch.zeros(batch, *self.sums, dtype=wide, device=device)
         return Mamba2State(sums, self.conv.init_state(batch, room, dtype, device).tail)

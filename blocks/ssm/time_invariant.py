@@ -58,7 +58,8 @@ class TimeInvariant(nn.Module):
     def forward(self, x: Tensor, step: Step | None = None, state: S4State | None = None) -> Tensor:
         check_input(x, self.dim, type(self).__name__)
         if state is not None:
-            check_state(type(self).__name__, state, S4State, x)
+            size = (self.dim, self.state_dim)
+            check_state(type(self).__name__, state, S4State, x, hidden=size)
         rows = Rows() if step is None else Rows.of(step)
         u = rows.take(x).to(torch.promote_types(x.dtype, torch.float32))  # R L D
         real = rows.real(u.shape[1])

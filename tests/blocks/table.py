@@ -274,7 +274,7 @@ def public_blocks() -> list[str]:
     ]
 
 
-def spec_of(name: str, **changes: Any) -> Any:
+def spec_of(name: str, /, **changes: Any) -> Any:
     return Spec(getattr(blocks, name), **(TABLE[name].options | changes))
 
 

@@ -224,7 +224,6 @@ VALUES: dict[str, dict[str, Any]] = (
             "state_dim": 4,
             "kernel": 3,
             "rank": 3,
-            "act": "relu",
             "norm": None,
         },
         "Mamba2": {

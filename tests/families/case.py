@@ -78,6 +78,8 @@ class Case:
         huge: fields that agree with a width of 2^46.
         tolerance: how far ours may be from the reference, in standard deviations of its logits;
             recurrences add up over a whole text, in another order than the reference.
+        spread: of its scrambled matrices; less than 1.2 where with that the reference's own answer
+            in float32 is no nearer to that in float64.
     """
 
     config: type[Any]
@@ -104,6 +106,7 @@ class Case:
     hears: Callable[[Tensor], Tensor] = lambda frames: frames
     huge: Mapping[str, Any] = field(default_factory=dict)
     tolerance: float = TOLERANCE
+    spread: float = 1.2
 
     def source(self, rows: int, draw: torch.Generator) -> Tensor:
         """What a model is given: tokens, or frames of sound."""

@@ -174,13 +174,13 @@ def build(case: Case, variant: Variant) -> nn.Module:
     config = case.config(**case.options(variant))
     kind = variant.model or case.model
     model = kind._from_config(config, attn_implementation=case.attention).eval()
-    scramble(model)
+    scramble(model, case.spread)
     return model
 
 
 @torch.no_grad()
-def scramble(model: nn.Module) -> None:
-    """Matrices of spread 1.2 / √fan_in, embeddings 1, gains 1 ± 0.3, biases 0.3."""
+def scramble(model: nn.Module, spread: float = 1.2) -> None:
+    """Matrices of `spread` / √fan_in, embeddings 1, gains 1 ± 0.3, biases 0.3."""
     draw = torch.Generator().manual_seed(1)
     for module in model.modules():
         if "Sinusoidal" in type(module).__name__:
@@ -190,9 +190,9 @@ def scramble(model: nn.Module) -> None:
             if isinstance(module, nn.Embedding):
                 tensor.copy_(values)
             elif isinstance(module, nn.Conv1d | nn.Conv2d) and tensor.dim() > 2:
-                tensor.copy_(values * 1.2 / tensor[0].numel() ** 0.5)
+                tensor.copy_(values * spread / tensor[0].numel() ** 0.5)
             elif tensor.dim() > 1:
-                tensor.copy_(values * 1.2 / tensor.shape[-1] ** 0.5)
+                tensor.copy_(values * spread / tensor.shape[-1] ** 0.5)
             elif name == "A_log" and "DeltaNet" in type(module).__name__:
                 tensor.copy_(values * 0.3 - 2)  # where all fades at once, the reference is inexact
             elif "bias" in name:

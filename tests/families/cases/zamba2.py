@@ -107,7 +107,7 @@ PUBLISHED = {
             use_mem_rope=True,
             use_shared_attention_adapter=True,
         ),
-        0,
+        1_215_064_704,
     ),
     "Zyphra/Zamba2-2.7B": (
         published(
@@ -122,7 +122,7 @@ PUBLISHED = {
             use_mem_rope=False,
             use_shared_attention_adapter=False,
         ),
-        0,
+        2_662_214_560,
     ),
     "Zyphra/Zamba2-7B": (
         published(
@@ -137,7 +137,7 @@ PUBLISHED = {
             use_mem_rope=True,
             use_shared_attention_adapter=False,
         ),
-        0,
+        7_356_749_648,
     ),
 }
 
@@ -154,4 +154,5 @@ CASE = Case(
     untried=UNTRIED,
     tied=True,
     tolerance=5e-5,
+    spread=0.8,
 )
