@@ -203,6 +203,27 @@ def content_of(
     return None if init is None else init(batch, room, dtype, device)
 
 
+def part_of(memory: Any, name: str | int, parts: int) -> Any:
+    """What one of a module's parts remembers, given what all of them do: None of None.
+
+    Errors:
+        GenerationError: a memory of other parts, so of another model.
+    """
+    if memory is None:
+        return None
+    names: Any = memory if isinstance(memory, dict) else ()
+    if isinstance(memory, list):
+        names = range(len(memory))
+    if len(names) != parts or name not in names:
+        raise GenerationError(
+            "the state is of a model with other layers",
+            field="state",
+            hint="make one with init_state(batch, room, dtype) of this very model",
+        )
+    found: Any = memory
+    return found[name]
+
+
 def leaves(tree: Any) -> Iterator[Content]:
     """Every content of a tree of them."""
     if isinstance(tree, Content):

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from blocks.attention.mask import Causal, Mask
-from blocks.attention.memory import KVState
+from blocks.attention.memory import KVState, recall
 from blocks.attention.pieces import Pieces
 from blocks.attention.ring import state_for
-from blocks.attention.seen import Seen
 from blocks.ops.attend import attend
 from blocks.ops.check import check_input
 from blocks.ops.chunks import near_table, spread
@@ -72,7 +71,7 @@ class ChunkAttention(Pieces):
         check_input(x, self.dim, "ChunkAttention")
         step = Step.plain(x) if step is None else step
         q, k, v = self.projected(x)  # B H T E
-        seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B H S E
+        seen = recall("ChunkAttention", state, k, v, step)  # B H S E
         packed = step.segments is not None or step.seen is not None
         if seen.place == "step" and x.shape[1] > self.near.size and not packed:
             y = self.by_chunks(q, k, v, step)  # B H T E

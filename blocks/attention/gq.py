@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from blocks.attention.mask import Causal, Mask
-from blocks.attention.memory import KVState
+from blocks.attention.memory import KVState, recall
 from blocks.attention.ring import state_for
-from blocks.attention.seen import Seen
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
 from blocks.ops.wants import wants
@@ -105,7 +104,7 @@ class GQAttention(nn.Module):
         v = v if self.values is None else self.values(v)  # B K T V
         for part in self.qk:
             q, k = part(q, k, step)
-        seen = Seen.new(k, v, step) if state is None else state.append(k, v, step)  # B K S E
+        seen = recall("GQAttention", state, k, v, step)  # B K S E
         table, causal = seen.visible(self.mask, step)
         biases = [self.scores[i](step.positions, seen.positions) for i in self._biases]
         maps = [part for i, part in enumerate(self.scores) if i not in self._biases]

@@ -8,9 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from blocks.attention.mask import Causal, Mask
-from blocks.attention.memory import KVState
+from blocks.attention.memory import KVState, recall
 from blocks.attention.ring import state_for
-from blocks.attention.seen import Seen
 from blocks.norm.rms import RMSNorm
 from blocks.ops.check import check_input, check_positive, check_rate
 from blocks.ops.latent import attend_latent
@@ -105,7 +104,7 @@ class LatentAttention(nn.Module):
             s, r = part(s, r, step)
         kept = torch.cat([self.kv_norm(c), r], -1)  # B 1 T R+P
         none = kept[..., :0]  # values are read from what is kept as keys
-        seen = Seen.new(kept, none, step) if state is None else state.append(kept, none, step)
+        seen = recall("LatentAttention", state, kept, none, step)
         table, causal = seen.visible(self.mask, step)
         how: dict[str, Any] = {"seen": table, "causal": causal, "scale": self.scale}
         how["dropout"] = self.dropout if self.training else 0.0

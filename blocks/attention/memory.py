@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from blocks.attention.seen import Seen
+from blocks.errors import GenerationError
 from blocks.state import Clock, Content
 from blocks.step import Step
 
 __all__ = ["KVState"]
+
+_HINT = "make one with init_state(batch, room, dtype) of this very model"
 
 
 def write(to: Tensor, new: Tensor, slots: Tensor, keep: Tensor | None) -> None:
@@ -29,6 +33,20 @@ def clock_of(step: Step) -> Clock:
     if step.clock is None:
         raise ValueError("a step that reads a state comes from State.begin, which gives it a clock")
     return step.clock
+
+
+def recall(block: str, state: Any, k: Tensor, v: Tensor, step: Step) -> Seen:
+    """What a block's queries see: `k` and `v` [B K T E], behind all that its state holds."""
+    if state is None:
+        return Seen.new(k, v, step)
+    if not isinstance(state, KVState):
+        reason = f"{block} remembers a KVState, not a {type(state).__name__}"
+        raise GenerationError(reason, field="state", hint=_HINT)
+    held = state.k
+    if (held.shape[1], held.shape[3], held.dtype) != (k.shape[1], k.shape[3], k.dtype):
+        have, want = (f"{t.shape[1]} heads of {t.shape[3]} in {t.dtype}" for t in (held, k))
+        raise GenerationError(f"the state holds {have}, not {want}", field="state", hint=_HINT)
+    return state.append(k, v, step)
 
 
 @dataclass

@@ -148,8 +148,11 @@ NN |= {kind.__name__: kind for kind in (Module, ModuleList, Parameter, Parameter
 WIDTHS = {8: "float64 int64", 4: "float32 int32", 2: "float16 bfloat16", 1: "uint8 bool"}
 DTYPES = {n: SimpleNamespace(name=n, itemsize=w) for w, ns in WIDTHS.items() for n in ns.split()}
 TORCH = DTYPES | {"Tensor": Tensor, "device": Inert(), "empty": new, "zeros": new, "ones": new}
+AUTOGRAD = Stand("torch.autograd", {"Function": object})
 nn = Stand("torch.nn", NN)
-STANDS = (nn, Stand("torch.nn.functional", {}), Stand("torch", TORCH | {"nn": nn}))
+TORCH["promote_types"] = lambda one, other: max(one, other, key=lambda kind: kind.itemsize)
+ALL = TORCH | {"nn": nn, "autograd": AUTOGRAD}
+STANDS = (nn, AUTOGRAD, Stand("torch.nn.functional", {}), Stand("torch", ALL))
 
 
 @contextmanager

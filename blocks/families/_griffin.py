@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 from blocks import RGLRU, Activation, CausalConv, GatedMixer, Spec, Window
@@ -15,6 +16,13 @@ from blocks.hub.keys import Keys
 
 _KINDS = {"attention": "attention", "recurrent": "mixer"}  # their word, our address
 _PATTERN = ("recurrent", "recurrent", "attention")
+
+
+def rounded(value: float) -> float:
+    """The nearest bfloat16, found without torch: commands that only look do without it."""
+    (bits,) = struct.unpack("<I", struct.pack("<f", value))
+    bits += 0x7FFF + (bits >> 16 & 1)  # to even where two are as near
+    return struct.unpack("<f", struct.pack("<I", bits & 0xFFFF0000))[0]
 
 
 def read_kinds(c: Config) -> tuple[str, ...]:

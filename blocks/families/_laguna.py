@@ -17,6 +17,7 @@ _ROPES = (Spec(RoPE, theta=5e5, rotated=0.5), Spec(RoPE, theta=1e4))  # where a 
 
 def read_attentions(c: Config, dim: int, context: int, norm: Spec) -> tuple[Spec, ...]:
     """The attention of each layer."""
+    c.only("qkv_bias", False)
     said = c.inner("rope_parameters") is not None
     ropes, norms = read_ropes(c, context, 5e5, rotated=1.0), Spec(QKNorm, norm=norm)
     ropes = ropes if said else _ROPES

@@ -45,7 +45,7 @@ _ON = ("q", "k", "v")
 
 def read_hybrids(c: Config) -> list[str | None]:
     """For each layer the name of the shared block that it has, if it has one."""
-    depth = count(c, "num_hidden_layers", 54)
+    depth = count(c, "num_hidden_layers")
     usual = tuple(_HYBRID if i in _USUAL else _PLAIN for i in range(54))
     kinds = c.take("layers_block_type", tuple[str, ...], usual, aliases=("layer_types",))
     check_depth(c, "layers_block_type", kinds, depth)
@@ -65,13 +65,12 @@ def read_hybrids(c: Config) -> list[str | None]:
 
 def read_shared(c: Config, dim: int, norm: Spec, qk: tuple[Spec, ...]) -> Spec:
     """A shared block, with what each layer adds to its matrices of its own."""
-    heads = count(c, "num_attention_heads", 32)
+    heads = c.take("num_attention_heads", int)
     kv_heads = read_or_null(c, "num_key_value_heads", None) or heads
-    if 2 * dim % heads:
-        raise c.error("num_attention_heads", f"{heads} heads don't divide twice {dim}")
-    width, rank = 2 * dim // heads, c.take("adapter_rank", int, 128)
-    c.only("attention_head_dim", width)
-    c.only("attention_hidden_size", 2 * dim)
+    width = c.take("attention_head_dim", int, 2 * dim // heads, aliases=("head_dim",))
+    if heads * width != 2 * dim:
+        raise c.error("num_attention_heads", f"{heads} heads of {width} are not twice {dim}")
+    rank = c.take("adapter_rank", int, 128)
     attention = Spec(
         GQAttention,
         heads=heads,
@@ -83,8 +82,6 @@ def read_shared(c: Config, dim: int, norm: Spec, qk: tuple[Spec, ...]) -> Spec:
         dropout=c.take("attention_dropout", float, 0.0),
     )
     if c.take("use_shared_attention_adapter", bool, False):
-        if kv_heads != heads:
-            raise c.error("num_key_value_heads", f"must be {heads}, as adapters are that wide")
         attention = Spec(LowRank, inner=attention, on=_ON, rank=rank)
     hidden, bias = c.take("intermediate_size", int, 4 * dim), c.take("add_bias_linear", bool, False)
     mlp = Spec(GatedMLP, hidden=hidden, act=read_activation(c, default="gelu"), bias=bias)
@@ -108,11 +105,8 @@ def hybrid(name: str, shared: Spec, mixer: Spec, norm: Spec) -> Spec:
 
 def hybrids(s: Spec) -> dict[int, str]:
     """The layers that have a shared block, and its name."""
-    found = {}
-    for i, layer in enumerate(s.keywords["layers"]):
-        steps = at(layer, "").keywords["steps"]
-        found |= {i: name for name in steps if name.startswith("shared")}
-    return found
+    steps = [(i, at(layer, "").keywords["steps"]) for i, layer in enumerate(s.keywords["layers"])]
+    return {i: name for i, names in steps for name in names if name.startswith("shared")}
 
 
 def write_layers(s: Spec) -> dict[str, Any]:
@@ -121,7 +115,11 @@ def write_layers(s: Spec) -> dict[str, Any]:
     first, name = next(iter(places.items()))
     layer, depth = s.keywords["layers"][first], len(s.keywords["layers"])
     attention, mlp = (at(layer, f"{name}.{part}") for part in ("attention", "mlp"))
-    ranks = {part.keywords["on"]: part.keywords["rank"] for _, part in walk(layer) if "on" in part.keywords}
+    ranks = {
+        part.keywords["on"]: part.keywords["rank"]
+        for _, part in walk(layer)
+        if "on" in part.keywords
+    }
     return write_mlp(mlp) | {
         "adapter_rank": next(iter(ranks.values())),
         "add_bias_linear": mlp.keywords["bias"],
@@ -138,7 +136,10 @@ def write_layers(s: Spec) -> dict[str, Any]:
 
 
 _NORMS = (("input_layernorm", "attention"), ("pre_ff_layernorm", "mlp"))
-_MATRICES = (*((f"self_attn.{w}_proj", f"attention.{w}") for w in _ON), ("self_attn.o_proj", "attention.out"))
+_MATRICES = (
+    *((f"self_attn.{w}_proj", f"attention.{w}") for w in _ON),
+    ("self_attn.o_proj", "attention.out"),
+)
 
 
 def sources(s: Spec) -> dict[str, int]:
@@ -182,7 +183,9 @@ def ties(s: Spec) -> tuple[tuple[str, str], ...]:
     first, found = sources(s), [("head.weight", "embedding.weight")]
     weights = [f"{ours}.weight" for _, ours in _MATRICES]
     weights += [f"{part}.norm_in.weight" for _, part in _NORMS]
-    weights += [f"mlp.{part}.{kind}" for part in ("gate", "up", "down") for kind in ("weight", "bias")]
+    weights += [
+        f"mlp.{part}.{kind}" for part in ("gate", "up", "down") for kind in ("weight", "bias")
+    ]
     for i, name in hybrids(s).items():
         here, there = f"layers.{i}.{name}", f"layers.{first[name]}.{name}"
         found += [(f"{here}.{w}", f"{there}.{w}") for w in weights if here != there]

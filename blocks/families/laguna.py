@@ -21,6 +21,7 @@ _SCALE, _CAP = "moe_routed_scaling_factor", "moe_router_logit_softcapping"
 
 def spec(c: Config) -> Spec:
     c.only("moe_apply_router_weight_on_input", False)
+    c.only("norm_topk_prob", True)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 131_072)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     scale, cap = c.take(_SCALE, float, 1.0), c.take(_CAP, float, 0.0)

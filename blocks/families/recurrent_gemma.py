@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from blocks import GatedMLP, LMHead, RMSNorm, Spec, TokenEmbedding, at
 from blocks.families import _decoder as common
 from blocks.families import _griffin as griffin
@@ -32,8 +30,7 @@ def spec(c: Config) -> Spec:
     kinds = griffin.read_kinds(c)
     layers = build_layers(norm, firsts, [mlp] * len(kinds), kinds)
     # The reference keeps √D in bfloat16, whatever the rest of the model is in.
-    scale = torch.tensor(dim**0.5, dtype=torch.bfloat16, device="cpu").item()
-    embedding = Spec(TokenEmbedding, scale=scale)
+    embedding = Spec(TokenEmbedding, scale=griffin.rounded(dim**0.5))
     head = Spec(LMHead, cap=c.take("logits_soft_cap", float, 30.0))
     return common.decoder(c, layers, norm, dim, None, embedding=embedding, head=head)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from blocks import Chain, GatedRMSNorm, Residual, RMSNorm, Save, Spec, at, replace
+from blocks import Chain, Residual, RMSNorm, Save, Spec, at
 from blocks.families import _zamba2 as own
 from blocks.families._decoder import decoder
 from blocks.families._dialects import parts, read_or_null
@@ -18,22 +18,25 @@ from blocks.hub.config import Config
 from blocks.hub.family import Family
 
 _LOWEST = "time_step_min"
-# Of fresh weights, of other code that computes the same, and sizes that follow from others.
-_UNUSED = ("time_step_floor", "time_step_limit", "time_step_max", "use_mamba_kernels")
-_UNUSED += ("ffn_hidden_size", "kv_channels", "num_query_groups", "use_mem_eff_path")
+# Sizes that follow from others, and other code that computes the same.
+_UNUSED = dict.fromkeys(("attention_hidden_size", "kv_channels", "num_query_groups"), int)
+_UNUSED |= dict.fromkeys(("use_mamba_kernels", "use_mem_eff_path"), bool)
+_HEAD = ("head.weight", "embedding.weight")
 
 
 def spec(c: Config) -> Spec:
-    for unused in _UNUSED:
-        c.take(unused, Any, None)
+    for unused, kind in _UNUSED.items():
+        c.take(unused, kind, None)
+    for fresh in ("time_step_floor", "time_step_max"):
+        if c.take(fresh, float, 1.0) <= 0:
+            raise c.error(fresh, "must be above zero")
     for certain in ("tie_word_embeddings", "use_conv_bias"):
         c.only(certain, True)  # without the first, the reference shares no block either
     c.only("use_long_context", False)
     read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
-    dim, context = c.take("hidden_size", int, 2560), c.take("max_position_embeddings", int, 4096)
+    dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
     norm, rope = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5)), read_rope(c, context)
-    limits = (c.take(_LOWEST, float, 0.001), math.inf)
-    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=limits)
+    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=(c.take(_LOWEST, float, 0.001), math.inf))
     shared = own.read_shared(c, dim, norm, (rope,) if c.take("use_mem_rope", bool, False) else ())
     plain = Spec(Chain, steps={"mixer": Spec(Residual, inner=mixer, norm_in=norm)})
     names = own.read_hybrids(c)
@@ -44,10 +47,11 @@ def spec(c: Config) -> Spec:
 
 def config(s: Spec) -> dict[str, Any]:
     whole, mixer = s.keywords, parts(s.keywords["layers"], "mixer")[0].keywords
-    return own.write_layers(s) | write_mixer(s, own.MIXER) | write_rope(s) | {
+    fields = own.write_layers(s) | write_mixer(s, own.MIXER) | write_rope(s)
+    return fields | {
         "hidden_size": whole["dim"],
         "rms_norm_eps": at(s, "norm").keywords["eps"],
-        "tie_word_embeddings": ("head.weight", "embedding.weight") in whole["ties"],
+        "tie_word_embeddings": not whole["ties"] or _HEAD in whole["ties"],
         "vocab_size": whole["vocab"],
         _LOWEST: mixer["limits"][0],
     }

@@ -139,8 +139,10 @@ class CausalLM(Layers):
         if segments is not None:
             start = torch.ones_like(segments, dtype=torch.bool)
             start[:, 1:] = segments[:, 1:] != segments[:, :-1]
-            index = torch.arange(tokens.shape[1], device=tokens.device)
-            positions = index - torch.where(start, index, 0).cummax(1).values
+            real = torch.ones_like(start) if mask is None else mask
+            count = real.cumsum(1)
+            before = torch.where(start, count - real.long(), 0).cummax(1).values
+            positions = (count - before - 1).clamp(min=0)
             return Step(positions, real=mask, segments=segments)
         return Step(counted(tokens, mask), real=mask)
 

@@ -12,6 +12,7 @@ from blocks.heads.mixture import MixtureDensityHead
 from blocks.models.places import tie
 from blocks.models.tokens import check_mask, check_tokens, counted
 from blocks.ops.check import check_positive
+from blocks.ops.rows import Rows
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
 from blocks.state import State
@@ -108,9 +109,11 @@ class Handwriting(nn.Module):
         text_mask: Tensor | None = None,
     ) -> Tensor:
         """Mean negative log density of each move after the ones before it, from rest on."""
-        before = F.pad(strokes, (0, 0, 1, -1))
+        mask = check_mask(mask, strokes[..., 0])
+        rows = Rows.of(Step(counted(strokes[..., 0], mask), real=mask))
+        before = rows.put(F.pad(rows.take(strokes), (0, 0, 1, -1)))
         found = self.head.mixture(self(before, text, mask, text_mask)).log_prob(strokes)
-        return -(found.mean() if mask is None else found[mask != 0].mean())
+        return -(found.mean() if mask is None else found[mask].mean())
 
     def _read(
         self, text: Tensor | None, mask: Tensor | None, rows: int

@@ -11,8 +11,8 @@ from blocks.embedding.token import TokenEmbedding
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
-from blocks.spec import Slot
-from blocks.state import content_of
+from blocks.spec import Slot, Spec
+from blocks.state import content_of, part_of
 from blocks.step import Step
 
 __all__ = ["LayerStack"]
@@ -34,10 +34,9 @@ class Layers(nn.Module):
     ):
         super().__init__()
         check_positive(type(self).__name__, inputs=inputs, dim=dim, width=width)
-        if not layers:
-            raise SpecError(
-                "a model needs at least one layer", field=f"{type(self).__name__}.layers"
-            )
+        if not layers or isinstance(layers, Spec):
+            reason = "a model needs at least one layer" + (", in a tuple" if layers else "")
+            raise SpecError(reason, field=f"{type(self).__name__}.layers")
         self.inputs, self.dim = inputs, dim
         if embedding is None and inputs != (width or dim):
             reason = f"vectors of {inputs} channels are not {width or dim} wide"
@@ -75,7 +74,8 @@ class Layers(nn.Module):
     def layered(self, x: Tensor, step: Step, state: Any = None) -> Tensor:
         """What the layers and the last norm make of it."""
         for i, layer in enumerate(self.layers):
-            x = call(layer, x, step, None if state is None else state[i], self._wants[i])  # B T D
+            memory = part_of(state, i, len(self._wants))
+            x = call(layer, x, step, memory, self._wants[i])  # B T D
         return x if self.norm is None else self.norm(x)
 
     def told(self, step: Step) -> Tensor | None:

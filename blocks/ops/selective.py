@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 __all__: list[str] = []
 
@@ -107,7 +106,7 @@ class _Selective(torch.autograd.Function):
         return y.transpose(0, 1), last
 
     @staticmethod
-    @once_differentiable
+    @torch.autograd.function.once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # by the decorator
         ctx: Any, *grads: Tensor
     ) -> tuple[Tensor | None, ...]:

@@ -120,12 +120,14 @@ class Recurrent(nn.Module, ABC):
     def run(self, x: Tensor, rows: Rows, start: Carry | None = None) -> tuple[Tensor, Carry]:
         """Rows [R L D] from a carry of [R n H] each -> outputs [R L O] and the carry after them.
 
-        n counts layers and their directions. The fused kernel does it where there is one.
+        n counts layers and their directions. The fused kernel does it where there is one; what is
+        compiled is the loop, since compilers take kernels apart and fail at an LSTM's.
         """
         if start is None:
             size = (len(x), len(self.places), self.hidden)
             start = (x.new_zeros(size),) * (2 if self.kept is CellState else 1)
-        return self.loop(x, rows, start) if self.kernel() is None else self.fused(x, rows, start)
+        plain = self.kernel() is None or torch.compiler.is_compiling()
+        return self.loop(x, rows, start) if plain else self.fused(x, rows, start)
 
     def loop(self, x: Tensor, rows: Rows, start: Carry) -> tuple[Tensor, Carry]:
         """The equations as they are written, one token after another."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from blocks.ops.wants import call
 from blocks.spec import Slot
-from blocks.state import content_of
+from blocks.state import content_of, part_of
 from blocks.step import Step
 from blocks.wiring.named import build_named
 
@@ -46,7 +46,7 @@ class Chain(nn.Module):
 
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         for name, part in self.named_children():
-            x = call(part, x, step, None if state is None else state[name], self._wants[name])
+            x = call(part, x, step, part_of(state, name, len(self._wants)), self._wants[name])
         return x  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:

@@ -12,7 +12,7 @@ from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_input, check_positive
 from blocks.ops.wants import call
 from blocks.spec import Slot
-from blocks.state import content_of
+from blocks.state import content_of, part_of
 from blocks.step import Step
 from blocks.wiring.named import build_named
 
@@ -68,8 +68,8 @@ class GatedMixer(nn.Module):
         check_input(x, self.dim, "GatedMixer")
         y = self.up(x)  # B T C
         for name, wanted in self._wants.items():
-            part, memory = getattr(self, name), None if state is None else state[name]
-            y = call(part, y, step, memory, wanted)
+            memory = part_of(state, name, len(self._wants))
+            y = call(getattr(self, name), y, step, memory, wanted)
         return self.down(self.act(self.gate(x)) * y)  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:

@@ -48,7 +48,9 @@ def _matrices(block: nn.Module) -> dict[str, nn.Linear]:
         f"{place}.{name}".lstrip("."): part
         for place, parent in block.named_modules()
         for name, part in parent.named_children()
-        if type(part) in (nn.Linear, Linear) and name not in getattr(parent, "by_hand", ())
+        if isinstance(part, nn.Linear)
+        and type(part) in (nn.Linear, Linear)  # others do more than to multiply
+        and name not in getattr(parent, "by_hand", ())
     }
 
 

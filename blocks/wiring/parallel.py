@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from blocks.ops.wants import call
 from blocks.spec import Slot
-from blocks.state import content_of
+from blocks.state import content_of, part_of
 from blocks.step import Step
 from blocks.wiring.named import build_named
 
@@ -55,7 +55,7 @@ class Parallel(nn.Module):
 
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         found = [
-            call(part, x, step, None if state is None else state[name], self._wants[name])
+            call(part, x, step, part_of(state, name, len(self._wants)), self._wants[name])
             for name, part in self.named_children()
         ]
         if self.merge == "concat":

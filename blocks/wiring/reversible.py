@@ -12,7 +12,7 @@ from blocks.errors import SpecError
 from blocks.ops.check import check_rate
 from blocks.ops.wants import call
 from blocks.spec import Slot
-from blocks.state import content_of
+from blocks.state import content_of, part_of
 from blocks.step import Step
 from blocks.wiring.named import build_named
 
@@ -58,7 +58,7 @@ class Reversible(nn.Module):
     def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         kept, read = x.chunk(2, -1)  # B T D/2 each
         for name, part in self.named_children():
-            y = call(part, read, step, None if state is None else state[name], self._wants[name])
+            y = call(part, read, step, part_of(state, name, len(self._wants)), self._wants[name])
             kept, read = read, kept + torch.dropout(y, self.dropout, self.training)
         return torch.cat([kept, read], -1)  # B T D
 

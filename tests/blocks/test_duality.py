@@ -53,6 +53,17 @@ def test_a_strong_decay_forgets_all() -> None:
     torch.testing.assert_close(h, b.repeat_interleave(2, 2)[:, -1, :, :, None] * x[:, -1, :, None])
 
 
+@pytest.mark.parametrize("strong", [-torch.inf, -1e30])
+def test_a_decay_may_leave_nothing_at_all(strong: float) -> None:
+    x, decay, b, c, start = (part.detach() for part in case(SIZES[0]))
+    decay[:, 4:6] = strong
+    given = tuple(part.requires_grad_() for part in (x, decay, b, c, start))
+    found, wanted = ssd(*given, chunk=8), ssd_loop(*given)
+    grads = (torch.autograd.grad(y.sum() + h.sum(), given) for y, h in (found, wanted))
+    for one, other in zip((*found, *next(grads)), (*wanted, *next(grads)), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-10, rtol=1e-10)
+
+
 def test_a_strong_decay_leaves_the_weak_ones_exact() -> None:
     """What stands in a chunk before does not round what comes after."""
     x, decay, b, c, _ = (part.detach() for part in case((1, 64, 1, 4, 1, 8)))

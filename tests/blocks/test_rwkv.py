@@ -75,6 +75,15 @@ def test_large_keys_are_no_trouble_in_float32() -> None:
         assert grad.isfinite().all()
 
 
+def test_a_small_fade_is_not_lost_over_a_long_text() -> None:
+    k, v = 40 + torch.randn(1, 2000, C), torch.randn(1, 2000, C)
+    none, fade = torch.zeros(1, C), torch.full((C,), 1e-3)
+    parts = (k, v, fade, torch.zeros(C), none, none, none - 1e38)
+    exact, _ = wkv_loop(*(p.double() for p in parts[:4]), tuple(p.double() for p in parts[4:]))
+    for rule in (wkv, wkv_loop):
+        assert (rule(*parts[:4], tuple(parts[4:]))[0] - exact).abs().max() < 5e-6
+
+
 @pytest.fixture(params=[RWKV, RWKVChannelMix])
 def block(request: pytest.FixtureRequest) -> nn.Module:
     torch.manual_seed(0)

@@ -39,6 +39,19 @@ def test_any_chunk_gives_what_the_loop_gives(
         torch.testing.assert_close(one, other, atol=1e-11, rtol=1e-11)
 
 
+@pytest.mark.parametrize("kinds", ["rcc", "crr", "rcr", "rrc"])
+def test_real_and_complex_numbers_meet(kinds: str) -> None:
+    known = {"r": torch.float64, "c": torch.complex128}
+    shapes = ((2, 7, 3), (2, 7, 3), (2, 3))
+    pairs = zip(shapes, kinds, strict=True)
+    x = [torch.randn(shape, dtype=known[kind], requires_grad=True) for shape, kind in pairs]
+    found, wanted = scan(*x), scan_loop(*x)
+    torch.testing.assert_close(found, wanted)
+    grads = (torch.autograd.grad(y.abs().sum(), x) for y in (found, wanted))
+    for one, other in zip(*grads, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_gradients_of_gradients() -> None:
     x = case((1, 4, 1), (1, 4, 2), torch.float64)
     assert torch.autograd.gradcheck(scan, x)

@@ -33,7 +33,12 @@ def again(name: str = "embedding", **options: object) -> Spec:
     load = Spec(Load, name=name, inner=WIDE, **options)
     layer = Spec(Chain, steps={"attention": Spec(Residual, inner=load)})
     return Spec(
-        CausalLM, vocab=20, dim=8, layers=(layer,) * 2, norm=RMSNorm, stem=Spec(Save, name="embedding")
+        CausalLM,
+        vocab=20,
+        dim=8,
+        layers=(layer,) * 2,
+        norm=RMSNorm,
+        stem=Spec(Save, name="embedding"),
     )
 
 
@@ -93,14 +98,19 @@ def test_a_low_rank_starts_as_what_it_is_added_to() -> None:
     torch.manual_seed(0)
     plain = Spec(GatedMLP, hidden=12, bias=True)(8)
     torch.manual_seed(0)
-    block, x = LowRank(8, inner=Spec(GatedMLP, hidden=12, bias=True), on=("gate",), rank=2), torch.randn(3, 8)
+    block, x = (
+        LowRank(8, inner=Spec(GatedMLP, hidden=12, bias=True), on=("gate",), rank=2),
+        torch.randn(3, 8),
+    )
     assert torch.equal(block(x), plain(x))
     assert {"gate.weight", "gate.bias", "gate.a.weight", "gate.b.weight"} <= set(addresses(block))
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.25])
 def test_a_low_rank_is_the_sum_of_matrices(scale: float) -> None:
-    block = LowRank(8, inner=Spec(GQAttention, heads=2), on=("q", "out"), rank=3, scale=scale).double()
+    block = LowRank(
+        8, inner=Spec(GQAttention, heads=2), on=("q", "out"), rank=3, scale=scale
+    ).double()
     merged, x = GQAttention(8, heads=2).double(), torch.randn(2, 5, 8, dtype=torch.float64)
     with torch.no_grad():
         for name, matrix in merged.named_children():
@@ -128,7 +138,11 @@ def test_layers_share_a_matrix_and_not_what_is_added() -> None:
 
 @pytest.mark.parametrize(
     ("inner", "name"),
-    [(Spec(GatedMLP, hidden=12), "gates"), (Spec(Mamba), "dt"), (Spec(CrossAttention, heads=2), "")],
+    [
+        (Spec(GatedMLP, hidden=12), "gates"),
+        (Spec(Mamba), "dt"),
+        (Spec(CrossAttention, heads=2), ""),
+    ],
 )
 def test_a_matrix_that_is_not_there(inner: Spec, name: str) -> None:
     with pytest.raises(SpecError, match=f"no matrix '{name}'"):

@@ -70,7 +70,8 @@ def configs(tmp_path: Path) -> list[dict[str, Any]]:
         case = case_of(family)
         for variant in case.variants.values():
             case.config(**case.options(variant)).save_pretrained(tmp_path)
-            found.append(read_json(tmp_path / "config.json"))
+            named = {"architectures": [(variant.model or case.model).__name__]}
+            found.append(read_json(tmp_path / "config.json") | named)
         found += [dict(data) for data, _ in case.published.values()]
     return found + [test_transfo_xl.BASE | changed for changed in test_transfo_xl.VARIANTS.values()]
 

@@ -6,11 +6,15 @@ import pytest
 import torch
 
 from blocks import (
+    RGLRU,
+    CausalLM,
     DynamicScaling,
+    GatedMixer,
     GenerationError,
     LongRoPEScaling,
     RoPE,
     Scaling,
+    Spec,
     SpecError,
     Step,
     Window,
@@ -27,6 +31,18 @@ def test_packed_is_alone(options: dict[str, object]) -> None:
         parts = tokens[row].split(lengths)
         alone = torch.cat([model(part[None])[0] for part in parts])
         torch.testing.assert_close(packed[row], alone, rtol=1e-9, atol=1e-9)
+
+
+def test_a_packed_document_may_begin_with_padding() -> None:
+    mixer = Spec(GatedMixer, steps={"lru": Spec(RGLRU, heads=2)})
+    model = CausalLM(vocab=11, dim=8, layers=(mixer,) * 2, norm=None).double().eval()
+    tokens, segments = torch.randint(11, (1, 9)), torch.tensor([[0] * 5 + [1] * 4])
+    mask = torch.tensor([[False, False, True, True, True, False, True, False, True]])
+    packed = model(tokens, mask, segments=segments)
+    for document in (0, 1):
+        places = mask[0] & (segments[0] == document)
+        alone = model(tokens[:, places])
+        torch.testing.assert_close(packed[:, places], alone, rtol=1e-9, atol=1e-9)
 
 
 def test_padding_inside_a_packed_row() -> None:

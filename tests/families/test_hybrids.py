@@ -95,3 +95,45 @@ def test_two_lists_of_dense_layers_that_disagree():
     )
     with pytest.raises(ConfigError, match="mlp_layer_types says otherwise"):
         spec_of("laguna", **fields, mlp_layer_types=same[::-1])
+
+
+_NEXT = {"mtp_num_hidden_layers": 1, "mtp_use_dedicated_embeddings": False}
+_NEXT |= {"attn_output_gate": True, "output_gate_type": "swish", "mamba_ssm_dtype": "float32"}
+_NEXT |= {"mlp_only_layers": []}
+_ONE = ("n_group", "topk_group", "num_expert_groups", "num_limited_groups")
+# What published files say, and this library needs to be so or has no use for.
+BESIDES = {
+    "afmoe": dict.fromkeys(_ONE, 1)
+    | {"route_norm": True, "score_func": "sigmoid", "use_grouped_mm": True},
+    "jamba": {"calc_logits_for_entire_prompt": False, "mamba_inner_layernorms": True},
+    "laguna": {"norm_topk_prob": True, "qkv_bias": False, "decoder_sparse_step": 1},
+    "qwen3_5_moe_text": _NEXT,
+    "qwen3_5_text": _NEXT,
+}
+OTHERWISE = [
+    ("afmoe", "route_norm", False),
+    ("afmoe", "n_group", 2),
+    ("jamba", "mamba_inner_layernorms", False),
+    ("laguna", "norm_topk_prob", False),
+    ("laguna", "qkv_bias", True),
+    ("qwen3_5_text", "attn_output_gate", False),
+    ("qwen3_5_text", "output_gate_type", "sigmoid"),
+    ("qwen3_5_text", "mlp_only_layers", [0]),
+]
+
+
+@pytest.mark.parametrize("family", BESIDES)
+def test_what_published_files_say_besides(family):
+    assert spec_of(family, **BESIDES[family]) == spec_of(family)
+
+
+@pytest.mark.parametrize(("family", "name", "value"), OTHERWISE)
+def test_another_value_of_it_is_refused(family, name, value):
+    with pytest.raises(ConfigError, match=name) as caught:
+        spec_of(family, **{name: value})
+    assert caught.value.field == name
+
+
+def test_the_context_as_jamba_said_it_first():
+    fields = {"max_position_embeddings": ..., "n_ctx": 77}
+    assert spec_of("jamba", **fields) == spec_of("jamba", max_position_embeddings=77)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blocks import Join, Keys, Rename, Rule, Stack, Transpose
+from blocks.hub.headers import Entry
 from blocks.hub.match import match
 
 SIZE = st.integers(1, 5)
@@ -214,3 +215,11 @@ def test_addresses_without_a_name_are_left_out() -> None:
 def test_a_part_of_a_joined_tensor_is_no_tensor() -> None:
     names = [mapped.theirs for mapped in TABLE.chosen(["layers.0.q.weight", "layers.0.k.weight"])]
     assert names == ["h.0.q.weight", "h.0.k.weight"]
+
+
+def test_parts_of_a_joined_tensor_are_shared() -> None:
+    table = Keys(Join("first.gate_up", ("layers.0.gate", "layers.0.up")))
+    ours = {f"layers.{i}.{name}": (2, 3) for i in range(2) for name in ("gate", "up")}
+    ties = [(f"layers.1.{name}", f"layers.0.{name}") for name in ("gate", "up")]
+    found = match(table, ours, {"first.gate_up": Entry("F32", (4, 3), 0, 48, None)}, ties)
+    assert list(found.ties) == ties and not found.unmapped and not found.missing

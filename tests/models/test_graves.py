@@ -234,6 +234,10 @@ def test_strokes_go_on_where_they_were_and_ragged_texts_are_read_alone() -> None
     second = model.loss(strokes[1:, :4], torch.tensor([TEXTS[1]])) * 4
     both = model.loss(strokes, text, real, mask)
     torch.testing.assert_close(both, (first + second) / 10)
+    spread, real = draw(2, 9, 3), torch.ones(2, 9, dtype=torch.bool)  # padding before and between
+    real[0, :3], real[1, torch.tensor([0, 2, 3, 6, 8])] = False, False
+    spread[real] = torch.cat([strokes[0], strokes[1, :4]])
+    torch.testing.assert_close(model.loss(spread, text, real, mask), both)
 
 
 def test_writing_by_hand_ends_behind_the_last_character() -> None:
