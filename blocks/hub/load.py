@@ -183,6 +183,8 @@ def _check(found: Match, outline: Outline, strict: bool) -> None:
         wrong.append("wrong shape: " + listed([str(misfit) for misfit in found.misfits]))
     if found.missing and strict:
         wrong.append("missing: " + listed([mapped.theirs for mapped in found.missing]))
+    if found.unmapped and strict:
+        wrong.append("the family has no name for: " + listed(found.unmapped))
     if found.extra and strict:
         wrong.append("not used by the model: " + listed(found.extra))
     if wrong:
@@ -192,12 +194,13 @@ def _check(found: Match, outline: Outline, strict: bool) -> None:
         names = [*(m.mapped.theirs for m in found.misfits), *(m.theirs for m in found.missing)]
         raise CheckpointError(
             f"the weights don't fit {outline.config.file}: " + "; ".join(wrong),
-            tensor=(names or found.extra)[0],
+            tensor=(names or found.unmapped or found.extra)[0],
             hint=hint or ("strict=False initialises what is missing" if strict else None),
         )
-    if found.missing or found.extra:
+    if found.missing or found.unmapped or found.extra:
+        initialised = [*(m.theirs for m in found.missing), *found.unmapped]
         warnings.warn(
-            f"initialised: {listed([m.theirs for m in found.missing]) or 'nothing'}; "
+            f"initialised: {listed(initialised) or 'nothing'}; "
             f"left out: {listed(found.extra) or 'nothing'}",
             stacklevel=3,
         )
