@@ -106,7 +106,8 @@ def causal_types_page(listed: Path, known: Iterable[str]) -> str:
     text = (
         "# Causal language models\n\nEvery `model_type` that the reference, transformers "
         f"{data['transformers']}, has as a causal language model: {len(supported)} of {len(rows)} "
-        "are supported; of each other one the table says what it needs.\n\n| model_type | supported |\n|---|---|\n"
+        "are supported; of each other one the table says what it needs.\n\n"
+        "| model_type | supported |\n|---|---|\n"
     )
     for name, why in rows.items():
         as_is = f", which has [a family]({pages_of[name]})" if name in there else ""
