@@ -133,6 +133,9 @@ class CausalLM(Layers):
         self, tokens: Tensor, mask: Tensor | None, state: State | None, segments: Tensor | None
     ) -> Step:
         if state is not None:
+            if not isinstance(state, State):
+                reason = f"is a {type(state).__name__}, not what init_state gives"
+                raise GenerationError(reason, field="state")
             if segments is not None:
                 raise GenerationError("packed segments and a state exclude each other")
             return state.begin(tokens.shape[0], tokens.shape[1], mask)

@@ -78,3 +78,12 @@ def test_layers_that_are_no_tuple():
             CausalLM(vocab=11, dim=16, layers=layers, norm=None)
         with pytest.raises(SpecError, match="layer"):
             Spec(LayerStack, layers=layers)(11, 16)
+
+
+@pytest.mark.parametrize("state", [[], "a state", torch.zeros(1)])
+def test_what_is_no_state(state):
+    layers = (Spec(Chain, steps={"mixer": MAMBA}),)
+    model = CausalLM(vocab=11, dim=16, layers=layers, norm=RMSNorm)
+    with pytest.raises(GenerationError) as caught:
+        model(torch.tensor([[1, 2]]), None, state)
+    assert caught.value.field == "state" and type(state).__name__ in str(caught.value)
