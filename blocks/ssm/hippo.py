@@ -33,7 +33,7 @@ def hippo_legs(size: int) -> tuple[Tensor, Tensor]:
         raise SpecError(f"at least one coefficient is needed, not {size}", field="size")
     n = torch.arange(size, dtype=torch.float64)
     b = (2 * n + 1).sqrt()
-    return -(b[:, None] * b).tril(-1) - torch.diag(n + 1), b
+    return (-b[:, None] * b).tril(-1) - torch.diag(n + 1), b
 
 
 def hippo_dplr(size: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -35,8 +35,8 @@ def plain_skips(spec: Any) -> Any:
 
     def after(layer: Any) -> Any:
         steps = layer.keywords["steps"]
-        parts = {name: steps[name].keywords["inner"] for name in ("attention", "mlp")}
-        return pre_norm(steps["attention_norm"], **parts)
+        parts = (steps[name].keywords["inner"] for name in ("attention", "mlp"))
+        return pre_norm(steps["attention_norm"], *parts)
 
     layers = tuple(after(layer) for layer in spec.keywords["layers"])
     return replace(spec, layers=layers)
