@@ -142,6 +142,10 @@ def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[s
     )
 
 
+# What a writer meets where a model has no part that it asks for.
+_SPEECHLESS = (BlocksError, LookupError, TypeError, AttributeError, ValueError, StopIteration)
+
+
 def _said(family: Family, spec: Spec, source: dict[str, Any]) -> dict[str, Any]:
     """The fields of config.json that make just this Spec, proven by reading them again."""
     plain = replace(spec, ties=())
@@ -150,7 +154,7 @@ def _said(family: Family, spec: Spec, source: dict[str, Any]) -> dict[str, Any]:
         reader = Config(fields, "config.json")
         again = family.spec(reader)
         reader.finish()
-    except (BlocksError, KeyError, IndexError, TypeError, AttributeError) as error:
+    except _SPEECHLESS as error:
         # The family's writer met a part that it has no words for.
         raise CheckpointError(
             f"{family.model_type} can't express this model: {_unsaid(error, family, plain, source)}"
