@@ -64,6 +64,7 @@ class Module:
             setattr(self, kind, Parameter(new(*shape)))
 
     shapes: Any = list  # none
+    bias: Any = None
 
     def __init_subclass__(cls) -> None:
         cls.reset_parameters = lambda self: None
@@ -82,6 +83,15 @@ class Module:
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
         return iter(self._modules.items())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        yield prefix, self
+        for name, part in self._modules.items():
+            yield from part.named_modules(f"{prefix}.{name}".lstrip("."))
+
+    def set_submodule(self, place: str, new: Module) -> None:
+        parent, _, name = place.rpartition(".")
+        setattr(dict(self.named_modules())[parent], name, new)
 
     def parameters(self) -> Iterator[Parameter]:
         yield from self._parameters.values()
@@ -137,7 +147,7 @@ def convolution(axes: int) -> Any:
 LAYERS: dict[str, Any] = {  # the shapes of weight and bias
     "Conv1d": convolution(1),
     "Conv2d": convolution(2),
-    "Linear": lambda inputs, outputs, bias=True: [(outputs, inputs)] + [(outputs,)] * bias,
+    "Linear": lambda inputs, outputs, bias=True, **where: [(outputs, inputs)] + [(outputs,)] * bias,
     "Embedding": lambda rows, dim: [(rows, dim)],
     "LayerNorm": lambda dim, eps=1e-5: [(dim,), (dim,)],
     "Dropout": lambda rate=0.5: [],

@@ -95,4 +95,4 @@ class RWKV(nn.Module):
         wide = torch.promote_types(dtype, torch.float32)
         none = torch.zeros(batch, self.inner, dtype=wide, device=device)
         tail = torch.zeros(batch, 1, self.dim, dtype=dtype, device=device)
-        return WKVState(tail, none, none, none - 1e38)
+        return WKVState(tail, none, none, none.clone().fill_(-1e38))

@@ -30,7 +30,7 @@ class _Added(nn.Linear):
     """y = (W + scale · B A) x + b; W and b keep the places that they have without A and B."""
 
     def __init__(self, base: nn.Linear, rank: int, scale: float):
-        sizes, like = (base.in_features, base.out_features), {"dtype": base.weight.dtype}
+        sizes, like = tuple(base.weight.shape)[::-1], {"dtype": base.weight.dtype}
         super().__init__(*sizes, bias=base.bias is not None, device="meta")  # no second draw
         self.weight, self.bias, self.scale = base.weight, base.bias, scale
         self.a = nn.Linear(sizes[0], rank, bias=False, device=base.weight.device, **like)

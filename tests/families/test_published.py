@@ -71,7 +71,8 @@ def test_parameters_of_the_references_own_config(family):
         reference = case.model._from_config(config)
     data = {**json.loads(json.dumps(config.to_dict())), "architectures": [case.model.__name__]}
     tensors = held(*built(data), config.tie_word_embeddings)
-    theirs = (tensor for tensor in reference.parameters() if tensor.requires_grad)
+    # Corrections of routers don't learn; BLT's entropy model has learnt before.
+    theirs = (t for n, t in reference.named_parameters() if t.requires_grad or ".patcher." in n)
     assert learnt(tensors) == sum(tensor.numel() for tensor in theirs)
 
 
