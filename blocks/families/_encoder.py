@@ -28,7 +28,7 @@ from blocks import (
 from blocks.families import _classic as classic
 from blocks.families import _tasks as tasks
 from blocks.families._decoder import layer
-from blocks.families._dialects import count
+from blocks.families._dialects import asked, count
 from blocks.hub.config import REQUIRED, Config
 from blocks.hub.keys import Keys, Rule
 
@@ -157,7 +157,7 @@ def encoder(
         layers = (layers,) * count(c, names["depth"])
     parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem, "width": width}
     whole = {"vocab": c.take("vocab_size", int, vocab), "dim": dim, "context": context, **parts}
-    task = tasks.read_task(c, served)
+    task = asked(c, served)
     if task.endswith(("ForMaskedLM", "LMHeadModel")):
         return Spec(MaskedLM, head=masked, **whole)
     if task.endswith("ForPreTraining") and replaced:

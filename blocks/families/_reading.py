@@ -17,6 +17,7 @@ from blocks import (
 )
 from blocks.families import _encoder as encoders
 from blocks.families import _tasks as tasks
+from blocks.families._dialects import asked
 from blocks.hub.config import Config
 from blocks.hub.keys import Keys, Row
 
@@ -56,7 +57,7 @@ def read(
         shift: what makes the target of a source.
         end: the token that ends a source, where a config names none.
     """
-    task = tasks.read_task(c, served)
+    task = asked(c, served)
     if task == served[0] or task.endswith("LMHeadModel"):
         return whole
     parts = {name: part for name, part in whole.keywords.items() if name not in ("head", "ties")}

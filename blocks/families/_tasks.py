@@ -1,21 +1,14 @@
-"""The task that a config names, and the names of tensors where a model's head depends on it."""
+"""The names of tensors where a model's head depends on the task that its config names."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from blocks.hub.config import Config
 from blocks.hub.keys import Keys, Rule
 
 Name = tuple[str, str] | Rule
 Rules = Sequence[Name]
-
-
-def read_task(c: Config, served: Sequence[str]) -> str:
-    """The name in `architectures` that is served; the first served where it names none."""
-    named = c.take("architectures", tuple[str, ...], tuple(served[:1]))
-    return next((name for name in named if name in served), served[0])
 
 
 def table(
