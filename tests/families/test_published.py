@@ -87,7 +87,7 @@ def test_published_fields_go_both_ways(family, repo):
 def test_a_published_index(family, folder):
     if not (HUB / folder).is_dir():
         pytest.skip(f"the published files of {folder} are not beside the repository")
-    values, start = case_of(family).real[folder], time.perf_counter()
+    values, start = case_of(family).real[folder], time.process_time()
     index = read_index(HUB / folder / "model.safetensors.index.json")
     outline, model = built(json.loads((HUB / folder / "config.json").read_text()))
     shapes = {address: tuple(t.shape) for address, t in blocks.addresses(model).items()}
@@ -100,4 +100,4 @@ def test_a_published_index(family, folder):
     )
     assert held == values
     assert index.total == values * (index.total // values)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
