@@ -1,12 +1,13 @@
 """One damaged input, in a process of its own under a watchdog: what came of it.
 
-A case is a sound checkpoint (sound.py), what is done to it, how it is used, and the error that must
-come: its class, a place (file, tensor or field) and a reason, as attributes and not only as text. The
-files in cases/ hold one group each in a list CASES.
+A case is a sound checkpoint (sound.py), what is done to it, how it is used, and the error that
+must come: its class, a place (file, tensor or field) and a reason, as attributes and not only as
+text. The files in cases/ hold one group each in a list CASES.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import re
@@ -115,6 +116,7 @@ def found(case: Case, folder: Path) -> dict[str, Any]:
 
 
 def _watched(act: Act, folder: Path) -> dict[str, Any]:
+    faulthandler.disable()  # a crash is told by the parent
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # threads don't survive the fork
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     events: list[str] = []
