@@ -233,6 +233,7 @@ if TYPE_CHECKING:
     from blocks.recurrent.written import LinearState as LinearState
     from blocks.spec import Slot as Slot
     from blocks.spec import Spec as Spec
+    from blocks.speed.prepare import optimize as optimize
     from blocks.ssm.hippo import hippo_dplr as hippo_dplr
     from blocks.ssm.hippo import hippo_legs as hippo_legs
     from blocks.ssm.mamba import Mamba as Mamba
@@ -263,6 +264,7 @@ if TYPE_CHECKING:
     from blocks.wiring.linear import Linear as Linear
     from blocks.wiring.lowrank import LowRank as LowRank
     from blocks.wiring.normed import Normed as Normed
+    from blocks.wiring.packed import PackedLinear as PackedLinear
     from blocks.wiring.parallel import Parallel as Parallel
     from blocks.wiring.residual import Residual as Residual
     from blocks.wiring.resized import Resized as Resized
@@ -400,6 +402,7 @@ else:
         "NormedWaveform": "blocks.audio.waveform",
         "OneHot": "blocks.embedding.onehot",
         "OutputGate": "blocks.attention.gate",
+        "PackedLinear": "blocks.wiring.packed",
         "Parallel": "blocks.wiring.parallel",
         "Past": "blocks.attention.past",
         "PatchEmbedding": "blocks.embedding.patch",
@@ -514,6 +517,7 @@ else:
         "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
         "mamba_byte": "blocks.models.mambabyte_shapes",
+        "optimize": "blocks.speed.prepare",
         "packaged": "blocks.hub.package",
         "palm": "blocks.models.palm_shapes",
         "push_to_hub": "blocks.hub.publish",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice
 from pathlib import Path
 
 __all__ = [
@@ -20,11 +23,20 @@ _LONGEST = 2_000  # characters of one message: text from a file may not flood a 
 
 def printable(text: object, limit: int = 200) -> str:
     """`text`, safe to show: control characters escaped, the middle cut out beyond `limit`."""
-    shown = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in str(text))
+    whole = str(text)
+    if len(whole) > 2 * limit:  # what is cut out need not be looked at
+        whole = whole[:limit] + whole[-limit:]
+    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole)
     if len(shown) <= limit:
         return shown
     half = (limit - 3) // 2
     return f"{shown[:half]}...{shown[-half:]}"
+
+
+def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """The known names most like a wrong one; of a file's, only as many as can be tried at once."""
+    short = (one for one in known if len(one) <= 100)
+    return get_close_matches(name[:100], islice(short, 2_000), n=most)
 
 
 class BlocksError(ValueError):

@@ -6,13 +6,12 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from difflib import get_close_matches
 from functools import cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from blocks.conform import conform, is_value
-from blocks.errors import SpecError
+from blocks.errors import SpecError, nearest
 
 __all__ = ["Slot", "Spec"]
 
@@ -59,7 +58,7 @@ def _resolve(block: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]
     options = _options(block)
     for key in given:
         if key not in options:
-            near = get_close_matches(key, options, n=1)
+            near = nearest(key, options)
             hint = (
                 f"did you mean {near[0]!r}?" if near else f"it has {', '.join(options) or 'none'}"
             )

@@ -86,6 +86,7 @@ class State:
     def __init__(self, clock: Clock, content: Any):
         self.clock = clock
         self.content = content
+        self.prepared: Any = None  # the same contents, as a compiled step takes them
 
     @classmethod
     def of(
@@ -104,14 +105,21 @@ class State:
             dtype: of the activations; by default that of the module's first parameter.
 
         Errors:
-            GenerationError: batch or room below 1.
+            GenerationError: batch or room below 1, or more than memory holds.
         """
-        if batch < 1 or (room is not None and room < 1):
-            raise GenerationError(f"a state for {batch} sequences of {room} tokens can't be made")
+        for name, value in {"batch": batch, "room": 1 if room is None else room}.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                reason = f"{value!r} is not a whole number above zero"
+                raise GenerationError(reason, field=name)
         first = next(module.parameters(), None)
         device = None if first is None else first.device
         kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
-        return cls(Clock(batch, room, device), content_of(module, batch, room, kind, device))
+        try:
+            return cls(Clock(batch, room, device), content_of(module, batch, room, kind, device))
+        except RuntimeError as error:  # what torch says where memory can't be had
+            text = str(error).partition("\n")[0]
+            reason = f"there is no memory for {batch} sequences of {room} tokens: {text}"
+            raise GenerationError(reason, field="room") from error
 
     def begin(self, batch: int, new: int, mask: Tensor | None = None) -> Step:
         """The step of the next `new` tokens of every row; mask [B T] is True where they are real.

@@ -80,6 +80,8 @@ class Step:
             new = self.positions.shape[1] if self.real is None else self.real.sum(1)
             return (self.clock.next + new)[:, None]
         positions = self.positions
+        if positions.shape[1] == 0:
+            return positions.new_zeros(len(positions), 1)
         if self.real is not None:
             positions = torch.where(self.real, positions, -1)
         return positions.amax(1, keepdim=True) + 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from blocks.conform import is_value
-from blocks.errors import SpecError
+from blocks.errors import SpecError, nearest
 from blocks.spec import Spec
 
 __all__ = ["from_json", "to_json"]
@@ -101,7 +100,7 @@ def _resolve(name: Any, own: Mapping[str, type], wanted: Callable[[Any], bool]) 
     if ":" in name:
         hint = f"hand the class in: blocks=({name.rpartition(':')[2]},)"
     else:
-        near = get_close_matches(name, blocks.__all__, n=3)
+        near = nearest(name, blocks.__all__, 3)
         hint = f"the nearest are {', '.join(near)}" if near else "was it made by a newer version?"
     raise SpecError(f"no block named {name!r}", field="block", hint=hint)
 

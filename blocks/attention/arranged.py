@@ -53,7 +53,8 @@ class Arranged:
         """
         beside = self.real.scatter(1, self.chosen, self.real.gather(1, self.chosen) & ~self.there)
         near = near_table(see, beside, *chunks)  # without the global ones: no key counts twice
-        far = self.there.repeat_interleave(len(near) // len(self.real), 0)[:, None, None]
+        count = -(-self.real.shape[1] // chunks[0])
+        far = self.there.repeat_interleave(count, 0)[:, None, None]
         return torch.cat([far.expand(*near.shape[:3], -1), near], -1)
 
     def forth(self, x: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from blocks.attention.memory import KVState, recall
 from blocks.attention.ring import state_for
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
+from blocks.ops.together import together
 from blocks.ops.wants import wants
 from blocks.spec import Slot
 from blocks.step import Step
@@ -99,17 +100,17 @@ class GQAttention(nn.Module):
     def forward(self, x: Tensor, step: Step | None = None, state: KVState | None = None) -> Tensor:
         check_input(x, self.dim, "GQAttention")
         step = Step.plain(x) if step is None else step
-        q = self.q(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
-        k, v = (w(x).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2) for w in (self.k, self.v))
+        heads = (self.heads, self.kv_heads, self.kv_heads)
+        parts = zip(together(x, self.q, self.k, self.v), heads, strict=True)
+        q, k, v = (y.unflatten(-1, (h, -1)).transpose(1, 2) for y, h in parts)  # B H|K T E
         v = v if self.values is None else self.values(v)  # B K T V
         for part in self.qk:
             q, k = part(q, k, step)
         seen = recall("GQAttention", state, k, v, step)  # B K S E
-        table, causal = seen.visible(self.mask, step)
         biases = [self.scores[i](step.positions, seen.positions) for i in self._biases]
         maps = [part for i, part in enumerate(self.scores) if i not in self._biases]
         bias = sum(biases[1:], biases[0]) if biases else None
-        how = {"seen": table, "causal": causal, "bias": bias, "maps": maps, "sinks": self.sinks}
+        how = {**seen.shown(self.mask, step), "bias": bias, "maps": maps, "sinks": self.sinks}
         y = attend(q, seen.k, seen.v, **how, scale=self.scale, dropout=self.dropout * self.training)
         y = y if self.gate is None else self.gate(y, x)  # B H T V
         return self.out(y.transpose(1, 2).flatten(2))  # B T D

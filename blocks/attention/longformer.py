@@ -89,7 +89,7 @@ class LongformerAttention(nn.Module):
         chunks = (size, beside, beside)
         key = (LongformerAttention, self.mask, "global_mask", "real")
         seen = step.once(key, lambda: it.table(self.mask, chunks))  # B·C 1 L G+W·L
-        times = len(seen) // len(x)
+        times = -(-tokens // size)
         far = (taken(part, it.chosen).repeat_interleave(times, 0) for part in (k, v))
         near = (spread(part, *chunks) for part in (k, v))  # B·C H W·L E
         k, v = (torch.cat(pair, 2) for pair in zip(far, near, strict=True))  # B·C H G+W·L E

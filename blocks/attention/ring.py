@@ -32,7 +32,7 @@ class KVRing(KVState):
             return self._append_one(k, v, step, clock)
         seen = Seen.new(k, v, step)
         if clock.used:
-            old = step.once(("ring", size), lambda: _ring_positions(clock.next, size))
+            old = step.once(("ring", size), lambda: ring_positions(clock.next, size))
             new = (
                 torch.ones_like(k[:, 0, :, 0], dtype=torch.bool) if step.real is None else step.real
             )
@@ -57,7 +57,7 @@ class KVRing(KVState):
         write(self.k, k, step.positions % size, None)
         write(self.v, v, step.positions % size, None)
         end = min(clock.used + 1, size)
-        slots = step.once(("ring now", size), lambda: _ring_positions(clock.next[:1] + 1, size))
+        slots = step.once(("ring now", size), lambda: ring_positions(clock.next[:1] + 1, size))
         return Seen(
             self.k[:, :, :end], self.v[:, :, :end], slots[:, :end], None, ("ring now", size), True
         )
@@ -73,7 +73,7 @@ def state_for(
     return kind.empty(batch, kv_heads, size, dims, like)
 
 
-def _ring_positions(count: Tensor, size: int) -> Tensor:
+def ring_positions(count: Tensor, size: int) -> Tensor:
     """[B size]: the position that each slot holds after `count` [B] tokens, −1 for none."""
     newest = count[:, None] - 1
     slot = torch.arange(size, device=count.device)[None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ class Seen:
         real: [B S], False where there is nothing to see; None where all is real.
         place: what the positions are, as a value: layers with the same place share masks.
         even: no padding, and no key lies after the last query.
+        last: [B] or [1], of one query: the slots behind this one are empty, whatever `real` says.
     """
 
     k: Tensor
@@ -34,6 +36,7 @@ class Seen:
     real: Tensor | None
     place: Hashable
     even: bool
+    last: Tensor | None = None
 
     @classmethod
     def new(cls, k: Tensor, v: Tensor, step: Step) -> Seen:
@@ -53,6 +56,14 @@ class Seen:
             if reached and t == s and self.place == "step":
                 return None, True
         return step.once((mask, self.place), lambda: self._table(mask, step)), False
+
+    def shown(self, mask: Mask, step: Step) -> dict[str, Any]:
+        """The same as arguments of `attend`, which may need no table to skip empty slots."""
+        reaches = mask.reach is None or mask.reach >= self.k.shape[2]
+        if self.last is not None and reaches and isinstance(mask, Causal | Window):
+            return {"last": self.last}
+        table, causal = self.visible(mask, step)
+        return {"seen": table, "causal": causal}
 
     def _table(self, mask: Mask, step: Step) -> Tensor:
         seen = mask(step.positions[:, :, None], self.positions[:, None, :])  # B T S

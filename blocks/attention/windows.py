@@ -41,7 +41,7 @@ class GaussianWindow(nn.Module):
     Shapes: x [B T D], step.memory [B M R] -> [B T R].
 
     Errors:
-        SpecError: an input or memory of another width.
+        SpecError: an input or memory of another width, or packed documents.
         GenerationError: a step without a memory.
 
     Example:
@@ -62,6 +62,9 @@ class GaussianWindow(nn.Module):
         check_input(x, self.dim, "GaussianWindow")
         state = WindowState() if state is None else state
         check_state("GaussianWindow", state, WindowState, x)
+        if step.segments is not None:
+            reason = "windows only move forward, and packed documents begin anew"
+            raise SpecError(reason, field="segments")
         self.read(step, state)
         alpha, beta, moved = self.linear(x).exp().chunk(3, -1)  # B T N each
         moved = moved if step.real is None else moved * step.real[..., None]

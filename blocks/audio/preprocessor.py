@@ -22,6 +22,9 @@ FrontEnd = LogMel | NormedLogMel | NormedWaveform
 """What makes frames of waveforms."""
 
 FILES = ("preprocessor_config.json", "processor_config.json")
+# What a file may ask for: a step above what any model hears, and no filters of gigabytes.
+_MOST = {"sampling_rate": 400_000, "n_fft": 1 << 14, "feature_size": 1024, "chunk_length": 3600}
+_SAMPLES = 1 << 26  # of one waveform that is filled up
 _BOOKKEEPING = ("feature_extractor_type", "processor_class", "transformers_version")
 
 
@@ -92,6 +95,9 @@ def features_from(c: Config) -> FrontEnd:
         c.take(name, str, "")
     c.only("padding_side", "right")
     c.only("padding_value", 0.0)
+    for name, most in _MOST.items():
+        if isinstance(value := c.data.get(name), int) and value > most:
+            raise c.error(name, f"{value} is over the limit of {most}")
     found = _KINDS[kind](c)
     c.finish()
     return found
@@ -107,6 +113,8 @@ def _whisper(c: Config) -> LogMel:
     c.only("dither", 0.0)
     rate, hop = c.take("sampling_rate", int, 16000), c.take("hop_length", int, 160)
     seconds = c.take("chunk_length", int, 30)
+    if rate * seconds > _SAMPLES:
+        raise c.error("chunk_length", f"{rate * seconds} samples are over the limit of {_SAMPLES}")
     fft, mels = c.take("n_fft", int, 400), c.take("feature_size", int, 80)
     for name, wanted in (("n_samples", rate * seconds), ("nb_max_frames", rate * seconds // hop)):
         if c.take(name, int, wanted) != wanted:
@@ -133,11 +141,14 @@ def _check_filters(c: Config, made: LogMel) -> None:
 
 def _parakeet(c: Config) -> NormedLogMel:
     c.only("return_attention_mask", True, False)
+    fft, window = c.take("n_fft", int, 512), c.take("win_length", int, 400)
+    if window > fft:
+        raise c.error("win_length", f"{window} is more than the {fft} points of the transform")
     emphasis = c.take("preemphasis", float, None if "preemphasis" in c.data else 0.97)
     return NormedLogMel(
         rate=c.take("sampling_rate", int, 16000),
-        fft=c.take("n_fft", int, 512),
-        window=c.take("win_length", int, 400),
+        fft=fft,
+        window=window,
         hop=c.take("hop_length", int, 160),
         mels=c.take("feature_size", int, 80),
         emphasis=emphasis or 0.0,

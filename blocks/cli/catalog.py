@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import ast
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from blocks.cli.options import as_json
+from blocks.cli.options import as_json, json_text
 from blocks.cli.standin import light
 
 FOLDERS = (
@@ -27,7 +26,7 @@ def catalog(what: str, as_json: bool) -> None:
 
     rows = families() if what == "families" else public_blocks()
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json_text(rows))
     elif rows:
         head = [name.replace("_", " ").upper() for name in rows[0]]
         cells = [[v if isinstance(v, str) else ", ".join(v) for v in row.values()] for row in rows]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from blocks.cli.options import as_json as json_option
-from blocks.cli.options import load_options
+from blocks.cli.options import json_text, load_options
 
 
 @click.command("fill-mask")
@@ -30,7 +29,7 @@ def fill_mask(model: str, text: str, top: int, as_json: bool, **given: Any) -> N
     masks = blocks.fill_mask(load_model(model, given), text, tokenizer=tokenizer, top=top)
     if as_json:
         rows = [[each._asdict() for each in best] for best in masks]
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        click.echo(json_text(rows))
         return
     lines = ["".join(f"{p:.4f}  {printed(said)}\n" for p, _, said in best) for best in masks]
     click.echo("\n".join(lines), nl=False)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from blocks.cli.options import as_json, load_options
+from blocks.cli.options import as_json, json_text, load_options
 
 
 @click.command()
@@ -44,7 +43,7 @@ def transcribe(
     how: dict[str, Any] = {"language": language, "task": task, "timestamps": timestamps}
     found = blocks.transcribe(loaded, file, **how)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        click.echo(json_text(found.to_json()))
     elif timestamps:
         for segment in found.segments:
             said = _said(segment.text, segment.ids).strip()

@@ -94,5 +94,10 @@ def place(model: str) -> str | Path:
 
 def show(report: Any, as_json: bool) -> None:
     """Prints what has a text and a `to_json`."""
-    text = json.dumps(report.to_json(), indent=2, ensure_ascii=False) if as_json else str(report)
-    click.echo(text)
+    click.echo(json_text(report.to_json()) if as_json else str(report))
+
+
+def json_text(data: Any) -> str:
+    """JSON to be read by people, in which a terminal finds no command."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -24,9 +24,10 @@ if torch.backends.cpu.get_cpu_capability() == "AVX512":
 
 @dataclass
 class TailState(Content):
-    """The last tokens [B kernel−1 C] that the next ones are convolved with."""
+    """The last tokens [B kernel−1 C], with which the next ones are read; `of` names the block."""
 
     tail: Tensor
+    of: str
 
 
 class CausalConv(nn.Module):
@@ -103,4 +104,4 @@ class CausalConv(nn.Module):
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> TailState:
-        return TailState(torch.zeros(batch, *self.tail, dtype=dtype, device=device))
+        return TailState(torch.zeros(batch, *self.tail, dtype=dtype, device=device), "CausalConv")

@@ -93,6 +93,8 @@ def silent(x: Tensor, real: Tensor | None) -> Tensor:
 
 def along(x: Tensor, step: Step | None, convolve: Callable[[Tensor], Tensor]) -> Tensor:
     """`convolve` of [B T C] along the real places alone, wherever padding lies; zeros there."""
+    if step is not None and step.segments is not None:
+        raise SpecError("a convolution to both sides mixes packed documents", field="segments")
     real = None if step is None else step.real
     if real is None:
         return convolve(x)

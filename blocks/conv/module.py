@@ -33,7 +33,7 @@ class ConvModule(nn.Module):
     Shapes: x [B T D] -> [B T D].
 
     Errors:
-        SpecError: an even kernel, or an input of another width.
+        SpecError: an even kernel, an input of another width, or packed documents.
 
     Example:
         >>> import torch

@@ -61,4 +61,4 @@ class TokenShift(nn.Module):
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> TailState:
         size = (batch, 1, self.dim - self.kept)
-        return TailState(torch.zeros(size, dtype=dtype, device=device))
+        return TailState(torch.zeros(size, dtype=dtype, device=device), "TokenShift")

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blocks.errors import SpecError
 from blocks.ops.check import check_number, check_positive
 from blocks.spec import Slot
 from blocks.state import Clock, Content, State, content_of
@@ -39,6 +40,9 @@ class EntropyPatches(nn.Module):
 
     Shapes: tokens [B T] int -> bool [B T], True where a patch ends with a token.
 
+    Errors:
+        SpecError: packed documents, or a threshold that is no number.
+
     Example:
         >>> import torch
         >>> from blocks import CausalLM, EntropyPatches, GQAttention, Spec
@@ -58,6 +62,9 @@ class EntropyPatches(nn.Module):
     @torch.no_grad()
     def forward(self, tokens: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         step = Step.plain(tokens) if step is None else step
+        if step.segments is not None:
+            reason = "the model would read across the ends of packed documents"
+            raise SpecError(reason, field="segments")
         logits = self.model(tokens, step.real, None if state is None else state["model"])  # B T V
         p = F.log_softmax(logits.to(torch.promote_types(logits.dtype, torch.float32)), -1)
         place = step.positions.expand_as(tokens)

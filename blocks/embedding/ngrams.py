@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from blocks.conv.causal import TailState
 from blocks.errors import SpecError
-from blocks.ops.check import check_positive
+from blocks.ops.check import check_positive, check_state
 from blocks.ops.rows import Rows
 from blocks.step import Step
 
@@ -39,7 +39,7 @@ class NGramEmbedding(nn.Module):
     Shapes: tokens [B T] int -> [B T D].
 
     Errors:
-        SpecError: no sizes, or more hashes than there are primes.
+        SpecError: no sizes, more hashes than there are primes, or no token.
 
     Example:
         >>> import torch
@@ -79,9 +79,13 @@ class NGramEmbedding(nn.Module):
     def forward(
         self, tokens: Tensor, step: Step | None = None, state: TailState | None = None
     ) -> Tensor:
+        if tokens.shape[1] == 0:
+            raise SpecError(f"no token to read: tokens are {list(tokens.shape)}", field="tokens")
         rows = Rows() if step is None else Rows.of(step)
         text = rows.take(tokens).long()  # R L
         most = max(self.sizes) - 1
+        if state is not None:
+            check_state("NGramEmbedding", state, TailState, tokens.long(), tail=(most,))
         tail = text.new_zeros(len(text), most) if state is None else state.tail
         whole = torch.cat([tail, text], 1)
         if state is not None:
@@ -103,7 +107,7 @@ class NGramEmbedding(nn.Module):
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> TailState:
         size = (batch, max(self.sizes) - 1)
-        return TailState(torch.zeros(size, dtype=torch.int64, device=device))
+        return TailState(torch.zeros(size, dtype=torch.int64, device=device), "NGramEmbedding")
 
 
 def _wrapped(number: int) -> int:

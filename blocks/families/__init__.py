@@ -5,11 +5,10 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 
-from blocks.errors import ConfigError, printable
+from blocks.errors import ConfigError, nearest, printable
 from blocks.hub.family import Family
 
 # A module's name has no dash; these are the few types that do.
@@ -51,7 +50,7 @@ def family_of(model_type: object, file: str = "config.json") -> Family:
     if isinstance(model_type, str):
         model_type = _OLDER.get(model_type, model_type)
     if not isinstance(model_type, str) or model_type not in known:
-        near = get_close_matches(str(model_type), known, n=3)
+        near = nearest(str(model_type), known, 3)
         hint = f"near: {', '.join(near)}; " if near else ""
         raise ConfigError(
             f"no family for the model_type {printable(repr(model_type))}",

@@ -46,7 +46,9 @@ def read_attention(c: Config, dim: int, context: int) -> Spec:
     inner, heads = nested(c, "attn_config"), c.take("n_heads", int)
     kv_heads, theta = inner.take("kv_n_heads", int, 1), inner.take("rope_theta", float, None)
     c.only("num_key_value_heads", kv_heads)
-    rope = read_rope(c, context, theta=theta or 10_000.0)
+    if theta is not None:
+        c.assume(rope_theta=theta)
+    rope = read_rope(c, context)
     if theta not in (None, rope.keywords["theta"]):
         raise inner.error("rope_theta", f"{theta} is not {rope.keywords['theta']}, as said outside")
     cap = inner.take("clip_qkv", float, None)

@@ -57,13 +57,13 @@ def stem(c: Config, norm: Spec, rate: float) -> Spec:
 def layers(c: Config, dim: int, context: int, norm: Spec) -> tuple[Spec, ...]:
     """Post-norm layers without biases, of attention that turns and a gated MLP."""
     heads = c.take("num_attention_heads", int, aliases=("n_head",))
-    theta = c.take("rotary_emb_base", float, 1000.0)
+    c.assume(rope_theta=c.take("rotary_emb_base", float, 1000.0))
     attention = Spec(
         GQAttention,
         heads=heads,
         kv_heads=heads,
         head_dim=read_head_dim(c, dim, heads),
-        qk=(read_rope(c, context, theta=theta),),
+        qk=(read_rope(c, context),),
         mask=Full(),
         dropout=c.take("attention_probs_dropout_prob", float, 0.0, aliases=("attn_pdrop",)),
     )

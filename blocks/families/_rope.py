@@ -64,10 +64,13 @@ def read_rope(
 def read_theta(c: Config, inner: Config, name: str, absent: float) -> float:
     """θ as the nested object says it, else the field `name` beside it, else the default."""
     said = inner.take("rope_theta", float, None)
-    outer = c.take(name, float, absent if said is None else None)
-    if isinstance(outer, float) and outer <= 0:  # though another may win
-        raise c.error(name, f"must be above zero, not {outer}")
-    return outer if said is None else said
+    if said is None:
+        return c.take(name, float, absent)
+    if c.data.get(name) is None:
+        c.read[name] = c.assumed[name] = None
+    elif (outer := c.take(name, float)) not in (said, absent):  # a default is written beside it
+        raise c.error(name, f"is {outer} here, {said} in {inner.within}")
+    return said
 
 
 def read_rotated(c: Config, inner: Config, absent: float | None) -> float:
@@ -84,8 +87,10 @@ def read_rotated(c: Config, inner: Config, absent: float | None) -> float:
 
 def read_scaling(c: Config, inner: Config, context: int, trained: int) -> Scaling | None:
     """The scaling that a nested object says."""
-    old = inner.take("type", str, "default")
-    kind = inner.take("rope_type", str, old)
+    old = inner.take("type", str, None)
+    kind = inner.take("rope_type", str, old or "default")
+    if old not in (None, kind) and not {old, kind} <= {"su", "yarn", "longrope"}:
+        raise inner.error("rope_type", f"is {kind!r}, and type is {old!r}")
     within = inner.take("original_max_position_embeddings", int, trained)
     trained = c.take("original_max_position_embeddings", int, within)
     if kind == "default":

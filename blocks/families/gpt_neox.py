@@ -19,8 +19,9 @@ from blocks.hub.keys import Keys
 def spec(c: Config) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
-    theta, share = c.take("rotary_emb_base", float, 1e4), c.take("rotary_pct", float, 0.25)
-    qk = (read_rope(c, context, theta=theta, rotated=share),)
+    share = c.take("rotary_pct", float, 0.25)
+    c.assume(rope_theta=c.take("rotary_emb_base", float, 1e4))
+    qk = (read_rope(c, context, rotated=share),)
     bias, dropout = c.take("attention_bias", bool, True), c.take("hidden_dropout", float, 0.0)
     attention = classic.attention(c, dim, names=classic.LLAMA, bias=bias, qk=qk)
     mlp = classic.mlp(c, names=classic.LLAMA, act="gelu")

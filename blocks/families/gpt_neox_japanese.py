@@ -22,8 +22,9 @@ _TIMES = "intermediate_multiple_size"
 def spec(c: Config) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 2048)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-5))
-    theta, share = c.take("rotary_emb_base", float, 1e4), c.take("rotary_pct", float, 1.0)
-    options = {"qk": (read_rope(c, context, theta=theta, rotated=share),), "bias": False}
+    share = c.take("rotary_pct", float, 1.0)
+    c.assume(rope_theta=c.take("rotary_emb_base", float, 1e4))
+    options = {"qk": (read_rope(c, context, rotated=share),), "bias": False}
     attention = classic.attention(c, dim, names=classic.LLAMA, rate=0.1, **options)
     act, hidden = read_activation(c, default="gelu"), dim * c.take(_TIMES, int, 4)
     mlp, dropout = Spec(MLP, hidden=hidden, act=act, bias=False), c.take("hidden_dropout", float, 0)

@@ -35,6 +35,7 @@ def spec(c: Config) -> Spec:
     c.only("use_long_context", False)
     read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
+    c.assume(rope_theta=10_000.0)  # which none of its files says
     norm, rope = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5)), read_rope(c, context)
     mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=(c.take(_LOWEST, float, 0.001), math.inf))
     shared = own.read_shared(c, dim, norm, (rope,) if c.take("use_mem_rope", bool, False) else ())

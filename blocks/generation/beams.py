@@ -18,6 +18,7 @@ from blocks.generation.scores import Rule
 __all__ = ["beam_search"]
 
 _BEAMS = 4
+_MOST = 1024  # beams: each has a memory of its own
 _STEEPEST = 10  # beyond it, scores of long texts are not told apart in 32 bits
 
 
@@ -94,9 +95,9 @@ def beam_search(
     return scores.flatten(), torch.cat([given, added], 1)
 
 
-def _check_count(field: str, value: Any, most: float = math.inf) -> None:
+def _check_count(field: str, value: Any, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        bound = "" if most == math.inf else f" up to the number of beams, {most}"
+        bound = f" up to {most}"
         raise GenerationError(f"{value!r} is not a whole number above zero{bound}", field=field)
 
 
@@ -109,7 +110,7 @@ class _Search:
     early_stopping: bool | Literal["never"]
 
     def __post_init__(self) -> None:
-        _check_count("beams", self.beams)
+        _check_count("beams", self.beams, _MOST)
         value = self.length_penalty
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not abs(value) <= _STEEPEST:

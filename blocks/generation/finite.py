@@ -29,14 +29,18 @@ def check_finite(model: nn.Module, logits: Tensor, again: Callable[[], Any]) -> 
                 tensor=address,
                 hint="from_pretrained(..., check_finite=True) finds such weights on loading",
             )
+    block = _first_bad_output(model, again)
+    blamed = (
+        "this block's output is the first that isn't" if block else "all was well in the prompt"
+    )
     raise GenerationError(
-        "the logits are not finite although all weights are; the first bad output is that of "
-        + _first_bad_output(model, again),
+        f"the logits are not finite although all weights are: {blamed}",
+        tensor=block,
         hint="load with a wider dtype, torch.float32 for instance",
     )
 
 
-def _first_bad_output(model: nn.Module, again: Callable[[], Any]) -> str:
+def _first_bad_output(model: nn.Module, again: Callable[[], Any]) -> str | None:
     found: list[str] = []
 
     def watch(address: str) -> Any:
@@ -52,4 +56,4 @@ def _first_bad_output(model: nn.Module, again: Callable[[], Any]) -> str:
     finally:
         for hook in hooks:
             hook.remove()
-    return repr(found[0]) if found else "a step after the prompt"
+    return found[0] if found else None

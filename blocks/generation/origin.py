@@ -11,8 +11,8 @@ from blocks.text.tokenizer import Tokenizer
 
 def source_of(model: Any) -> Source | None:
     """The folder or repository that a model was loaded from, at the same commit."""
-    told = getattr(model, "provenance", None)
-    return None if not told or told.source is None else resolve(told.source, revision=told.commit)
+    origin = getattr(model, "origin", None)
+    return None if origin is None else resolve(**origin)
 
 
 def tokenizer_of(model: Any) -> Tokenizer:

@@ -53,6 +53,9 @@ def read_prompt(
     """
     if not isinstance(tokens, Tensor):
         tokens, mask = (part.to(device) for part in _from_lists(tokens, mask, pad))
+    elif device is not None and tokens.device != device:
+        reason = f"are on {tokens.device}, the model is on {device}"
+        raise GenerationError(reason, field="tokens", hint="tokens.to(device) takes them there")
     if tokens.dim() == 1:
         tokens = tokens[None]
         mask = mask[None] if mask is not None and mask.dim() == 1 else mask
@@ -79,6 +82,12 @@ def left_aligned(
     return left, None if bool(there.all()) else there, lengths
 
 
+def _ids(row: Any) -> list[Any]:
+    """A row as it is, and what is no row as one that will be refused."""
+    row = row.tolist() if isinstance(row, Tensor) else row
+    return list(row) if isinstance(row, Sequence) else [None]
+
+
 def _from_lists(tokens: Any, mask: Tensor | None, pad: int) -> tuple[Tensor, Tensor]:
     if not isinstance(tokens, Sequence) or isinstance(tokens, str) or len(tokens) == 0:
         raise GenerationError(
@@ -86,8 +95,8 @@ def _from_lists(tokens: Any, mask: Tensor | None, pad: int) -> tuple[Tensor, Ten
             field="tokens",
             hint="Tokenizer.encode turns text into ids",
         )
-    one = not isinstance(tokens[0], Sequence | Tensor)
-    rows = [tokens] if one else [r.tolist() if isinstance(r, Tensor) else list(r) for r in tokens]
+    one = not any(isinstance(part, Sequence | Tensor) for part in tokens)
+    rows = [tokens] if one else [_ids(row) for row in tokens]
     if mask is not None:
         raise GenerationError("lists need no mask: their lengths tell", field="mask")
     for row, ids in enumerate(rows):

@@ -81,11 +81,28 @@ class Rulebook:
     def __call__(self, scores: Tensor, draft: Draft) -> Tensor:
         """The scores [N V] of the next tokens, after all rules."""
         for rule in self.rules:
-            scores = rule(scores, draft)
+            after = rule(scores, draft)
+            if type(rule) not in KINDS:
+                _check_scores(after, scores, rule)
+            scores = after
         return scores
 
     def check_left(self, scores: Tensor) -> None:
         """Refuses scores by which no token can come."""
         if self.rules and bool((scores.amax(-1) == -math.inf).any()):
-            names = ", ".join(getattr(r, "__name__", type(r).__name__) for r in self.rules)
+            names = ", ".join(map(_name, self.rules))
             raise GenerationError(f"no token is left by {names}", field="rules")
+
+
+def _name(rule: Rule) -> str:
+    return getattr(rule, "__name__", type(rule).__name__)
+
+
+def _check_scores(after: Any, before: Tensor, rule: Rule) -> None:
+    """Refuses what a rule of one's own must not give."""
+    if not isinstance(after, Tensor) or after.shape != before.shape:
+        kind = list(after.shape) if isinstance(after, Tensor) else type(after).__name__
+        reason = f"{_name(rule)} gives {kind}, not scores {list(before.shape)}"
+        raise GenerationError(reason, field="rules")
+    if bool(after.isnan().any()):
+        raise GenerationError(f"{_name(rule)} gives scores that are NaN", field="rules")

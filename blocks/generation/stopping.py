@@ -36,8 +36,14 @@ class Stopping:
                 field="stop",
                 hint="pass tokenizer=",
             )
+        for id in () if stop is None else self.ids:
+            if not 0 <= id < model.vocab:
+                reason = f"{id} is not in the vocabulary 0 … {model.vocab - 1}: no text would end"
+                raise GenerationError(reason, field="stop")
         pad = getattr(defaults, "pad", None)
-        self.pad = pad if pad is not None else min(self.ids, default=0)
+        # A token to pad with that a tokenizer was given later has no row in the model.
+        known = (i for i in (pad, *sorted(self.ids)) if i is not None and 0 <= i < model.vocab)
+        self.pad = next(known, 0)
         self._tokenizer = tokenizer
         self.done: Tensor | None = None  # [B], once there is something to tell
         self._texts: list[Any] = []

@@ -58,6 +58,10 @@ class LMHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "LMHead")
-        logits = F.linear(self.project(x), self.weight, self.bias)  # ... V
+        logits = self.product(self.project(x))  # ... V
         logits = logits if self.scale == 1.0 else logits * self.scale
         return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
+
+    def product(self, x: Tensor) -> Tensor:
+        """W x + b."""
+        return F.linear(x, self.weight, self.bias)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from blocks.errors import SpecError
 from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_input, check_positive
 from blocks.step import Step
@@ -23,6 +24,9 @@ class Pooler(nn.Module):
 
     Shapes: [B T D] -> [B D].
 
+    Errors:
+        SpecError: an input of another width, or texts packed into one row.
+
     Example:
         >>> import torch
         >>> from blocks import Pooler
@@ -39,11 +43,14 @@ class Pooler(nn.Module):
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor:
         check_input(x, self.dim, "Pooler")
-        return self.act(self.dense(pooled(x, "first", None if step is None else step.real)))
+        return self.act(self.dense(pooled(x, "first", step)))
 
 
-def pooled(x: Tensor, kind: str, real: Tensor | None) -> Tensor:
+def pooled(x: Tensor, kind: str, step: Step | None) -> Tensor:
     """[B T D] -> [B D]: the `first` or the `last` real token, or the `mean` or `max` of them."""
+    if step is not None and step.segments is not None:
+        raise SpecError("a row gives one vector, and has several packed texts", field="segments")
+    real = None if step is None else step.real
     if real is None:
         real = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     if kind in ("first", "last"):

@@ -52,7 +52,7 @@ class SpanSearchHead(nn.Module):
     Shapes: [B T D] -> `SpanSearch` of [B S], [B S], [B S E], [B S E], [B].
 
     Errors:
-        SpecError: an input of another width.
+        SpecError: an input of another width, or texts packed into one row.
 
     Example:
         >>> import torch
@@ -83,7 +83,7 @@ class SpanSearchHead(nn.Module):
         logits = self.end(self.norm(self.pair(pairs).tanh()))[..., 0]  # B S T
         q = logits.masked_fill(hidden[:, None], float("-inf")).softmax(2)
         end, t = q.topk(min(self.ends, x.shape[1]), 2)  # B S E
-        whole = torch.cat([torch.einsum("bt,btd->bd", p, x), pooled(x, "last", real)], -1)  # B 2D
+        whole = torch.cat([torch.einsum("bt,btd->bd", p, x), pooled(x, "last", step)], -1)  # B 2D
         absent = self.absent(self.whole(whole).tanh())[:, 0]  # B
         place = ((~hidden).cumsum(1) - 1).clamp(min=0)  # B T
         ends = place.gather(1, t.flatten(1)).view_as(t)

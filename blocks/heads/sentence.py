@@ -26,6 +26,9 @@ class SentenceHead(nn.Module):
 
     Shapes: [B T D] -> [B D].
 
+    Errors:
+        SpecError: an input of another width, or texts packed into one row.
+
     Example:
         >>> import torch
         >>> from blocks import SentenceHead
@@ -46,5 +49,5 @@ class SentenceHead(nn.Module):
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor:
         check_input(x, self.dim, "SentenceHead")
-        y = pooled(x, self.pool, None if step is None else step.real)  # B D
+        y = pooled(x, self.pool, step)  # B D
         return F.normalize(y, dim=-1) if self.unit else y

@@ -34,7 +34,8 @@ class SequenceHead(nn.Module):
     Shapes: [B T D] -> [B labels].
 
     Errors:
-        SpecError: a width without W_dense, or an input of another width than D.
+        SpecError: a width without W_dense, an input of another width than D, or texts packed into
+            one row.
 
     Example:
         >>> import torch
@@ -70,7 +71,7 @@ class SequenceHead(nn.Module):
 
     def forward(self, x: Tensor, step: Step | None = None) -> Tensor:
         check_input(x, self.dim, "SequenceHead")
-        x = pooled(x, self.pool, None if step is None else step.real)  # B D
+        x = pooled(x, self.pool, step)  # B D
         if self.dense is not None and self.act is not None:
             x = self.act(self.dense(x))
         x = x if self.norm is None else self.norm(x)

@@ -4,55 +4,26 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from blocks.conform import conform
-from blocks.errors import ConfigError, SpecError, printable
+from blocks.errors import ConfigError, SpecError, nearest, printable
+from blocks.hub.ranges import HARMLESS, INERT, implausible, out_of_range
 
 __all__: list[str] = []
 
 REQUIRED: Any = object()
 _LARGEST = 2**47  # no size of a model comes near it, and products of two such still fit torch
 _FILE_LIMIT = 1 << 20  # bytes of a config.json
+_DEEPEST = 64  # objects within objects
+_DEEPEST = 200  # lists and objects in one another: a saved Spec has the most, three for a part
 
-# Fields that change no logit: bookkeeping, training, defaults of generation. Never here: anything
-# that names an activation, a bias, a norm or a position, even where most models agree.
-HARMLESS = frozenset(
-    """
-    _attn_implementation _attn_implementation_autoset _commit_hash _flash_attn_2_enabled
-    _name_or_path _sliding_window_pattern architectures attn_implementation auto_map bad_words_ids
-    begin_suppress_tokens bos_token_id cache_implementation chunk_size_feed_forward
-    classifier_dropout cls_token_id decoder_start_token_id deterministic_flash_attn
-    diversity_penalty do_sample dtype early_stopping embedding_initializer_range
-    encoder_no_repeat_ngram_size eod_token_id eos_token_id exponential_decay_length_penalty
-    finetuning_task forced_bos_token_id forced_decoder_ids forced_eos_token_id
-    gradient_checkpointing id2label init_std initializer_cutoff_factor initializer_factor
-    initializer_range label2id length_penalty max_length min_length model_max_length model_type
-    name_or_path no_repeat_ngram_size num_beam_groups num_beams num_return_sequences
-    output_attentions output_hidden_states output_past output_router_logits output_scores
-    pad_token_id prefix pretraining_tp problem_type reference_compile remove_invalid_values
-    repad_logits_with_grad repetition_penalty return_dict return_dict_in_generate
-    router_aux_loss_coef sep_token_id sparse_pred_ignore_index sparse_prediction summary_activation
-    summary_first_dropout summary_proj_to_labels summary_type summary_use_proj suppress_tokens
-    task_specific_params temperature tf_legacy_loss tie_word_embeddings tokenizer_class top_k top_p
-    torch_dtype torchscript transformers.js_config transformers_version typical_p unk_token_id
-    use_bfloat16 use_cache z_loss_coefficient
-    """.split()
-)
-
-# Fields that change no logit while they have one of these values.
-INERT: Mapping[str, tuple[Any, ...]] = {
-    "add_cross_attention": (False,),
-    "cross_attention_hidden_size": (None,),
-    "is_decoder": (False, True),
-    "is_encoder_decoder": (False,),
-    "pruned_heads": ({}, None),
-    "quantization_config": (None,),
-    "tie_encoder_decoder": (False,),
-}
+# Fields that the family's files have always had since that version of their writer. What is lost
+# is not what was never there.
+_SINCE = {"rms_norm_eps": (4, 28), "rope_theta": (4, 32)}
 
 
 class Config:
@@ -76,7 +47,10 @@ Hint: did you mean 'hidden_act'?
     """
 
     def __init__(self, data: Mapping[str, Any], file: str | Path = "config.json", within: str = ""):
-        self.data = with_infinity(data)
+        try:
+            self.data = with_infinity(data)
+        except ConfigError as error:
+            raise ConfigError(error.reason, file=file, field=within or None) from None
         self.file = file
         self.within = within
         self.body = self  # where the sizes of the layers stand
@@ -92,7 +66,7 @@ Hint: did you mean 'hidden_act'?
 
     def error(self, name: str, reason: str, hint: str | None = None) -> ConfigError:
         """An error about the field `name`, to be raised by the caller."""
-        return ConfigError(reason, file=self.file, field=self.path(name), hint=hint)
+        return ConfigError(reason, file=self.file, field=self.path(name) or "''", hint=hint)
 
     def take(
         self,
@@ -116,9 +90,11 @@ Hint: did you mean 'hidden_act'?
         self.read.update(dict.fromkeys((name, *aliases)))
         if not found:
             default = self._defaults.get(name, default)
-            if default is REQUIRED:
-                near = get_close_matches(name, [str(k) for k in self.data], n=1)
+            if default is REQUIRED or (default is not None and self._has_lost(name)):
+                near = nearest(name, map(str, self.data))
                 hint = f"it has {near[0]!r}" if near else None
+                if default is not REQUIRED:
+                    hint = f"only files older than the field mean {default!r} by that; write it in"
                 raise self.error(name, "this field is missing", hint)
             self.assumed[name] = default
             return default
@@ -131,10 +107,33 @@ Hint: did you mean 'hidden_act'?
             raise self.error(at, error.reason) from None
         if isinstance(value, int) and not isinstance(value, bool) and not low <= value < _LARGEST:
             raise self.error(at, f"{value} is not between {low} and 2^47")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise self.error(at, f"{value} is not a finite number")
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise self.error(at, f"{value} is not a finite number")
+            if within := out_of_range(at, value):
+                raise self.error(at, f"{value} is not in {within}")
         self.read[name] = value
         return value
+
+    def _has_lost(self, name: str) -> bool:
+        """Whether a whole config must say a field: where it is no older than the field."""
+        if name not in _SINCE or name in self._defaults or self.within:
+            return False
+        writer = re.match(r"(\d{1,4})\.(\d{1,4})", str(self.data.get("transformers_version")))
+        return (
+            writer is None or name in self.data or tuple(map(int, writer.groups())) >= _SINCE[name]
+        )
+
+    def assume(self, **defaults: Any) -> None:
+        """What absent fields mean in files that were written without them."""
+        self._defaults = {**self._defaults, **defaults}
+
+    def said(self) -> dict[str, Any]:
+        """What was read and found, by path, with all that is nested."""
+        found = {self.path(n): v for n, v in self.read.items() if self.data.get(n) is not None}
+        for inner in self._inner.values():
+            found |= inner.said()
+        return {path: value for path, value in found.items() if value is not None}
 
     def only(self, name: str, *allowed: Any) -> None:
         """Reads a field of which the family supports some values alone; absent is the first."""
@@ -197,7 +196,11 @@ Hint: did you mean 'hidden_act'?
         for inner in self._inner.values():
             inner.finish()
         for name, value in self.data.items():
-            if name in self.read or (self._of_a_model and self._harmless(name, value)):
+            if name in self.read:
+                continue
+            if self._of_a_model and self._harmless(name, value):
+                if wanted := implausible(name, value):
+                    raise self.error(name, f"{printable(repr(value))} is not {wanted}")
                 continue
             if self.body is not self and name in self.body.read:
                 given = self.body.data.get(name)
@@ -205,7 +208,7 @@ Hint: did you mean 'hidden_act'?
                 if value not in (None, said):
                     raise self.error(name, f"is {value!r} here, {said!r} in {self.body.within}")
                 continue
-            near = get_close_matches(name, (*self.read, *self.body.read), n=1)
+            near = nearest(name, (*self.read, *self.body.read))
             hint = f"did you mean {near[0]!r}?" if near else None
             if name == "quantization_config":
                 raise self.error(name, "these weights are quantised, in a form that can't be read")
@@ -218,6 +221,14 @@ Hint: did you mean 'hidden_act'?
 
 def read_json(path: Path, limit: int = _FILE_LIMIT) -> dict[str, Any]:
     """A JSON object from a file, with every way it can be none answered by a ConfigError."""
+    data = read_value(path, limit)
+    if not isinstance(data, dict):
+        raise ConfigError("is not a JSON object", file=path)
+    return data
+
+
+def read_value(path: Path, limit: int = _FILE_LIMIT) -> Any:
+    """Any JSON, with the same answers."""
     try:
         if path.stat().st_size > limit:
             raise ConfigError(f"is larger than {limit} bytes", file=path)
@@ -227,9 +238,17 @@ def read_json(path: Path, limit: int = _FILE_LIMIT) -> dict[str, Any]:
             raise ConfigError(error.reason, file=path, field=error.field) from None
         reason = f"is not readable as JSON: {printable(error)}"
         raise ConfigError(reason, file=path, hint="download the file again") from None
-    if not isinstance(data, dict):
-        raise ConfigError("is not a JSON object", file=path)
+    if _is_deep(data):
+        raise ConfigError(f"is nested more than {_DEEPEST} deep", file=path)
     return data
+
+
+def _is_deep(data: Any) -> bool:
+    level = [data]
+    for _ in range(_DEEPEST):
+        boxes = [value for value in level if isinstance(value, dict | list)]
+        level = [part for b in boxes for part in (b.values() if isinstance(b, dict) else b)]
+    return any(isinstance(value, dict | list) for value in level)
 
 
 def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -241,14 +260,16 @@ def _no_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return data
 
 
-def with_infinity(value: Any) -> Any:
+def with_infinity(value: Any, left: int = _DEEPEST) -> Any:
     """transformers 5 writes infinity as an object, older files as a bare word."""
+    if not left:
+        raise ConfigError(f"is nested deeper than {_DEEPEST}")
     if isinstance(value, dict):
         if set(value) == {"__float__"} and value["__float__"] in ("Infinity", "-Infinity", "NaN"):
             return float(value["__float__"])
-        return {name: with_infinity(part) for name, part in value.items()}
+        return {name: with_infinity(part, left - 1) for name, part in value.items()}
     if isinstance(value, list):
-        return [with_infinity(part) for part in value]
+        return [with_infinity(part, left - 1) for part in value]
     return value
 
 

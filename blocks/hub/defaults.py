@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from blocks.errors import ConfigError
 from blocks.hub.config import read_json
+from blocks.hub.ranges import implausible
 from blocks.hub.source import Source
 
 __all__ = ["GenerationDefaults"]
@@ -192,6 +193,9 @@ def read_generation(source: Source) -> GenerationDefaults:
                 raise ConfigError(error.reason, file=path, field=theirs) from None
             if value not in (None, ()):
                 found.setdefault(ours, value)
+        for name, value in data.items():
+            if wanted := implausible(name, value):
+                raise ConfigError(f"{value!r} is not {wanted}", file=path, field=name)
         if legacy and own:
             continue
         ignored = [name for name in _FOREIGN if _differs(data.get(name), _FOREIGN[name])]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +18,8 @@ from blocks.spec import Spec
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 _MOST = 80  # configs that are tried
+_SECONDS = 0.8  # in which, for a hint is not worth a wait
+_SECONDS = 1.0  # within which: a model of many experts takes long to build
 
 # Neither those that see a window, nor those of a model that predicts further.
 _DEPTH = re.compile(r"(?<!window_)(?<!predict_)(?<!mtp_)(?<!dense_)layers?$")
@@ -33,7 +36,13 @@ def suggestion(family: Family, config: Config, found: Match, spec: Spec) -> str 
     if not shapes:
         return None
     best: list[tuple[int, str]] = []
+    end = time.process_time() + _SECONDS
+    until = time.process_time() + _SECONDS
     for field, value in _candidates(config, shapes)[:_MOST]:
+        if time.process_time() > until:
+            break
+        if time.process_time() > end or any(fixed == len(shapes) for fixed, _ in best):
+            break
         fixed = _fixed(family, config, field, value, shapes)
         if fixed:
             said = config.body.read[field]
@@ -73,7 +82,7 @@ def _layer_count(found: Match, half: str, depth: int) -> int | None:
         if hit and name[: hit.start()] in stacks and (not half or half in name.split(".")):
             numbers.add(int(hit[0]))
     count = max(numbers, default=-1) + 1
-    return count if count and count != depth and numbers == set(range(count)) else None
+    return count if count and count != depth and count == len(numbers) else None
 
 
 def _candidates(config: Config, misfits: Sequence[Misfit]) -> list[tuple[str, int]]:
@@ -117,7 +126,7 @@ def _fixed(
         numbers = [int(hit[0]) for m in misfits if (hit := _LAYER.search(m.mapped.ours[0]))]
         with torch.device("meta"):
             model = _cut(spec, min(max(numbers, default=0) + 1, 8))()
-    except BlocksError:
+    except (BlocksError, RuntimeError, TypeError):  # the others where sizes overflow
         return 0
     shapes = {address: tuple(t.shape) for address, t in addresses(model).items()}
     fixed = 0

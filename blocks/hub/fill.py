@@ -10,12 +10,25 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from blocks.errors import CheckpointError
+from blocks.errors import CheckpointError, SpecError
 from blocks.hub.checkpoint import Checkpoint
 from blocks.hub.keys import Mapped
 from blocks.hub.progress import progress
 from blocks.models.places import addresses, modules
 from blocks.spec import Spec
+
+
+def check_target(dtype: Any, device: Any) -> None:
+    """Refuses what weights can't be made of, and a place where they can't be put."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        reason = f"{dtype!r} is no torch.dtype of floats"
+        raise SpecError(reason, field="dtype", hint="torch.float32 or torch.bfloat16")
+    if device is not None:
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, TypeError) as error:
+            reason = f"{device!r} can't be used: {str(error).partition(chr(10))[0]}"
+            raise SpecError(reason, field="device") from None
 
 
 def read_tensors(

@@ -89,9 +89,9 @@ def writing(
         model: with False, the draft is of these files alone, and a model in the folder stays.
     """
     target = _real(folder)
-    if target.exists() and not target.is_dir():
-        raise CheckpointError("can't be written: it is a file, not a folder", file=target)
     try:
+        if target.exists() and not target.is_dir():
+            raise CheckpointError("can't be written: it is a file, not a folder", file=target)
         _make(target.parent)
         _finish(target)
         with staged(target, replaces, model) as (new, whole):
@@ -114,14 +114,16 @@ def put_files(
 
 def _real(folder: str | os.PathLike[str]) -> Path:
     try:
+        if not os.fspath(folder):
+            raise ValueError("it is empty")  # and would mean the folder one is in
         return Path(folder).expanduser().resolve()
-    except (OSError, RuntimeError, ValueError) as error:  # a circle of links, a null character
-        raise CheckpointError(f"is no path: {error}", file=os.fspath(folder)) from None
+    except (OSError, RuntimeError, TypeError, ValueError) as error:  # a circle of links, a NUL
+        raise CheckpointError(f"is no path: {error}", file=str(folder), field="folder") from None
 
 
 def _unwritable(target: Path, error: OSError) -> CheckpointError:
     reason = error.strerror or str(error)
-    if (target / NEXT).exists():
+    if os.path.exists(target / NEXT):
         return CheckpointError(
             f"is saved in {NEXT}, but not all could be put in place: {reason}",
             file=target,

@@ -146,17 +146,16 @@ def header_length(head: bytes, size: int, file: str | Path) -> int:
         told = f"has only {size} bytes" if size else "is empty"
         raise CheckpointError(f"{told}: no safetensors file", file=file, hint=AGAIN)
     length = int.from_bytes(head[:8], "little")
-    if length > HEADER_BYTES or head[8:9] != b"{":
-        if kind := _lookalike(head):
-            raise CheckpointError(f"is no safetensors file but {kind}", file=file)
-        if size >= 8 + length > 8 + HEADER_BYTES:
-            raise CheckpointError(
-                f"its header has {length} bytes, over the limit of {HEADER_BYTES}", file=file
-            )
-        if size > 8:
-            raise CheckpointError(
-                "is no safetensors file: no header at its beginning", file=file, hint=AGAIN
-            )
+    if (length > HEADER_BYTES or head[8:9] != b"{") and (kind := _lookalike(head)):
+        raise CheckpointError(f"is no safetensors file but {kind}", file=file)
+    if not length or (size > 8 and head[8:9] != b"{"):
+        raise CheckpointError(
+            "is no safetensors file: no header at its beginning", file=file, hint=AGAIN
+        )
+    if length > HEADER_BYTES:
+        raise CheckpointError(
+            f"its header has {length} bytes, over the limit of {HEADER_BYTES}", file=file
+        )
     if size < 8 + length:
         raise CheckpointError(
             f"is cut short in its header: {8 + length - size} bytes and all data are missing",

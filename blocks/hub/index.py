@@ -68,7 +68,7 @@ def read_index(path: Path) -> Index:
             raise CheckpointError(
                 f"has {size} bytes, over the limit of {INDEX_BYTES} for an index", file=path
             )
-        raw = file.read(INDEX_BYTES + 1)
+        raw = file.read(size)  # no more: room for all that is asked for is taken first
     table = strict_json(raw, path, 2 * INDEX_TENSORS)
     weight_map = table.get("weight_map") if isinstance(table, dict) else None
     if not isinstance(weight_map, dict) or not weight_map:

@@ -76,7 +76,7 @@ def inspect(
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
     ties = [pair for tie in outline.ties for pair in spread(tie, shapes)]
-    found = match(outline.keys, shapes, peek.entries, ties)
+    found = match(outline.keys, shapes, peek.entries, outline.sharable(ties))
     owners = _owners(model, {id(module) for module, _, _ in made})
     order = {address: at for at, address in enumerate(shapes)}
     in_order = sorted(found.found, key=lambda mapped: order[mapped.ours[0]])

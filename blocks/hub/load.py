@@ -13,13 +13,15 @@ import torch
 
 from blocks.edit import replace
 from blocks.errors import CheckpointError, ConfigError
+from blocks.hub.adapter import check_adapter
+from blocks.hub.amount import held, ordered
 from blocks.hub.checkpoint import Checkpoint, open_checkpoint, weight_files
 from blocks.hub.checksums import verify_source
 from blocks.hub.defaults import read_generation
 from blocks.hub.diagnose import depth_field, depths, suggestion
-from blocks.hub.fill import assign, initialise, read_tensors
+from blocks.hub.fill import assign, check_target, initialise, read_tensors
 from blocks.hub.match import Match, listed, match, spread
-from blocks.hub.outline import Outline, read_outline
+from blocks.hub.outline import Outline, is_of_head, read_outline
 from blocks.hub.provenance import Provenance
 from blocks.hub.source import Source, resolve
 from blocks.models.places import addresses, buffers, tie
@@ -78,6 +80,7 @@ def from_pretrained(
     Errors:
         HubError: no such folder, repository or revision.
         ConfigError: a config.json that can't be read, or of an unknown family.
+        SpecError: a dtype or device that can't be had.
         CheckpointError: weights that are missing, extra, misshapen, damaged or unsafe; all that
             is wrong is listed at once, with the config field that disagrees.
 
@@ -87,6 +90,7 @@ def from_pretrained(
         >>> model.provenance.family
         'llama'
     """
+    check_target(dtype, device)
     source = resolve(
         repo_or_dir,
         revision=revision,
@@ -96,6 +100,7 @@ def from_pretrained(
         force_download=force_download,
     )
     with source.settled():
+        check_adapter(source, strict)
         outline = read_outline(source, blocks)
         checkpoint = open_checkpoint(source)
         for note in checkpoint.notes:
@@ -109,13 +114,19 @@ def from_pretrained(
         shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
         pairs = {tie: spread(tie, shapes) for tie in outline.ties}
         each = [pair for parts in pairs.values() for pair in parts]
-        found = match(outline.keys, shapes, checkpoint.entries, each)
-        _check(found, outline, strict)
+        found = match(outline.keys, shapes, checkpoint.entries, outline.sharable(each))
+        _check(found, outline, checkpoint, strict)
+        generation = read_generation(source)
         kind = dtype or _common_dtype(checkpoint, found)
         options: dict[str, Any] = {"dtype": kind, "device": device}
         reading = {"buffers": buffers(model), "copy": copy, "check_finite": check_finite}
         tensors = read_tensors(checkpoint, found.found, shapes, **reading, **options)
-        spec = replace(outline.spec, ties=_ties(pairs, {*found.ties, *_equal(each, tensors)}))
+        shared = {*found.ties, *_equal(each, tensors)}
+        for tie in filter(is_of_head, each if outline.tied else ()):
+            if tie not in shared and {*tie} <= tensors.keys():
+                both = f"{tie[0]} and {tie[1]} differ: both are kept"
+                warnings.warn(f"tie_word_embeddings is true, but {both}", stacklevel=2)
+        spec = replace(outline.spec, ties=_ties(pairs, shared))
         changes: tuple[str, ...] = ()
         if rewrite is not None:
             spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
@@ -123,8 +134,12 @@ def from_pretrained(
             model = spec()
         model.provenance = _provenance(source, outline, changes)
         _settle(model, made, tensors, found, options)
-        model.generation = read_generation(source)
+        model.generation = generation
         model.source_config = outline.config.data
+        # Where its tokenizer is: what the files themselves say of their origin is never followed.
+        home = repo_or_dir if source.folder is None else source.folder.resolve()
+        model.origin = {"repo_or_dir": home, "revision": source.commit}
+        model.origin |= {"cache_dir": cache_dir, "local_files_only": local_files_only}
     return model.eval()
 
 
@@ -160,7 +175,7 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
 
 
 def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
-    after = rewrite(spec)
+    after: Any = rewrite(spec) if callable(rewrite) else rewrite
     if not is_spec(after) or "ties" not in after.keywords:
         raise ConfigError(f"rewrite gave {after!r}, not the Spec of a model", field="rewrite")
     return after
@@ -168,6 +183,8 @@ def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
 
 def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
     """A config may not order more layers than the file has tensors: that would be built first."""
+    if not checkpoint.entries:
+        raise CheckpointError("holds no tensors", file=checkpoint.files[0])
     for half, depth in depths(outline.spec).items():
         if depth > len(checkpoint.entries):
             raise ConfigError(
@@ -175,9 +192,14 @@ def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
                 file=outline.config.file,
                 field=depth_field(outline.config, depth, half),
             )
+    if (count := ordered(outline.spec)) > held(checkpoint.entries.values()):
+        raise ConfigError(
+            f"asks for {count} parts, the weights are {len(checkpoint.entries)} tensors",
+            file=outline.config.file,
+        )
 
 
-def _check(found: Match, outline: Outline, strict: bool) -> None:
+def _check(found: Match, outline: Outline, checkpoint: Checkpoint, strict: bool) -> None:
     wrong = []
     if found.misfits:
         wrong.append("wrong shape: " + listed([str(misfit) for misfit in found.misfits]))
@@ -192,9 +214,12 @@ def _check(found: Match, outline: Outline, strict: bool) -> None:
         if outline.family is not None:
             hint = suggestion(outline.family, outline.config, found, outline.spec)
         names = [*(m.mapped.theirs for m in found.misfits), *(m.theirs for m in found.missing)]
+        first = (names or found.unmapped or found.extra)[0]
+        home = checkpoint.files[0] if len(checkpoint.files) == 1 else checkpoint.files[0].parent
         raise CheckpointError(
             f"the weights don't fit {outline.config.file}: " + "; ".join(wrong),
-            tensor=(names or found.unmapped or found.extra)[0],
+            file=checkpoint.shard_of(first) if first in checkpoint.entries else home,
+            tensor=first,
             hint=hint or ("strict=False initialises what is missing" if strict else None),
         )
     if found.missing or found.unmapped or found.extra:
@@ -207,11 +232,25 @@ def _check(found: Match, outline: Outline, strict: bool) -> None:
 
 
 def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
-    """The dtype that most bytes have; quantised ones become BF16. None without weights."""
+    """The dtype that most bytes have; quantised ones become BF16. None without weights.
+
+    F16 beside BF16 is refused: neither can hold the other, and a header that says one where it is
+    the other makes other numbers of the same bytes.
+    """
     count: Counter[str] = Counter()
+    first: dict[str, str] = {}
     for mapped in found.found:
         entry = checkpoint.entries[mapped.theirs]
         count[entry.dtype if entry.dtype in _TORCH else "BF16"] += entry.nbytes
+        first.setdefault(entry.dtype, mapped.theirs)
+    if {"F16", "BF16"} <= first.keys():
+        many, few = sorted(("F16", "BF16"), key=lambda kind: -count[kind])
+        raise CheckpointError(
+            f"is {few} beside tensors of {many}, and neither can hold the other's values",
+            file=checkpoint.shard_of(first[few]),
+            tensor=first[few],
+            hint="if both are meant, dtype=torch.float32 holds them all",
+        )
     return _TORCH[count.most_common(1)[0][0]] if count else None
 
 

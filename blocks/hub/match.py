@@ -135,7 +135,7 @@ def listed(names: Sequence[str], most: int = 12) -> str:
     groups: dict[str, list[tuple[int, ...]]] = {}
     for name in names:
         numbers = tuple(int(n) for n in _NUMBER.findall(name))
-        groups.setdefault(_NUMBER.sub("{}", printable(name, 160)), []).append(numbers)
+        groups.setdefault(_NUMBER.sub("{}", printable(name, 160)) or '""', []).append(numbers)
     folded = [_folded(form, numbers) for form, numbers in groups.items()]
     rest = f" and {len(folded) - most} more kinds" if len(folded) > most else ""
     return ", ".join(folded[:most]) + rest

@@ -9,6 +9,8 @@ from typing import Any
 from blocks.edit import layers_of, walk
 from blocks.edit import replace as edited
 from blocks.errors import BlocksError, ConfigError
+from blocks.hub.amount import MOST, ordered
+from blocks.hub.blame import as_config_error
 from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
@@ -61,20 +63,33 @@ class Outline:
             return self
         return replace(self, spec=spec, keys=self.family.table(spec))
 
+    @property
+    def tied(self) -> bool | None:
+        """Whether the head shares the table of tokens; None where the config doesn't say."""
+        name, data = "tie_word_embeddings", self.config.data
+        return data.get(name, self.config.body.data.get(name))
+
+    def sharable(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Those of which a file may hold one tensor alone: no head that the config unties."""
+        return [pair for pair in pairs if self.tied is not False or not is_of_head(pair)]
+
     def build(self) -> Any:
         """The model; sizes that don't fit each other are the config's mistake."""
         try:
             return self.spec()
         except BlocksError as error:
-            raise ConfigError(
-                error.reason, file=self.config.file, field=error.field, hint=error.hint
-            ) from None
+            raise as_config_error(error, self.config) from None
         except (RuntimeError, TypeError) as error:
             if "verflow" not in str(error):
                 raise
             raise ConfigError(
                 "asks for more values than can be counted", file=self.config.file
             ) from None
+
+
+def is_of_head(tie: tuple[str, str]) -> bool:
+    """Whether a tie is of the head's matrix."""
+    return tie[0].startswith("head.")
 
 
 def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
@@ -109,12 +124,8 @@ def outline_of(config: Config) -> Outline:
         )
     try:
         spec = family.spec(config)
-    except ConfigError:
-        raise
     except BlocksError as error:
-        raise ConfigError(
-            error.reason, file=config.file, field=error.field, hint=error.hint
-        ) from None
+        raise as_config_error(error, config) from None
     config.finish()
     _check_count(spec, config)
     return Outline(family.model_type, spec, family.table(spec), family.shared(spec), config, family)
@@ -143,4 +154,6 @@ def _native(config: Config, blocks: Iterable[type]) -> Outline:
         ) from None
     if "ties" not in spec.keywords:
         raise config.error("spec", f"a {spec.func.__name__} is a part of a model, not a whole one")
+    if (count := ordered(spec, ("heads",))) > MOST:
+        raise config.error("spec", f"orders {count} parts, more than can be built")
     return Outline(NATIVE, spec, SameNames(), spec.keywords["ties"], config, None)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from blocks.edit import replace
-from blocks.errors import ConfigError
+from blocks.errors import ConfigError, printable
 from blocks.heads.sentence import SentenceHead
-from blocks.hub.config import Config, read_json
+from blocks.hub.config import Config, read_json, read_value
+from blocks.hub.index import unsafe_name
 from blocks.hub.source import Source
 from blocks.spec import Spec
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from blocks.hub.folder import Draft
 
 MODULES = "modules.json"
-_LIMIT = 1 << 20  # bytes
 # What a pooling may be, by its own field.
 _POOLS = {
     "pooling_mode_cls_token": "first",
@@ -49,12 +48,7 @@ def read_sentence_head(source: Source, dim: int) -> Spec[Any] | None:
 
 
 def _modules(path: Path) -> list[Any]:
-    try:
-        if path.stat().st_size > _LIMIT:
-            raise ConfigError(f"is larger than {_LIMIT} bytes", file=path)
-        found = json.loads(path.read_bytes())
-    except (ValueError, RecursionError, OSError) as error:
-        raise ConfigError(f"is not readable as JSON: {error}", file=path) from None
+    found = read_value(path)
     if not isinstance(found, list) or not found:
         raise ConfigError("is not a list of modules", file=path)
     return found
@@ -67,6 +61,8 @@ def _kind(module: Any, path: Path) -> tuple[str, str]:
     folder = module.get("path", "")
     if not isinstance(folder, str):
         raise ConfigError(f"{folder!r} is not a folder", file=path, field="path")
+    if folder and (reason := unsafe_name(folder)):
+        raise ConfigError(f"the folder {printable(repr(folder))} {reason}", file=path, field="path")
     return module["type"].rpartition(".")[2], folder
 
 

@@ -52,7 +52,10 @@ def resolve(
         >>> resolve(tempfile.mkdtemp()).files()
         []
     """
-    text = os.fspath(repo_or_dir)
+    text = os.fspath(repo_or_dir) if isinstance(repo_or_dir, (str, os.PathLike)) else None
+    if not isinstance(text, str):
+        kind = type(repo_or_dir).__name__
+        raise HubError(f"must be a folder or a repository's id, not {kind}", field="repo_or_dir")
     path = Path(text).expanduser()
     if text and path.is_dir():
         return Folder(name=text, commit=None, folder=path, journal=read_journal(path))

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from blocks.mlp.activations import Activation, activation
 from blocks.ops.check import check_positive, check_rate, check_width
+from blocks.ops.together import together
 
 __all__ = ["GatedMLP"]
 
@@ -52,5 +53,6 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "GatedMLP")
-        gated = self.act(self.gate(x)) * self.up(x)  # ... F
+        gate, up = together(x, self.gate, self.up)  # ... F
+        gated = self.act(gate) * up  # ... F
         return self.down(self.drop(gated))  # ... D

@@ -10,7 +10,7 @@ from blocks.errors import GenerationError
 from blocks.heads.language import LMHead
 from blocks.models.places import tie
 from blocks.models.stack import Layers
-from blocks.models.tokens import check_mask, check_tokens, counted, newest
+from blocks.models.tokens import check_mask, check_segments, check_tokens, counted, newest
 from blocks.ops.check import check_positive
 from blocks.spec import Slot, Spec
 from blocks.state import State
@@ -116,7 +116,7 @@ class CausalLM(Layers):
         check_tokens(tokens, self.vocab)
         mask = check_mask(mask, tokens)
         step = self._step(tokens, mask, state, segments)
-        x = self.embedding(tokens)  # B T D
+        x = self.vectors(tokens, step)  # B T D
         if media is not None:
             if self.media is None:
                 raise GenerationError("this CausalLM reads tokens alone", field="media")
@@ -140,6 +140,7 @@ class CausalLM(Layers):
                 raise GenerationError("packed segments and a state exclude each other")
             return state.begin(tokens.shape[0], tokens.shape[1], mask)
         if segments is not None:
+            check_segments(segments, tokens)
             start = torch.ones_like(segments, dtype=torch.bool)
             start[:, 1:] = segments[:, 1:] != segments[:, :-1]
             real = torch.ones_like(start) if mask is None else mask
@@ -153,4 +154,5 @@ class CausalLM(Layers):
         self, batch: int = 1, room: int | None = None, dtype: torch.dtype | None = None
     ) -> State:
         """An empty memory for `batch` sequences of up to `room` tokens (None: it grows)."""
+        self.check_memory()
         return State.of(self.layers, batch, room, dtype)

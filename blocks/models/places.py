@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 
 from torch import Tensor, nn
 
-from blocks.errors import SpecError
+from blocks.errors import SpecError, nearest
 
 __all__ = ["addresses", "find"]
 
@@ -80,10 +79,8 @@ def find(model: nn.Module, address: str) -> nn.Module:
     """
     known = dict(modules(model))  # the wrapped block comes after its wrapper and wins
     if address not in known:
-        near = get_close_matches(address, known, n=3)
-        raise SpecError(
-            "no block there", field=address, hint=f"the nearest are {', '.join(near or known)}"
-        )
+        near = nearest(address, known, 3) or [one for one in known if one][:3]
+        raise SpecError("no block there", field=address, hint=f"the nearest are {', '.join(near)}")
     return known[address]
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from blocks.embedding.token import TokenEmbedding
-from blocks.errors import SpecError
+from blocks.errors import GenerationError, SpecError
 from blocks.ops.check import check_positive
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot, Spec
-from blocks.state import content_of, part_of
+from blocks.state import content_of, leaves, part_of
 from blocks.step import Step
 
 __all__ = ["LayerStack"]
@@ -48,7 +48,7 @@ class Layers(nn.Module):
         self.norm = norm(dim) if norm else None
         self._wants = [wants(layer) for layer in self.layers]
         self._stem_wants = wants(self.stem) if self.stem else frozenset()
-        self._hides_padding = self.embedding is not None and "real" in wants(self.embedding)
+        self._embed_wants = wants(self.embedding) if self.embedding else frozenset()
 
     def read(self, inputs: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
         """All of it, from the inputs to the last norm."""
@@ -56,14 +56,15 @@ class Layers(nn.Module):
 
     def embedded(self, inputs: Tensor, step: Step | None = None) -> tuple[Tensor, Step]:
         """What the first layer reads, and the step of it."""
-        if self.embedding is None:
-            x = inputs
-        elif step is None or not self._hides_padding:
-            x = self.embedding(inputs)  # B T D
-        else:
-            x = self.embedding(inputs, step.real)  # B T D
+        x = inputs if self.embedding is None else self.vectors(inputs, step)  # B T D
         step = Step.plain(x) if step is None else self.shrunk(step)
         return self.stemmed(x, step), step
+
+    def vectors(self, inputs: Tensor, step: Step | None) -> Tensor:
+        """What the embedding makes of the inputs, which may ask for the step or what is real."""
+        if step is not None and "real" in self._embed_wants:
+            return self.embedding(inputs, step.real)  # B T D
+        return call(self.embedding, inputs, step, None, self._embed_wants)  # B T D
 
     def stemmed(self, x: Tensor, step: Step) -> Tensor:
         """What lies between the embedding and the first layer."""
@@ -77,6 +78,14 @@ class Layers(nn.Module):
             memory = part_of(state, i, len(self._wants))
             x = call(layer, x, step, memory, self._wants[i])  # B T D
         return x if self.norm is None else self.norm(x)
+
+    def check_memory(self) -> None:
+        """Refuses an embedding or stem that remembers tokens: a state has places for layers alone."""
+        for name in ("embedding", "stem"):
+            part = getattr(self, name)
+            if part is not None and any(leaves(content_of(part, 1, 1, torch.float32, None))):
+                reason = f"a {type(part).__name__} remembers tokens, and only layers have a state"
+                raise GenerationError(reason, field=f"{type(self).__name__}.{name}")
 
     def told(self, step: Step) -> Tensor | None:
         """[B M], which places of what comes out are real; None where all are."""
@@ -134,4 +143,5 @@ class LayerStack(Layers):
         return self.read(inputs, step, state)
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
+        self.check_memory()
         return content_of(self.layers, batch, room, dtype, device)

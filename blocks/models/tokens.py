@@ -67,6 +67,8 @@ def check_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
     """The mask as bool [B T]; None where every token is real, which is the faster path."""
     if mask is None:
         return None
+    if not isinstance(mask, Tensor):
+        raise GenerationError(f"is a {type(mask).__name__}, not a tensor", field="mask")
     if mask.shape != tokens.shape:
         raise GenerationError(
             f"the mask is {list(mask.shape)}, the tokens are {list(tokens.shape)}", field="mask"
@@ -74,10 +76,25 @@ def check_mask(mask: Tensor | None, tokens: Tensor) -> Tensor | None:
     if mask.dtype != torch.bool:
         if mask.is_floating_point():
             raise GenerationError(f"a mask is bool or 0 and 1, not {mask.dtype}", field="mask")
+        if (
+            not mask.is_meta
+            and not torch.compiler.is_compiling()
+            and bool(((mask != 0) & (mask != 1)).any())
+        ):
+            raise GenerationError("a mask is bool or 0 and 1", field="mask")
         mask = mask != 0
     if mask.is_meta or torch.compiler.is_compiling():
         return mask
     return None if bool(mask.all()) else mask
+
+
+def check_segments(segments: Tensor, tokens: Tensor) -> None:
+    """Refuses what is not [B T] of whole numbers."""
+    if not isinstance(segments, Tensor) or segments.is_floating_point():
+        raise GenerationError("is a tensor of whole numbers, one a token", field="segments")
+    if segments.shape != tokens.shape:
+        reason = f"is {list(segments.shape)}, the tokens are {list(tokens.shape)}"
+        raise GenerationError(reason, field="segments")
 
 
 def check_marks(marks: Tensor | None, tokens: Tensor) -> Tensor | None:

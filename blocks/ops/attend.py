@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blocks.ops import native
+
 __all__: list[str] = []
 
 Map = Callable[[Tensor], Tensor]
@@ -24,6 +26,7 @@ def attend(
     bias: Tensor | None = None,
     maps: Sequence[Map] = (),
     sinks: Tensor | None = None,
+    last: Tensor | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
 ) -> Tensor:
@@ -38,9 +41,16 @@ def attend(
         bias: broadcasts to [B H T S], added to the scores.
         maps: functions of the scores, in order.
         sinks: [H], the score of a key without a value (one more term in the denominator).
+        last: [B] or [1], instead of `seen`: the one query (T = 1) sees the slots up to this one.
         scale: 1/√E by default.
         dropout: rate at which attention weights are dropped.
     """
+    if last is not None:
+        plain = not maps and bias is None and sinks is None and dropout == 0
+        if plain and native.suits(q, k, v):
+            scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
+            return torch.ops.blocks.look(q[:, :, 0], k, v, last, scale)[:, :, None]  # B H 1 V
+        seen = torch.arange(k.shape[2], device=k.device) <= last[:, None, None, None]  # B 1 1 S
     if maps or sinks is not None:
         return attend_plain(
             q,

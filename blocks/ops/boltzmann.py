@@ -13,6 +13,23 @@ __all__: list[str] = []
 _MOST = 16  # units of which all states are counted
 
 
+def check_units(v: Tensor, real: Tensor | None, *, sure: bool = False) -> None:
+    """Refuses v [B T D] that holds no states of units: each is 0 or 1, or unless all are `sure` the
+    probability of 1. What is not `real` [B T] counts for nothing; nor is it asked for in a graph.
+
+    Errors:
+        SpecError: other values.
+    """
+    if v.is_meta or torch.compiler.is_compiling():
+        return
+    fits = (v == 0) | (v == 1) if sure else (v >= 0) & (v <= 1)  # what is not a number doesn't
+    wrong = ~fits if real is None else ~fits & real[..., None]
+    if bool(wrong.any()):
+        among = "0 or 1" if sure else "from 0 to 1"
+        reason = f"units are {among}, not {float(v.detach()[wrong][0]):g}"
+        raise SpecError(reason, field="x", hint="draw them, or scale what is seen")
+
+
 def free_energy(v: Tensor, weight: Tensor, b: Tensor, c: Tensor) -> Tensor:
     """−log Σ_h exp(hᵀ W v + bᵀ v + cᵀ h), [...] of v [... D], W [H D], b [D] and c [... H]."""
     return -(v @ b) - F.softplus(F.linear(v, weight) + c).sum(-1)

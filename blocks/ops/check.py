@@ -14,13 +14,15 @@ __all__: list[str] = []
 
 
 def check_input(x: Tensor, dim: int, block: str) -> None:
-    """Refuses what is not [B T dim] of floats."""
+    """Refuses what is not [B T dim], and a sequence of no tokens."""
     if x.dim() != 3 or x.shape[-1] != dim:
         raise SpecError(
             f"{block} takes [batch, tokens, {dim}], not {list(x.shape)}",
             field="x",
             hint=f"the last axis is dim={dim}" if x.dim() == 3 else "add the missing axis",
         )
+    if x.shape[1] == 0:
+        raise SpecError(f"{block} has no token to read: x is {list(x.shape)}", field="x")
 
 
 def check_width(x: Tensor, dim: int, block: str) -> None:
@@ -50,14 +52,24 @@ def check_number(block: str, **values: float) -> None:
             raise SpecError(f"{name} must be a finite number, not {value}", field=f"{block}.{name}")
 
 
-def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int | None) -> int:
-    """The width of a head, or an error that says which of the four sizes doesn't fit."""
-    check_positive(block, dim=dim, heads=heads, kv_heads=kv_heads, head_dim=head_dim)
+def check_heads(
+    block: str,
+    dim: int,
+    heads: int,
+    kv_heads: int,
+    head_dim: int | None,
+    shared: str = "kv_heads",
+) -> int:
+    """The width of a head, or an error that says which of the four sizes doesn't fit.
+
+    `shared` is the block's name for kv_heads.
+    """
+    check_positive(block, dim=dim, heads=heads, head_dim=head_dim, **{shared: kv_heads})
     if heads % kv_heads:
         fits = ", ".join(str(n) for n in range(1, min(heads, 1024) + 1) if heads % n == 0)
         raise SpecError(
-            f"{heads} heads can't share {kv_heads} kv_heads evenly",
-            field=f"{block}.kv_heads",
+            f"{heads} heads can't share {kv_heads} {shared} evenly",
+            field=f"{block}.{shared}",
             hint=f"a divisor of heads: {fits}",
         )
     if head_dim is None and dim % heads:
@@ -70,16 +82,26 @@ def check_heads(block: str, dim: int, heads: int, kv_heads: int, head_dim: int |
 
 
 def check_state(
-    block: str, state: object, kind: type[Content], x: Tensor, **sizes: tuple[int, ...]
+    block: str,
+    state: object,
+    kind: type[Content],
+    x: Tensor,
+    of: str | None = None,
+    **sizes: tuple[int, ...],
 ) -> None:
     """Refuses a state that another block made, or one for another batch or dtype than x [B …].
 
     A recurrence keeps what it sums (`kind.wide`) in at least float32; its other tensors have the
-    dtype of x. `sizes` are those of a row of the tensors, by name.
+    dtype of x. `sizes` are those of a row of the tensors, by name. Where several blocks keep the
+    same kind, its `of` says which it is: the block, or what it is called here.
     """
     hint = "make one with init_state(batch, room, dtype) of this very model"
     if not isinstance(state, kind):
         reason = f"{block} remembers a {kind.__name__}, not a {type(state).__name__}"
+        raise GenerationError(reason, field="state", hint=hint)
+    made = getattr(state, "of", None)
+    if made is not None and made != (of or block):
+        reason = f"the state is of {made or 'an unknown block'}, not of {of or block}"
         raise GenerationError(reason, field="state", hint=hint)
     tensors = dict(state.tensors())
     rows = {len(tensor) for tensor in tensors.values()}

@@ -26,7 +26,8 @@ def spread(x: Tensor, chunk: int, before: int, after: int) -> Tensor:
 
 def joined(y: Tensor, batch: int, tokens: int) -> Tensor:
     """The inverse of `cut`: [B·C K L E] -> [B K S E]."""
-    return y.unflatten(0, (batch, -1)).transpose(1, 2).flatten(2, 3)[:, :, :tokens]
+    chunks = -(-tokens // y.shape[2])
+    return y.unflatten(0, (batch, chunks)).transpose(1, 2).flatten(2, 3)[:, :, :tokens]
 
 
 def near_table(

@@ -28,27 +28,42 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
         x: [N D].
         weights: [N k].
         chosen: [N k] int, k different experts a token.
-        experts: functions [n D] -> [n D]; one that no token chose is not called.
+        experts: functions [n D] -> [n D]; one that no token chose is not called, but in a graph,
+            which has every expert and gives it no token.
     """
     if x.is_meta:
         return dispatch_plain(x, weights, chosen, experts)  # no choices to look at
-    if torch.compiler.is_compiling():
+    known = not torch.compiler.is_compiling()
+    if not (known or _may_hold_unknown_numbers()):
         # Every call has parts of other sizes, and a graph for each would be compiled in vain.
         uncompiled: Any = torch.compiler.disable(dispatch)
         return uncompiled(x, weights, chosen, experts)
     experts, k = list(experts), chosen.shape[1]
     chosen, order = chosen.sort(-1)
     weights = weights.gather(-1, order)  # N k
-    by_expert = chosen.flatten().argsort(stable=True)  # N·k
-    counts = chosen.flatten().bincount(minlength=len(experts)).tolist()
+    names, by_expert = chosen.flatten().sort(stable=True)  # N·k
+    firsts = torch.arange(len(experts) + 1, dtype=names.dtype, device=names.device)
+    counts = torch.searchsorted(names, firsts).diff().tolist()
     parts = x.repeat_interleave(k, 0)[by_expert].split(counts)  # n D each
-    found = [expert(part) for expert, part in zip(experts, parts, strict=True) if len(part)]
+    pairs = zip(experts, parts, strict=True)
+    found = [expert(part) for expert, part in pairs if not known or len(part)]
     rows = torch.cat([x[:0], *found])[by_expert.argsort()].unflatten(0, (len(x), k))  # N k D
     rows = (rows * weights[..., None]).to(x.dtype)
     y = rows[:, 0]
     for j in range(1, k):
         y = y + rows[:, j]
     return y  # N D
+
+
+@torch.compiler.assume_constant_result
+def _may_hold_unknown_numbers() -> bool:
+    """Whether the graph in the making may hold sizes that are known only at run time.
+
+    `torch.compile(fullgraph=True)` and `torch.export` ask for it.
+    """
+    mode = torch._guards.detect_fake_mode()
+    shapes = None if mode is None else mode.shape_env
+    return shapes is not None and shapes.allow_scalar_outputs
 
 
 def router_logits(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

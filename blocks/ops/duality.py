@@ -116,7 +116,8 @@ def _sums(decay: Tensor) -> Tensor:
 
     Nothing is left below −1000; what is far below would take the digits of the decays after it.
     """
-    return decay.transpose(-1, -2).double().clamp(min=-1000).cumsum(-1)
+    wide = torch.float32 if decay.device.type == "mps" else torch.float64  # all that it has
+    return decay.transpose(-1, -2).to(wide).clamp(min=-1000).cumsum(-1)
 
 
 def _decays(total: Tensor, dtype: torch.dtype) -> Tensor:

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from blocks.errors import SpecError
+from blocks.ops.once import once
 
 __all__ = ["flash_attend"]
 
@@ -100,7 +100,7 @@ class _Flash(torch.autograd.Function):
         return y
 
     @staticmethod
-    @once_differentiable
+    @once("flash_attend")
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # one output
         q, k, v, seen, y, logs = ctx.saved_tensors
         causal, scale, tile = ctx.how

@@ -25,6 +25,7 @@ def check_buckets(buckets: int | tuple[int, ...]) -> tuple[int, ...]:
     return each
 
 
+@torch.compiler.assume_constant_result
 def drawn(shape: tuple[int, ...], seed: int) -> Tensor:
     """Rotations of a seed: on the CPU and in float32, so that it says the same everywhere."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), device="cpu")

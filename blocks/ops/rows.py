@@ -37,11 +37,15 @@ class Rows:
         """Those of a step, found once for all layers.
 
         Errors:
-            SpecError: tokens that may look only at some of those before them (`seen`).
+            SpecError: tokens that may look only at some of those before them (`seen`), or packed
+                documents in a call with a state.
         """
         if step.seen is not None:
             reason = "a recurrence carries all that came before, and can't leave some of it out"
             raise SpecError(reason, field="seen")
+        if step.segments is not None and step.clock is not None:
+            reason = "a state goes on with one text a row, and can't with packed documents"
+            raise SpecError(reason, field="segments")
         return step.once(("rows", "real", "segments"), lambda: cls._of(step.real, step.segments))
 
     @classmethod

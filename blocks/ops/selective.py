@@ -8,10 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blocks.ops.once import once
+
 __all__: list[str] = []
 
 _CACHED = 1 << 19  # numbers of a chunk's states: with their decays they stay in a core's cache
 _LONGEST = 64
+_LAID = torch.contiguous_format
 
 
 def selective_loop(
@@ -62,9 +65,10 @@ def selective_scan(
     if chunk is None:
         chunk = min(_LONGEST, max(1, _CACHED // max(1, start.numel())))
     given = (x, dt, a, b, c, start)
-    if torch.compiler.is_compiling():
-        return selective_loop(*given)
-    y, last = _Selective.apply(*given, min(chunk, x.shape[1]))  # pyright: ignore[reportGeneralTypeIssues]  # autograd.Function is untyped
+    learns = torch.is_grad_enabled() and any(part.requires_grad for part in given)
+    # A graph holds the scan as one node: taken apart it would be as long as the text.
+    run = _scan if learns or torch.compiler.is_compiling() else _forward
+    y, last, _ = run(*given, min(chunk, x.shape[1]), learns)
     return y, last
 
 
@@ -86,51 +90,89 @@ class _Chunk:
         return decays, states
 
 
-class _Selective(torch.autograd.Function):
-    """Keeps its inputs and one state a chunk."""
+def _forward(
+    x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, start: Tensor, size: int, kept: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """y, the last state, and where it is kept, the one before each chunk of `size` tokens."""
+    y, starts = _empty(x, start, size, kept)
+    chunk, last = _Chunk(size, a, start), start
+    first = (part.transpose(0, 1).split(size) for part in (x * dt, dt, b, c, y))  # T B …
+    for n, (v, dt_, b_, c_, y_) in enumerate(zip(*first, strict=True)):
+        if kept:
+            starts[n] = last
+        _, states = chunk.run(v, dt_, b_, last)
+        last = states[-1].clone()
+        torch.matmul(c_[:, :, None], states, out=y_[:, :, None])
+    return y, last, starts
 
-    @staticmethod
-    def forward(ctx: Any, *given: Any) -> tuple[Tensor, Tensor]:
-        x, dt, a, b, c, last, size = given
-        first = tuple(part.transpose(0, 1) for part in (x * dt, dt, b, c))  # T B …
-        chunk, y, starts = _Chunk(size, a, last), torch.empty_like(first[0]), []
-        kept = any(ctx.needs_input_grad)
-        parts = (part.split(size) for part in (*first, y))
-        for v, dt_, b_, c_, y_ in zip(*parts, strict=True):
-            starts += [last] if kept else []
-            _, states = chunk.run(v, dt_, b_, last)
-            last = states[-1].clone()
-            torch.matmul(c_[:, :, None], states, out=y_[:, :, None])
-        ctx.save_for_backward(x, dt, a, b, c, *starts)
-        ctx.size = size
-        return y.transpose(0, 1), last
 
-    @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # by the decorator
-        ctx: Any, *grads: Tensor
-    ) -> tuple[Tensor | None, ...]:
-        x, dt, a, b, c, *starts = ctx.saved_tensors
-        gy, gh = grads
-        first = tuple(part.transpose(0, 1) for part in (x, x * dt, dt, b, c, gy))
-        found = [torch.empty_like(part) for part in first[1:5]]  # of v, dt, b and c
-        ga, chunk = torch.zeros_like(a), _Chunk(ctx.size, a, starts[0])
-        parts = [part.split(ctx.size) for part in (*first, *found)]
-        for n in reversed(range(len(starts))):
-            _, v, dt_, b_, c_, gy_, gv, gdt, gb, gc = (part[n] for part in parts)
-            decays, states = chunk.run(v, dt_, b_, starts[n])
-            gc.copy_(torch.matmul(states, gy_[..., None])[..., 0])
-            into = c_[..., None] * gy_[:, :, None]  # c B N D, the gradient of each state
-            for t in reversed(range(len(v))):
-                gh = into[t].add_(gh)
-                gh = decays[t] * gh
-            gb.copy_(torch.matmul(into, v[..., None])[..., 0])
-            gv.copy_(torch.matmul(b_[:, :, None], into)[:, :, 0])
-            # d / d(dt a) of exp(dt a) h
-            into[1:] *= states[:-1]
-            into[0] *= starts[n]
-            into *= decays
-            gdt.copy_((into * a).sum(2))
-            ga += (into * dt_[:, :, None]).sum((0, 1))
-        gv, gdt, gb, gc = (part.transpose(0, 1) for part in found)
-        return gv * dt, gdt + gv * x, ga, gb, gc, gh, None
+def _backward(
+    gy: Tensor,
+    gh: Tensor,
+    x: Tensor,
+    dt: Tensor,
+    a: Tensor,
+    b: Tensor,
+    c: Tensor,
+    starts: Tensor,
+    size: int,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """The gradients of x, dt, a, b, c and start."""
+    first = tuple(part.transpose(0, 1) for part in (x, x * dt, dt, b, c, gy))
+    found = [torch.empty_like(part, memory_format=_LAID) for part in (x, dt, b, c)]  # v, dt, b, c
+    ga, chunk = torch.zeros_like(a), _Chunk(size, a, starts[0])
+    parts = [part.split(size) for part in (*first, *(part.transpose(0, 1) for part in found))]
+    for n in reversed(range(len(starts))):
+        _, v, dt_, b_, c_, gy_, gv, gdt, gb, gc = (part[n] for part in parts)
+        decays, states = chunk.run(v, dt_, b_, starts[n])
+        gc.copy_(torch.matmul(states, gy_[..., None])[..., 0])
+        into = c_[..., None] * gy_[:, :, None]  # c B N D, the gradient of each state
+        for t in reversed(range(len(v))):
+            gh = into[t].add_(gh)
+            gh = decays[t] * gh
+        gb.copy_(torch.matmul(into, v[..., None])[..., 0])
+        gv.copy_(torch.matmul(b_[:, :, None], into)[:, :, 0])
+        # d / d(dt a) of exp(dt a) h
+        into[1:] *= states[:-1]
+        into[0] *= starts[n]
+        into *= decays
+        gdt.copy_((into * a).sum(2))
+        ga += (into * dt_[:, :, None]).sum((0, 1))
+    gv, gdt, gb, gc = found
+    return gv * dt, gdt + gv * x, ga, gb, gc, gh
+
+
+def _empty(x: Tensor, start: Tensor, size: int, kept: bool) -> tuple[Tensor, Tensor]:
+    """Memory for the outputs and the kept states."""
+    chunks = -(-x.shape[1] // size) if kept else 0
+    return torch.empty_like(x, memory_format=_LAID), start.new_empty(chunks, *start.shape)
+
+
+_scan = torch.library.custom_op("blocks::selective_scan", _forward, mutates_args=())
+_unscan = torch.library.custom_op("blocks::selective_scan_backward", _backward, mutates_args=())
+
+
+@_scan.register_fake
+def _(x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, start: Tensor, *how: Any) -> Any:
+    y, starts = _empty(x, start, *how)
+    return y, torch.empty_like(start, memory_format=_LAID), starts
+
+
+@_unscan.register_fake
+def _(
+    gy: Tensor, gh: Tensor, x: Tensor, dt: Tensor, a: Tensor, b: Tensor, c: Tensor, *_: Any
+) -> Any:
+    return tuple(torch.empty_like(part, memory_format=_LAID) for part in (x, dt, a, b, c, gh))
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *given, _, ctx.size, _ = inputs
+    ctx.save_for_backward(*given, output[2])
+
+
+@once("selective_scan")
+def _gradient(ctx: Any, gy: Tensor, gh: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+    return (*_unscan(gy, gh, *ctx.saved_tensors, ctx.size), None, None)
+
+
+_scan.register_autograd(_gradient, setup_context=_keep)

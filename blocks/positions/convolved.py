@@ -30,7 +30,7 @@ class ConvPositions(nn.Module):
     Shapes: x [B T D] -> [B T D].
 
     Errors:
-        SpecError: groups that don't divide D, or an input of another width.
+        SpecError: groups that don't divide D, an input of another width, or packed documents.
 
     Example:
         >>> import torch

@@ -31,7 +31,7 @@ class Llama3Scaling(Scaling):
             raise SpecError(f"low ({self.low}) must be below high ({self.high})", field="low")
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float]:
-        plain = frequencies(theta, dims, length.device)
+        plain = frequencies(theta, dims, length)
         turns = self.trained * plain / (2 * math.pi)  # full turns within the trained length
         kept = ((turns - self.low) / (self.high - self.low)).clamp(0, 1)
         return (1 - kept) * plain / self.factor + kept * plain, 1.0

@@ -43,6 +43,7 @@ class LongRoPEScaling(Scaling):
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, Tensor]:
         beyond = length > self.trained  # B 1
-        short, long = (torch.tensor(f, device=length.device) for f in (self.short, self.long))
-        magnitude = torch.where(beyond, self.long_magnitude, self.short_magnitude)
-        return frequencies(theta, dims, length.device) / torch.where(beyond, long, short), magnitude
+        plain = frequencies(theta, dims, length)
+        short, long = (plain.new_tensor(factors) for factors in (self.short, self.long))
+        few, many = plain.new_tensor([self.short_magnitude, self.long_magnitude])
+        return plain / torch.where(beyond, long, short), torch.where(beyond, many, few)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive, check_width
@@ -57,10 +58,11 @@ class QueryScale(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         check_width(q, self.head_dim, "QueryScale")
+        wide = torch.promote_types(q.dtype, torch.float32)
         if self.by == "power":
-            far = ((step.positions + 1).float() / self.trained).log1p()  # B T
+            far = ((step.positions + 1).to(wide) / self.trained).log1p()  # B T
             scale = (self.growth * far).exp()
         else:
             times = step.positions // self.trained  # B T
-            scale = 1 + self.growth * times.float().log1p()
+            scale = 1 + self.growth * times.to(wide).log1p()
         return q * scale[:, None, :, None].to(q.dtype), k  # B H T E

@@ -91,13 +91,14 @@ class RoPE(nn.Module):
     def _make_table(
         self, positions: Tensor, length: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
+        positions = positions.to(torch.promote_types(dtype, torch.float32))
         if self.scaling is None:
-            omega, magnitude = frequencies(self.theta, self.dims, positions.device), 1.0
+            omega, magnitude = frequencies(self.theta, self.dims, positions), 1.0
         else:
-            omega, magnitude = self.scaling(self.theta, self.dims, length)
+            omega, magnitude = self.scaling(self.theta, self.dims, length.to(positions.dtype))
         if isinstance(magnitude, Tensor):
             magnitude = magnitude[..., None]  # B 1 1
-        angle = positions[..., None].float() * omega.reshape(-1, 1, self.dims // 2)  # B T R/2
+        angle = positions[..., None] * omega.reshape(-1, 1, self.dims // 2)  # B T R/2
         cos, sin = angle.cos() * magnitude, angle.sin() * magnitude
         return cos.to(dtype)[:, None], sin.to(dtype)[:, None]  # B 1 T R/2
 

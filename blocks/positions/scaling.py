@@ -15,9 +15,13 @@ from blocks.errors import SpecError
 __all__ = ["DynamicScaling", "LinearScaling", "Scaling"]
 
 
-def frequencies(theta: float | Tensor, dims: int, device: torch.device) -> Tensor:
-    """ω_i = θ^(−2i/dims) for i = 0 … dims/2 − 1: [dims/2], or [B dims/2] for θ [B 1]."""
-    return 1.0 / theta ** (torch.arange(0, dims, 2, device=device).float() / dims)
+def frequencies(theta: float | Tensor, dims: int, like: Tensor) -> Tensor:
+    """ω_i = θ^(−2i/dims) for i = 0 … dims/2 − 1: [dims/2], or [B dims/2] for θ [B 1].
+
+    In float64 where `like` is, else in float32, as models are trained.
+    """
+    wide = torch.promote_types(like.dtype, torch.float32)
+    return 1.0 / theta ** (torch.arange(0, dims, 2, device=like.device).to(wide) / dims)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,10 @@ class Scaling:
         """Refuses what can't stretch a RoPE of this base and width."""
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float | Tensor]:
-        """Frequencies [dims/2] or [B dims/2] and what cos and sin are multiplied with."""
+        """Frequencies [dims/2] or [B dims/2] and what cos and sin are multiplied with.
+
+        Where the length [B 1] is in float64, so are they: `frequencies` sees to it.
+        """
         raise TypeError("Scaling is the family; use LinearScaling, YarnScaling or another of them")
 
 
@@ -58,7 +65,7 @@ class LinearScaling(Scaling):
     factor: float
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float]:
-        return frequencies(theta, dims, length.device) / self.factor, 1.0
+        return frequencies(theta, dims, length) / self.factor, 1.0
 
 
 @dataclass(frozen=True)
@@ -78,4 +85,4 @@ class DynamicScaling(Scaling):
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float]:
         longer = length.clamp(min=self.trained)  # B 1
         stretch = self.factor * longer / self.trained - (self.factor - 1)
-        return frequencies(theta * stretch ** (dims / (dims - 2)), dims, length.device), 1.0
+        return frequencies(theta * stretch ** (dims / (dims - 2)), dims, length), 1.0

@@ -30,12 +30,17 @@ class YarnScaling(Scaling):
     magnitude: float | None = None
     truncate: bool = True
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.slow >= self.fast:
+            raise SpecError(f"slow ({self.slow}) must be below fast ({self.fast})", field="slow")
+
     def check(self, theta: float, dims: int) -> None:
         if theta <= 1:
             raise SpecError(f"a ramp needs theta above 1, not {theta}", field="RoPE.theta")
 
     def __call__(self, theta: float, dims: int, length: Tensor) -> tuple[Tensor, float]:
-        plain = frequencies(theta, dims, length.device)
+        plain = frequencies(theta, dims, length)
         first, last = (
             dims * math.log(self.trained / (turns * 2 * math.pi)) / (2 * math.log(theta))
             for turns in (self.fast, self.slow)
@@ -44,7 +49,7 @@ class YarnScaling(Scaling):
             first, last = math.floor(first), math.ceil(last)
         first, last = max(first, 0), min(last, dims - 1)
         width = last - first if last != first else 1e-3
-        channel = torch.arange(dims // 2, device=length.device).float()
+        channel = torch.arange(dims // 2, device=length.device).to(plain.dtype)
         squeezed = ((channel - first) / width).clamp(0, 1)
         magnitude = yarn_magnitude(self.factor) if self.magnitude is None else self.magnitude
         return plain / self.factor * squeezed + plain * (1 - squeezed), magnitude

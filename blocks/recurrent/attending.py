@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from blocks.attention.additive import AdditiveAttention
 from blocks.attention.crossmemory import first_real
-from blocks.errors import GenerationError, SpecError
+from blocks.errors import SpecError
 from blocks.ops.check import check_input, check_positive, check_state
 from blocks.recurrent.gru import GRU
 from blocks.recurrent.looking import LookingState, unroll
@@ -38,8 +38,9 @@ class Attending(nn.Module):
     Shapes: x [B T D], step.memory [B M R] -> [B T H + D + R].
 
     Errors:
-        SpecError: an inner block of several layers, or an input or memory of another width.
-        GenerationError: a step without a memory, or packed documents.
+        SpecError: an inner block of several layers, an input or memory of another width, or packed
+            documents.
+        GenerationError: a step without a memory.
 
     Example:
         >>> import torch
@@ -80,7 +81,7 @@ class Attending(nn.Module):
         check_input(x, self.dim, "Attending")
         check_state("Attending", state, LookingState, x)
         if step.segments is not None:
-            raise GenerationError("packed documents have one memory", field="segments")
+            raise SpecError("packed documents have one memory", field="segments")
         self.attention.read(step, state)
         if state.hidden is None:
             begin = first_real(state.v, state.real)[:, self.cut :]  # pyright: ignore[reportArgumentType]  # read by now

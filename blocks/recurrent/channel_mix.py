@@ -71,4 +71,5 @@ class RWKVChannelMix(nn.Module):
     def init_state(
         self, batch: int, room: int | None, dtype: torch.dtype, device: Any
     ) -> TailState:
-        return TailState(torch.zeros(batch, 1, self.dim, dtype=dtype, device=device))
+        tail = torch.zeros(batch, 1, self.dim, dtype=dtype, device=device)
+        return TailState(tail, "RWKVChannelMix")

@@ -60,7 +60,7 @@ class GRU(Recurrent):
         dropout: float = 0.0,
     ):
         super().__init__(dim, hidden, depth, direction, bias, dropout)
-        self.reset = reset
+        self.reset, self.cells = reset, f"a GRU that resets {reset} the product"
 
     def kernel(self) -> Callable[..., tuple[Tensor, ...]] | None:
         return torch.gru if self.reset == "after" else None

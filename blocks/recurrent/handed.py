@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from blocks.attention.crossmemory import first_real, memory_of
 from blocks.errors import SpecError
+from blocks.ops.check import check_input
 from blocks.ops.wants import call, wants
 from blocks.spec import Slot
 from blocks.state import content_of, leaves
@@ -32,7 +33,8 @@ class Handed(nn.Module):
     Shapes: x [B T D], step.memory [B M W] -> what inner gives.
 
     Errors:
-        SpecError: an inner block that remembers nothing, or a memory that is no state of it.
+        SpecError: an inner block that remembers nothing, an input of another width, a memory that
+            is no state of it, or packed documents.
         GenerationError: a first step without a memory.
 
     Example:
@@ -55,6 +57,9 @@ class Handed(nn.Module):
         self._wants = wants(self.inner)
 
     def forward(self, x: Tensor, step: Step, state: Any = None) -> Tensor:
+        check_input(x, self.dim, "Handed")
+        if step.segments is not None:
+            raise SpecError("packed documents have one memory", field="segments")
         if state is None:
             state = content_of(self.inner, len(x), None, x.dtype, x.device)
             self._begin(step, state)
@@ -67,7 +72,7 @@ class Handed(nn.Module):
         memory = memory_of(step)
         given = first_real(memory, step.memory_real)  # B W
         parts = [(leaf, name, old) for leaf in leaves(state) for name, old in leaf.tensors()]
-        sizes = [old[0].numel() for _, _, old in parts]
+        sizes = [old.shape[1:].numel() for _, _, old in parts]
         if sum(sizes) != given.shape[-1]:
             reason = f"a memory {given.shape[-1]} wide is no state of {sum(sizes)} numbers"
             raise SpecError(reason, field="step.memory")

@@ -65,6 +65,7 @@ class LSTM(Recurrent):
         dropout: float = 0.0,
     ):
         self.peepholes = peepholes
+        self.cells = f"an LSTM {'with' if peepholes else 'without'} peepholes"
         super().__init__(dim, hidden, depth, direction, bias, dropout)
 
     def _sizes(self, width: int) -> dict[str, tuple[int, ...]]:

@@ -58,7 +58,7 @@ class RNN(Recurrent):
         dropout: float = 0.0,
     ):
         super().__init__(dim, hidden, depth, direction, bias, dropout)
-        self.act = act
+        self.act, self.cells = act, f"an RNN of {act}"
 
     def kernel(self) -> Callable[..., tuple[Tensor, ...]]:
         return torch.rnn_tanh if self.act == "tanh" else torch.rnn_relu

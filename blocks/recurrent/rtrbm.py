@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops.boltzmann import divergence, free_energy, log_partition
+from blocks.ops.boltzmann import check_units, divergence, free_energy, log_partition
 from blocks.ops.check import check_input, check_positive, check_state
 from blocks.ops.rows import Rows
 from blocks.recurrent.stacked import HiddenState
@@ -32,7 +32,7 @@ class RTRBM(nn.Module):
     Shapes: v [B T D] -> r [B T H].
 
     Errors:
-        SpecError: an input of another width.
+        SpecError: an input of another width, or values that aren't from 0 to 1.
 
     Example:
         >>> import torch
@@ -73,6 +73,7 @@ class RTRBM(nn.Module):
         """r [R L H] and c [R L H] of each step, and c [R H] of the next."""
         now: Tensor = self.first.expand(len(v), -1) if c is None else c
         real, up = rows.real(v.shape[1]), F.linear(v, self.weight)
+        check_units(v, real)
         found, biases = [], []
         for t in range(v.shape[1]):
             found.append(torch.sigmoid(up[:, t] + now))
@@ -84,6 +85,7 @@ class RTRBM(nn.Module):
     def log_likelihood(self, v: Tensor, step: Step | None = None) -> Tensor:
         """log p(v_1 … v_T) of each row; all states of the smaller side, at most 16 units, count."""
         v, c, real = self._moved(v, step)
+        check_units(v, real, sure=True)
         away = log_partition(self.weight, self.visible, c)
         return _sum(-free_energy(v, self.weight, self.visible, c) - away, real)
 
@@ -106,13 +108,12 @@ class RTRBM(nn.Module):
         """Rows of v, their biases, and which of their steps are real."""
         check_input(v, self.dim, "RTRBM")
         rows = Rows() if step is None else Rows.of(step)
-        v = rows.take(v)
-        return v, self.run(v, rows)[1], rows.real(v.shape[1])
+        real = rows.real((v := rows.take(v)).shape[1])
+        v = v if real is None else torch.where(real[..., None], v, 0)
+        return v, self.run(v, rows)[1], real
 
-    def init_state(
-        self, batch: int, room: int | None, dtype: torch.dtype, device: Any
-    ) -> HiddenState:
-        return HiddenState(self.first.to(dtype).expand(batch, -1).clone())
+    def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
+        return HiddenState(self.first.to(dtype).expand(batch, -1).clone(), "RTRBM")
 
 
 def _sum(each: Tensor, real: Tensor | None) -> Tensor:

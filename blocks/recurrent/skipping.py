@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from blocks.errors import GenerationError, SpecError
+from blocks.errors import SpecError
 from blocks.ops.check import check_input, check_positive, check_state
 from blocks.recurrent.looking import LookingState, unroll
 from blocks.recurrent.stacked import Recurrent
@@ -39,8 +39,9 @@ class SkipStack(nn.Module):
         width: of the output, N·H.
 
     Errors:
-        SpecError: an inner block of several layers, or an input or memory of another width.
-        GenerationError: attention without a memory, or to packed documents.
+        SpecError: an inner block of several layers, an input or memory of another width, or
+            attention to packed documents.
+        GenerationError: attention without a memory.
 
     Example:
         >>> import torch
@@ -88,7 +89,7 @@ class SkipStack(nn.Module):
         attention: Any = self.attention
         inner: Any = self.layers[0]
         if step.segments is not None:
-            raise GenerationError("packed documents have one memory", field="segments")
+            raise SpecError("packed documents have one memory", field="segments")
         state = LookingState() if state is None else state
         check_state("SkipStack", state, LookingState, x)
         attention.read(step, state)

@@ -26,9 +26,10 @@ Carry = tuple[Tensor, ...]  # h, and c where there is one
 
 @dataclass
 class HiddenState(Content):
-    """What each layer of an RNN or a GRU said last: [B depth H]."""
+    """What each layer of an RNN or a GRU said last: [B depth H]; `of` names what they are."""
 
     hidden: Tensor
+    of: str
 
 
 @dataclass
@@ -37,6 +38,7 @@ class CellState(Content):
 
     hidden: Tensor
     cell: Tensor
+    of: str
 
 
 class Recurrent(nn.Module, ABC):
@@ -46,7 +48,8 @@ class Recurrent(nn.Module, ABC):
     """
 
     gates: int
-    kept: type[Content] = HiddenState
+    kept: type[HiddenState | CellState] = HiddenState
+    cells: str  # what a state is of: cells of another kind would read it otherwise
 
     def __init__(
         self,
@@ -203,7 +206,7 @@ class Recurrent(nn.Module, ABC):
     def _carry(self, state: Content, x: Tensor) -> Carry:
         self._check_forward()
         size = (self.depth, self.hidden)
-        check_state(type(self).__name__, state, self.kept, x, hidden=size)
+        check_state(type(self).__name__, state, self.kept, x, self.cells, hidden=size)
         return tuple(tensor for _, tensor in state.tensors())
 
     def _check_forward(self) -> None:
@@ -215,7 +218,8 @@ class Recurrent(nn.Module, ABC):
         self._check_forward()
         size = (batch, self.depth, self.hidden)
         parts = 2 if self.kept is CellState else 1
-        return self.kept(*(torch.zeros(size, dtype=dtype, device=device) for _ in range(parts)))
+        none = [torch.zeros(size, dtype=dtype, device=device) for _ in range(parts)]
+        return self.kept(*none, of=self.cells)
 
 
 def _hidden(carry: Carry) -> Tensor | Carry:

@@ -23,6 +23,9 @@ def hippo_legs(size: int) -> tuple[Tensor, Tensor]:
     Returns:
         A [N N] and B [N] in float64.
 
+    Errors:
+        SpecError: a size below one.
+
     Example:
         >>> from blocks import hippo_legs
         >>> hippo_legs(2)[0]
@@ -49,6 +52,9 @@ def hippo_dplr(size: int) -> tuple[Tensor, Tensor, Tensor]:
 
     Returns:
         Λ, P and B', each [N/2] in complex128, with imaginary parts of Λ above zero.
+
+    Errors:
+        SpecError: an odd size, or one below two.
 
     Example:
         >>> from blocks import hippo_dplr

@@ -16,7 +16,7 @@ from blocks.ops.project import project
 from blocks.ops.rows import Rows
 from blocks.ops.selective import selective_scan
 from blocks.spec import Slot
-from blocks.ssm.memory import MambaState
+from blocks.ssm.memory import MambaState, start_steps
 from blocks.step import Step
 
 __all__ = ["Mamba"]
@@ -26,7 +26,6 @@ class Mamba(nn.Module):
     r"""u, z = W x;    u' = act(conv(u));    δ, b, c = W_select u';    Δ = softplus(W_dt δ + δ₀)
 
     h_t = exp(−Δ_t e^{A_log}) ⊙ h_{t−1} + b_t ⊗ (Δ_t u'_t)
-
     y_t = W_out ((c_t h_t + D ⊙ u'_t) ⊙ silu(z_t))
 
     Gu and Dao, "Mamba", 2023, arXiv:2312.00752. The recurrence runs in at least float32.
@@ -43,6 +42,10 @@ class Mamba(nn.Module):
         norm: slot of sizes (rank) and twice (state_dim) for norms of δ, b and c.
 
     Shapes: [B T D] -> [B T D].
+
+    Errors:
+        SpecError: a size below one, or an input of another width.
+        GenerationError: a state of another block, batch or dtype.
 
     Example:
         >>> import torch
@@ -67,7 +70,7 @@ class Mamba(nn.Module):
         norm: Slot | None = None,
     ):
         super().__init__()
-        check_positive("Mamba", dim=dim, inner=inner, state_dim=state_dim, rank=rank)
+        check_positive("Mamba", dim=dim, inner=inner, state_dim=state_dim, rank=rank, kernel=kernel)
         self.dim, self.inner, self.act = dim, inner or 2 * dim, activation(act)
         self.widths = (rank or math.ceil(dim / 16), state_dim, state_dim)
         self.inputs = nn.Linear(dim, 2 * self.inner, bias=bias)
@@ -84,8 +87,7 @@ class Mamba(nn.Module):
         bound = self.widths[0] ** -0.5
         with torch.no_grad():
             self.dt.weight.uniform_(-bound, bound)
-            dt = self.dt.bias.uniform_(math.log(1e-3), math.log(1e-1)).exp_()
-            dt.add_((-(-dt).expm1()).log())  # softplus gives dt back
+            start_steps(self.dt.bias)
             self.A_log.copy_(torch.arange(1, self.widths[1] + 1).log())
             self.D.fill_(1)
 
@@ -115,6 +117,4 @@ class Mamba(nn.Module):
         return torch.addcmul(y, u, self.D.to(wide)), sums
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
-        wide = torch.promote_types(dtype, torch.float32)
-        sums = torch.zeros(batch, *self.sums, dtype=wide, device=device)
-        return MambaState(sums, self.conv.init_state(batch, room, dtype, device).tail)
+        return MambaState.empty(batch, self.sums, self.conv.tail, dtype, device)

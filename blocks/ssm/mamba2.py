@@ -17,7 +17,7 @@ from blocks.ops.duality import ssd
 from blocks.ops.project import project
 from blocks.ops.rows import Rows
 from blocks.spec import Slot
-from blocks.ssm.memory import Mamba2State
+from blocks.ssm.memory import Mamba2State, start_steps
 from blocks.step import Step
 
 __all__ = ["Mamba2"]
@@ -45,6 +45,10 @@ class Mamba2(nn.Module):
 
     Shapes: [B T D] -> [B T D].
 
+    Errors:
+        SpecError: groups that don't divide the heads, limits that hold nothing, or another width.
+        GenerationError: a state of another block, batch or dtype.
+
     Example:
         >>> import torch
         >>> from blocks import Mamba2
@@ -69,13 +73,12 @@ class Mamba2(nn.Module):
     ):
         super().__init__()
         check_positive("Mamba2", state_dim=state_dim, kernel=kernel, chunk=chunk)
-        check_heads("Mamba2", dim, heads, groups, head_dim)
+        check_heads("Mamba2", dim, heads, groups, head_dim, "groups")
         if not 0 <= limits[0] < limits[1]:
             raise SpecError(f"nothing is between {limits}", field="Mamba2.limits")
         inner, self.sums = heads * head_dim, (heads, state_dim, head_dim)
         self.dim, self.heads, self.limits, self.chunk = dim, heads, limits, chunk
-        self.group = (groups, state_dim)
-        self.widths = (inner, groups * state_dim, groups * state_dim)
+        self.group, self.widths = (groups, state_dim), (inner, *[groups * state_dim] * 2)
         self.inputs = nn.Linear(dim, inner + sum(self.widths) + heads, bias=bias)
         self.conv = CausalConv(sum(self.widths), kernel=kernel, bias=conv_bias)
         self.dt_bias, self.A_log, self.D = (nn.Parameter(torch.empty(heads)) for _ in range(3))
@@ -85,8 +88,7 @@ class Mamba2(nn.Module):
 
     def reset_parameters(self) -> None:
         with torch.no_grad():
-            dt = self.dt_bias.uniform_(math.log(1e-3), math.log(1e-1)).exp_()
-            dt.add_((-(-dt).expm1()).log())  # softplus gives dt back
+            start_steps(self.dt_bias)
             self.A_log.uniform_(1, 16).log_()
             self.D.fill_(1)
 
@@ -115,6 +117,4 @@ class Mamba2(nn.Module):
         return rows.put(project(self.out, y.to(x.dtype)))  # B T D
 
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
-        wide = torch.promote_types(dtype, torch.float32)
-        sums = torch.zeros(batch, *self.sums, dtype=wide, device=device)
-        return Mamba2State(sums, self.conv.init_state(batch, room, dtype, device).tail)
+        return Mamba2State.empty(batch, self.sums, self.conv.tail, dtype, device)

@@ -57,6 +57,7 @@ class S4(TimeInvariant):
         out: Out | None = "glu",
     ):
         super().__init__(dim, state_dim, dt, act, out)
+        self.recurrence = "S4"
         if state_dim % 2:
             reason = f"numbers come in pairs of conjugates, {state_dim} is odd"
             raise SpecError(reason, field="S4.state_dim", hint="give an even number")

@@ -64,6 +64,7 @@ class S4D(TimeInvariant):
     ):
         super().__init__(dim, state_dim, dt, act, out)
         self.init, self.method, self.paired = init, method, init != "real"
+        self.recurrence = f"an S4D of {'complex' if self.paired else 'real'} numbers by {method}"
         if self.paired and state_dim % 2:
             reason = f"complex numbers are two each, {state_dim} are none"
             raise SpecError(

@@ -29,7 +29,7 @@ class TimeInvariant(nn.Module):
     are. Of conjugate pairs one is computed with; states are kept as real and imaginary parts.
     """
 
-    paired = True
+    paired, recurrence = True, ""  # a subclass says what its states are of
 
     def __init__(
         self, dim: int, state_dim: int, dt: tuple[float, float], act: Activation, out: Out | None
@@ -59,7 +59,7 @@ class TimeInvariant(nn.Module):
         check_input(x, self.dim, type(self).__name__)
         if state is not None:
             size = (self.dim, self.state_dim)
-            check_state(type(self).__name__, state, S4State, x, hidden=size)
+            check_state(type(self).__name__, state, S4State, x, self.recurrence, hidden=size)
         rows = Rows() if step is None else Rows.of(step)
         u = rows.take(x).to(torch.promote_types(x.dtype, torch.float32))  # R L D
         real = rows.real(u.shape[1])
@@ -107,7 +107,7 @@ class TimeInvariant(nn.Module):
     def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> S4State:
         wide = torch.promote_types(dtype, torch.float32)
         size = (batch, self.dim, self.state_dim)
-        return S4State(torch.zeros(size, dtype=wide, device=device))
+        return S4State(torch.zeros(size, dtype=wide, device=device), self.recurrence)
 
 
 def _pairs(h: Tensor) -> Tensor:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from blocks.testing.general import GENERAL, check_build, check_compiled
+from blocks.testing.compiled import check_compiled, check_exported
+from blocks.testing.general import GENERAL, check_build
+from blocks.testing.gradients import check_gradients
 from blocks.testing.remembering import REMEMBERING, check_causal, check_padding
 from blocks.testing.subject import Shape, Subject
 
@@ -22,18 +24,21 @@ def check_block(
     wide: bool = False,
     causal: bool | None = None,
     build: Callable[[], nn.Module] | None = None,
+    second: bool = False,
     compile: bool = True,
     fullgraph: bool = True,
+    within: float = 0.0,
 ) -> None:
     """Checks the promises that every block of the library keeps, on copies of `module`.
 
-    Shape and dtype in float32, bfloat16 and float64; gradients of inputs and parameters against
-    finite differences; the same numbers twice, for a row alone, in another order, for other
-    strides, after `deepcopy`, through `state_dict`, and compiled; the shape on the meta device.
-    Of a block that reads `step`, or a model that takes a mask: padding changes nothing. Of one
-    that remembers: prefill and decode in chunks equal one pass, and the state can be copied, its
-    rows selected, its newest tokens forgotten. What is no matter of rounding is compared in
-    float64, with disturbed parameters: zeros and ones hide errors.
+    Shape and dtype in float32, bfloat16, float16 and float64; gradients of inputs and parameters
+    against finite differences; the same numbers twice, for a row alone, in another order, for other
+    strides, after `deepcopy` and pickle, through `state_dict`, compiled and exported; the shape on
+    the meta device; a text that prints no address. Of a block that reads `step`, or a model that
+    takes a mask: padding changes nothing. Of one that remembers: prefill and decode in chunks equal
+    one pass, and the state can be copied, its rows selected, its newest tokens forgotten. What is
+    no matter of rounding is compared in float64, with disturbed parameters: zeros and ones hide
+    errors.
 
     Args:
         module: the block; it is left as it is.
@@ -47,11 +52,16 @@ def check_block(
         build: makes the block again: then it is also checked that no memory is left
             uninitialised, that a seed decides every number, and that the block built on the meta
             device has the same tensors.
-        compile: check that torch.compile gives the same numbers, which takes most of the time.
-        fullgraph: compile as one graph, without a break.
+        second: check the gradients of the gradients too.
+        compile: check that torch.compile, in evaluation and in training with all gradients, and
+            torch.export give the same numbers, which takes most of the time.
+        fullgraph: compile as one graph, without a break; without it nothing is exported.
+        within: how far compiled numbers may be off, relative to the largest: none by default, since
+            what is compiled runs torch's own kernels (the backend is `aot_eager`).
 
     Errors:
-        AssertionError: the promise that is broken, with the numbers.
+        AssertionError: the promise that is broken, with the numbers; or what the module raised, and
+            what was done with it then.
         SpecError: an input is needed, or has too few rows or tokens.
 
     Example:
@@ -62,17 +72,20 @@ def check_block(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         subject = Subject.of(module, x, shape, wide)
-        for check in GENERAL:
-            check(subject)
-        if build is not None:
-            check_build(subject, build)
         causal = subject.claims_causal if causal is None else causal
+        for doing, check in GENERAL.items():
+            subject.keeps(doing, check, subject)
+        subject.keeps("differentiated", check_gradients, subject, second=second)
+        if build is not None:
+            subject.keeps("built", check_build, subject, build)
         if causal:
-            check_causal(subject)
+            subject.keeps("asked for causality", check_causal, subject)
         if subject.reads_padding:
-            check_padding(subject)
+            subject.keeps("given padding", check_padding, subject)
         if causal and subject.remembers:
-            for check in REMEMBERING:
-                check(subject)
+            for doing, check in REMEMBERING.items():
+                subject.keeps(doing, check, subject)
         if compile:
-            check_compiled(subject, fullgraph)
+            subject.keeps("compiled", check_compiled, subject, fullgraph, within)
+            if fullgraph:
+                subject.keeps("exported", check_exported, subject, within)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,6 @@ Shape = tuple[int, ...]
 Tensors = tuple[Tensor, ...]
 
 EXACT = 1e-9  # float64, relative to the largest value: other sums, the same mathematics
-ROUNDED = 1e-6  # float32: a kernel that a compiler takes apart rounds at other places
 
 
 @dataclass
@@ -49,9 +48,17 @@ class Subject:
             shapes = (tuple(shape),) if isinstance(shape[0], int) else tuple(map(tuple, shape))
         elif x is None and not inputs[0].is_floating_point():
             shapes = ((*inputs[0].shape, module.vocab),)  # pyright: ignore[reportAssignmentType]  # tokens -> logits
-        module = copy.deepcopy(module).float().eval()
+        name = type(module).__name__
+        try:
+            module = copy.deepcopy(module).float().eval()
+        except Exception as error:
+            raise AssertionError(f"{name}: copied: {_told(error)}") from error
         disturb(module)
-        return cls(type(module).__name__, module, tuple(cast(inputs, torch.float32)), shapes, wide)
+        subject = cls(name, module, tuple(cast(inputs, torch.float32)), shapes, wide)
+        tokens = inputs[0].shape[token_axis(inputs[0])] if subject.reads_padding else 4
+        if tokens < 4:
+            raise SpecError(f"at least four tokens are needed, not {tokens}", field="x")
+        return subject
 
     @property
     def exact(self) -> tuple[nn.Module, Tensors]:
@@ -72,6 +79,15 @@ class Subject:
         masks = [getattr(part, "mask", None) for part in self.module.modules()]
         ahead = [m(place[:, None], place).triu(1) for m in masks if isinstance(m, Mask)]
         return self.remembers and not any(bool(table.any()) for table in ahead)
+
+    def keeps(self, doing: str, check: Callable[..., None], *how: Any, **more: Any) -> None:
+        """Runs a check. Whatever the module raises meanwhile is a broken promise as well."""
+        try:
+            check(*how, **more)
+        except Exception as error:
+            if isinstance(error, AssertionError) and str(error).startswith(f"{self.name}: "):
+                raise
+            raise AssertionError(f"{self.name}: {doing}: {_told(error)}") from error
 
     def differs(self, promise: str, found: Tensors, wanted: Tensors, allowed: float = 0.0) -> None:
         """Raises an AssertionError where two outputs are further apart than is allowed."""
@@ -116,11 +132,28 @@ def run(
     return (out,) if isinstance(out, Tensor) else tuple(out)
 
 
+class Called(nn.Module):
+    """A module called the way `run` does, for what takes a module alone."""
+
+    def __init__(self, module: nn.Module):
+        super().__init__()
+        self.module = module
+        self.names = wants(module)
+
+    def forward(self, *inputs: Tensor) -> Tensors:
+        return run(self.module, inputs, names=self.names)
+
+
 def proceed(module: nn.Module, x: Tensor, state: State, mask: Tensor | None = None) -> Tensor:
     """One call with a state."""
     if "mask" in wants(module):
         return module(x, mask=mask, state=state)
     return state.run(module, x, mask)
+
+
+def _told(error: Exception) -> str:
+    """Kind and first paragraph: compilers add pages of traces."""
+    return f"{type(error).__name__}: {str(error).strip().split(chr(10) * 2)[0]}"
 
 
 def token_axis(x: Tensor) -> int:

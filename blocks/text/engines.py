@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from blocks.errors import TokenizerError
+from blocks.errors import TokenizerError, printable
 from blocks.text.tokenfiles import CONFIG, declared, is_byt5, is_canine, read_json
 
 __all__: list[str] = []
@@ -46,7 +46,7 @@ def guarded(doing: str, *, file: str | None = None) -> Iterator[None]:
         raise
     except BaseException as error:  # a Rust panic is no Exception
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise TokenizerError(f"{doing} failed: {reason}", file=file) from None
+        raise TokenizerError(f"{doing} failed: {printable(reason)}", file=file) from None
 
 
 def engine_of(files: dict[str, bytes], names: dict[str, str], place: str) -> Engine:

@@ -57,10 +57,10 @@ class SentencePieces:
         prefix_all: bool,
         file: str,
     ):
-        self._bytes, self._prefix_all = model, prefix_all
-        with guarded("reading the SentencePiece model", file=file):
-            if not model:
-                raise TokenizerError("is empty", file=file)
+        self._bytes, self._prefix_all, self._file = model, prefix_all, file
+        if not model:
+            raise TokenizerError("is empty", file=file)
+        with guarded("reading it as a SentencePiece model", file=file):
             self._model = self._bare = sentencepiece.SentencePieceProcessor(model_proto=model)
         pieces = self._model.get_piece_size()
         self._names: dict[int, str] = {}
@@ -150,7 +150,7 @@ class SentencePieces:
     def _plain(self, text: str, at: int) -> list[int]:
         if not text:
             return []
-        with guarded("encoding"):
+        with guarded("encoding", file=self._file):
             if at == 0 or self._prefix_all:
                 return self._model.encode(text)
             if self._bare is self._model:

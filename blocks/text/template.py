@@ -6,17 +6,19 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from jinja2 import Template
 from jinja2.exceptions import TemplateError, TemplateSyntaxError
 
 from blocks.errors import TokenizerError
 from blocks.text.budget import Budget
-from blocks.text.sandbox import Sandbox, spent
+from blocks.text.grammar import Template
+from blocks.text.walker import Walker
 
 __all__: list[str] = []
 
 _TEMPLATE_CHARACTERS = 64 << 10
+_FIELD = "chat template"
 _REASONING = ("reasoning_content", "thinking", "reasoning")
+_PLAIN = (str, int, float, bool, type(None))
 _SCALARS = {str: str.__str__, int: int.__int__, float: float.__float__}  # of a subclass, its base
 _EXAMPLE = '[{"role": "user", "content": "Hello"}]'
 
@@ -55,16 +57,19 @@ def choose(known: Mapping[str, str], wanted: str | None, tools: bool) -> str:
             return known[wanted]
         if "{{" in wanted or "{%" in wanted:
             return wanted
-        raise TokenizerError(f"no chat template is called {wanted!r}; there is: {names}")
+        reason = f"no chat template is called {wanted!r}; there is: {names}"
+        raise TokenizerError(reason, field="template")
     if not known:
         raise TokenizerError(
             "this tokenizer has no chat template",
+            field="template",
             hint="pass template= with a Jinja text, or encode() the prompt you want yourself",
         )
     for name in ("tool_use", "default") if tools else ("default",):
         if name in known:
             return known[name]
-    raise TokenizerError(f"no default chat template; pass template= with one of: {names}")
+    reason = f"no default chat template; pass template= with one of: {names}"
+    raise TokenizerError(reason, field="template")
 
 
 def conversation(messages: Any) -> list[dict[str, Any]]:
@@ -95,10 +100,10 @@ def _message(message: Any, at: int) -> dict[str, Any]:
 
 def plain(value: Any, depth: int = 64) -> Any:
     """A copy in JSON's types only: no other object's methods come within a template's reach."""
+    if type(value) in _PLAIN:
+        return value
     if depth == 0:
         raise TokenizerError("data given to a chat template are nested too deeply")
-    if value is None or isinstance(value, bool):
-        return value
     for kind, base in _SCALARS.items():
         if isinstance(value, kind):
             return base(value)
@@ -116,32 +121,25 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
         TokenizerError: the template is not valid, refuses its input, or spends too much.
     """
     if len(template) > _TEMPLATE_CHARACTERS:
-        raise TokenizerError(f"the chat template is longer than {_TEMPLATE_CHARACTERS} characters")
+        raise TokenizerError(f"is longer than {_TEMPLATE_CHARACTERS} characters", field=_FIELD)
     data = plain(dict(variables))
-    token = spent.set(Budget(_weight(data), len(data.get("messages") or ())))
+    budget = Budget(data, len(data.get("messages") or ()))
     try:
-        return _compiled(template).render(data)
+        walker = Walker(_parsed(template), data, budget)
     except TemplateSyntaxError as error:
         reason = f"is not valid in line {error.lineno}: {error.message}"
+        raise TokenizerError(reason, field=_FIELD) from None
+    try:
+        return walker.render()
     except TemplateError as error:
-        reason = f"stopped: {error.message}"
+        reason = error.message
     except RecursionError:
-        reason = "stopped: it is nested too deeply or calls itself for ever"
+        reason = "it is nested too deeply or calls itself for ever"
     except Exception as error:
-        reason = f"stopped: {type(error).__name__}: {error}"
-    finally:
-        spent.reset(token)
-    raise TokenizerError(reason, field="chat template") from None
+        reason = f"{type(error).__name__}: {error}"
+    raise TokenizerError(f"stopped in line {walker.line}: {reason}", field=_FIELD) from None
 
 
-def _weight(value: Any) -> int:
-    if isinstance(value, str):
-        return len(value)
-    if isinstance(value, dict):
-        return 16 * len(value) + sum(map(_weight, value)) + sum(map(_weight, value.values()))
-    return 8 * len(value) + sum(map(_weight, value)) if isinstance(value, (list, tuple)) else 8
-
-
-@lru_cache(maxsize=32)
-def _compiled(template: str) -> Template:
-    return Sandbox().from_string(template)
+@lru_cache(maxsize=16)
+def _parsed(template: str) -> Template:
+    return Template(template)

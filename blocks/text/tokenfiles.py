@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
@@ -86,18 +87,17 @@ def _no_vocabulary(place: Place) -> TokenizerError:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            data = file.read(_LIMIT + 1)
+            if (size := os.fstat(file.fileno()).st_size) > _LIMIT:
+                raise TokenizerError(f"is larger than {_LIMIT} bytes", file=path)
+            return file.read(size)  # room for all that is asked for is taken first
     except OSError as error:
         raise TokenizerError(f"can't be read: {error.strerror or error}", file=path) from None
-    if len(data) > _LIMIT:
-        raise TokenizerError(f"is larger than {_LIMIT} bytes", file=path)
-    return data
 
 
 def read_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     """A JSON object, empty where there is no such file."""
     try:
-        value = json.loads(files.get(name, b"{}"))
+        value = json.loads(files.get(name, b"{}"), object_pairs_hook=_once)
     except RecursionError:
         raise TokenizerError("is nested too deeply", file=name) from None
     except ValueError as error:
@@ -105,6 +105,15 @@ def read_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TokenizerError(f"must hold an object, not {type(value).__name__}", file=name)
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {printable(twice)!r} is there twice")
+    return table
 
 
 def read_text(files: Mapping[str, bytes], name: str) -> str:

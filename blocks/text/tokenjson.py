@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 
 from blocks.errors import TokenizerError, printable
 from blocks.text.detokenize import ByteStream, WindowStream
 from blocks.text.engines import Stream, guarded
+from blocks.text.faults import IDS, check_added, check_steps, check_tokens, fault, steps
 from blocks.text.tokenfiles import CONFIG, Added, read_json, read_text
 
 __all__: list[str] = []
@@ -25,12 +24,12 @@ class TokenJson:
 
     Args:
         backend: becomes the engine's own, and is changed.
-        added: declared tokens; the backend's own ids win, and only missing ones are added.
+        added: declared tokens, of which missing ones are added.
         file: the file to name in errors.
     """
 
     def __init__(self, backend: Tokenizer, added: Iterable[Added], *, file: str):
-        self._backend = backend
+        self._backend, self._file = backend, file
         with guarded("setting up the tokenizer", file=file):
             backend.no_truncation()
             backend.no_padding()
@@ -40,13 +39,23 @@ class TokenJson:
                 self._declare(token, file)
             tokens = backend.get_added_tokens_decoder()
             self.special = frozenset(id for id, token in tokens.items() if token.special)
-            self.size = 1 + max(backend.get_vocab(True).values(), default=-1)
-            self._steps = _flat(backend.decoder)
+            vocab = backend.get_vocab(True)
+            check_tokens(backend, vocab, file)
+            check_steps(backend, file)
+            self.size = 1 + max(vocab.values())
+            self._steps = steps(backend.decoder)
 
     def _declare(self, token: Added, file: str) -> None:
         id = self._backend.token_to_id(token.content)
         if id is None and token.id is None:
             return  # a name for a token the vocabulary lacks
+        if None not in (id, token.id) and id != token.id:
+            raise TokenizerError(
+                f"has {printable(token.content)!r} as {id}, {CONFIG} or added_tokens.json as "
+                f"{token.id}",
+                file=file,
+                hint="one of the two files is another model's: put the right one there",
+            )
         known = self._backend.get_added_tokens_decoder().get(-1 if id is None else id)
         if id is not None and (not token.special or (known and known.special)):
             return
@@ -69,12 +78,12 @@ class TokenJson:
             )
 
     def encode(self, text: str, special: bool) -> list[int]:
-        with guarded("encoding"):
+        with guarded("encoding", file=self._file):
             return self._backend.encode(text, add_special_tokens=special).ids
 
     def decode(self, ids: list[int], skip: bool) -> str:
         hidden = self.special if skip else ()
-        with guarded("decoding"):
+        with guarded("decoding", file=self._file):
             shown = [id for id in ids if id not in hidden]
             return self._backend.decode(shown, skip_special_tokens=False)
 
@@ -106,7 +115,7 @@ class TokenJson:
         return self._backend.id_to_token(id)
 
     def to_json(self) -> bytes:
-        with guarded("writing tokenizer.json"):
+        with guarded("writing tokenizer.json", file=self._file):
             return self._backend.to_str(pretty=True).encode()
 
     def _piece(self, id: int) -> bytes:
@@ -118,8 +127,14 @@ class TokenJson:
 
 def from_json(data: bytes, added: Iterable[Added], *, file: str) -> TokenJson:
     """The engine of a tokenizer.json's bytes."""
-    with guarded("reading the tokenizer", file=file):
+    try:
         backend = Tokenizer.from_buffer(data)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # a Rust panic is no Exception
+        raise fault(data, error, file) from None
+    with guarded("reading the tokenizer", file=file):
+        check_added(data, backend.get_vocab(True), file)
     return TokenJson(backend, added, file=file)
 
 
@@ -139,12 +154,18 @@ def from_gpt2(
             file=file,
             hint="save the tokenizer as tokenizer.json, which says all",
         )
-    if not all(isinstance(id, int) and 0 <= id < 1 << 31 for id in vocab.values()):
+    if not all(type(id) is int and 0 <= id < IDS for id in vocab.values()):
         raise TokenizerError("must map tokens to ids", file="vocab.json")
+    if len(set(vocab.values())) < len(vocab):
+        raise TokenizerError("gives two tokens the same id", file="vocab.json")
     lines = read_text(files, "merges.txt").splitlines()
     pairs = [tuple(line.split(" ")) for line in lines if line and not line.startswith("#version")]
-    if not all(len(pair) == 2 for pair in pairs):
-        raise TokenizerError("each line must hold two tokens", file="merges.txt")
+    for pair in pairs:
+        if len(pair) != 2:
+            raise TokenizerError("each line must hold two tokens", file="merges.txt")
+        if lost := [token for token in (*pair, "".join(pair)) if token not in vocab]:
+            reason = f"merges {printable(lost[0])!r}, which is not in vocab.json"
+            raise TokenizerError(reason, file="merges.txt")
     with guarded("reading vocab.json and merges.txt", file=file):
         backend = Tokenizer(models.BPE(vocab, [(pair[0], pair[1]) for pair in pairs]))
         prefix = config.get("add_prefix_space") is True
@@ -162,16 +183,6 @@ def from_gpt2(
                 single=[front, "$A"], special_tokens=[(front, id)]
             )
     return engine
-
-
-def _flat(decoder: Any) -> list[dict[str, Any]]:
-    """The steps of a decoder, as tokenizer.json would write them."""
-
-    def walk(step: dict[str, Any]) -> list[dict[str, Any]]:
-        inner = step.get("decoders")
-        return [s for part in inner for s in walk(part)] if inner is not None else [step]
-
-    return [] if decoder is None else walk(json.loads(decoder.__getstate__()))
 
 
 def _is_byte(token: str | None) -> bool:

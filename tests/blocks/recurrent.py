@@ -24,7 +24,7 @@ from blocks import (
     Spec,
     TokenEmbedding,
 )
-from tests.blocks.small import Small, floats, ints
+from tests.blocks.small import Small, floats, ints, shares
 
 STACKED: dict[str, Any] = {"hidden": 12, "depth": 3, "dropout": (0.5, {"depth": 2})}
 BEFORE = Spec(GRU, hidden=12, reset="before")
@@ -55,7 +55,7 @@ RECURRENT: dict[str, Small] = {
     "MixtureDensityHead": Small((16,), {"components": 2}, shape=(3, 7, 13)),
     "OneHot": Small((9, 9), inputs=(ints(9, 3, 7),), shape=(3, 7, 9)),
     "Resized": Small((8, 50), {"inner": LMHead, "width": 16}, shape=(3, 7, 50), zero=("dim",)),
-    "RTRBM": Small((16,), {"hidden": 12}, shape=(3, 7, 12)),
+    "RTRBM": Small((16,), {"hidden": 12}, (shares(3, 7, 16),), (3, 7, 12)),
     "SkipStack": Small((16,), {"inner": PEEPS, "depth": 3}, shape=(3, 7, 36)),
     "RNN": Small((16,), {"depth": 2}),
     "RWKV": Small((16,)),
@@ -68,6 +68,7 @@ RECURRENT: dict[str, Small] = {
         },
     ),
     "Linear": Small((16,), {"out_dim": 12}, shape=(3, 7, 12)),
+    "PackedLinear": Small((16,), {"out_dim": 12, "bits": 4}, shape=(3, 7, 12)),
     "Load": Small(
         (16,), {"name": "skip", "inner": Spec(Linear, out_dim=12)}, shape=(3, 7, 12), checks=TOLD
     ),
@@ -131,6 +132,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "RWKVChannelMix": {"hidden": 20},
     "GatedMixer": {"steps": {"mlp": Spec(GatedMLP, hidden=20)}, "inner": 20},
     "Linear": {"out_dim": 10},
+    "PackedLinear": {"out_dim": 10, "bits": 8},
     "Load": {"name": "other", "inner": None, "width": (8, {"inner": Linear})},
     "LowRank": {
         "inner": Spec(GatedMLP, hidden=20),

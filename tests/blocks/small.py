@@ -14,6 +14,10 @@ def floats(*shape: int) -> Callable[[], Tensor]:
     return lambda: torch.randn(*shape)
 
 
+def shares(*shape: int) -> Callable[[], Tensor]:
+    return lambda: torch.rand(*shape) * 0.8 + 0.1  # not at the edge, where gradients are checked
+
+
 def far(*shape: int) -> Callable[[], Tensor]:
     return lambda: 100 * torch.randn(*shape)  # where small weights saturate a sigmoid
 

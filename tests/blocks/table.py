@@ -184,8 +184,7 @@ TABLE: dict[str, Small] = (
         "LSHAttention": Small(
             (16,),
             {"heads": 4, "buckets": (2, 4), "chunk": 2, "hashes": 2, "multiple": 4},
-            # Later ones change what a token sees; a seed's rotations are drawn outside a graph.
-            checks={"causal": False, "fullgraph": False},
+            checks={"causal": False},  # later ones change what a token sees
             zero=("before", "after", "seed"),
         ),
         "LatentAttention": Small((16,), LATENT),
@@ -216,7 +215,6 @@ TABLE: dict[str, Small] = (
         "MoE": Small(
             (16,),
             {"experts": 4, "top_k": 2, "expert": MLP, "shared": MLP, "shared_gate": True},
-            checks={"fullgraph": False},  # how many tokens an expert gets is known only at run time
         ),
         "Molecules": Small((16,), {"stride": 2, "kernel": 3}),
         "Normed": Small((16,), {"inner": ATTENTION, "norm_in": RMSNorm, "norm_out": LayerNorm}),

@@ -1,4 +1,4 @@
-"""Adaptive embedding and softmax: by loops, against torch's own, and against the full softmax."""
+"""Adaptive embedding and softmax: against torch's own, and against the full softmax."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from blocks import AdaptiveEmbedding, AdaptiveHead, SpecError
 from blocks.testing.subject import disturb
@@ -22,58 +22,6 @@ SHAPES: list[dict[str, Any]] = [
     {"cutoffs": (4, 11), "div": 2},
     {"cutoffs": (4, 11, 12), "width": 16, "div": 2},
 ]
-
-
-def cluster_of(token: int, options: dict[str, Any]) -> tuple[int, int]:
-    """The cluster of a token and its place in it."""
-    edges = (0, *options.get("cutoffs", ()), V)
-    i = max(i for i in range(len(edges) - 1) if edges[i] <= token)
-    return i, token - edges[i]
-
-
-@pytest.mark.parametrize("options", SHAPES)
-def test_a_row_of_the_tokens_cluster(options: dict[str, Any]) -> None:
-    embedding = AdaptiveEmbedding(V, D, **options, scale=3.0).double()
-    disturb(embedding)
-    found = embedding(torch.arange(V)[None])[0]
-    for token in range(V):
-        i, place = cluster_of(token, options)
-        i, place = (i, place) if options.get("div", 1) > 1 else (0, token)
-        row = embedding.tables[i][place]
-        row = embedding.projections[i] @ row if len(embedding.projections) else row
-        torch.testing.assert_close(found[token], 3.0 * row)
-
-
-def naive(head: AdaptiveHead, x: Tensor, options: dict[str, Any]) -> Tensor:
-    """log p of each token, for one x [D]."""
-    out = torch.empty(V, dtype=x.dtype)
-    edges = (0, *options.get("cutoffs", ()), V)
-    one = options.get("div", 1) == 1
-
-    def scores(i: int) -> Tensor:
-        h = x @ head.projections[i] if len(head.projections) else x
-        rows = slice(edges[i], edges[i + 1]) if one else slice(None)
-        own = head.tables[0 if one else i][rows] @ h + head.biases[0 if one else i][rows]
-        return own if i or head.choice is None else torch.cat([own, head.choice(h)])
-
-    first = scores(0).exp() / scores(0).exp().sum()
-    for token in range(V):
-        i, place = cluster_of(token, options)
-        own = scores(i).exp() / scores(i).exp().sum()
-        p = own[place] * (first[edges[1] + i - 1] if i else 1)
-        out[token] = p.log()
-    return out
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("options", SHAPES)
-def test_probabilities_multiply(options: dict[str, Any]) -> None:
-    head, x = AdaptiveHead(D, V, **options).double(), torch.randn(2, 3, D, dtype=torch.float64)
-    disturb(head)
-    logits = head(x)
-    wanted = torch.stack([naive(head, row, options) for row in x.flatten(0, 1)])
-    torch.testing.assert_close(logits.flatten(0, 1), wanted)
-    torch.testing.assert_close(logits.exp().sum(-1), torch.ones(2, 3, dtype=torch.float64))
 
 
 @torch.no_grad()

@@ -55,16 +55,6 @@ def test_a_padded_row_is_what_it_is_alone(spec: Any) -> None:
     torch.testing.assert_close(stem(frames), stem(frames, torch.ones_like(REAL)))
 
 
-@torch.no_grad()
-def test_a_stem_is_its_convolutions() -> None:
-    stem = ConvStem(8, 12, kernels=(3, 5), strides=(1, 2), act="relu")
-    disturb(stem)
-    x = torch.randn(2, 11, 8)
-    wanted = nn.functional.relu(stem.convs[1](nn.functional.relu(stem.convs[0](x.mT))))
-    torch.testing.assert_close(stem(x), wanted.mT)
-    assert [conv.padding for conv in stem.convs] == [(1,), (2,)]
-
-
 def test_what_does_not_fit() -> None:
     with pytest.raises(SpecError, match="2 kernels have 1 strides"):
         ConvStem(8, 12, strides=(1,))

@@ -71,36 +71,6 @@ def net(**options: object) -> GatedDeltaNet:
     return block.eval()
 
 
-def one(x: Tensor) -> Tensor:
-    return x / (x.square().sum() + 1e-6) ** 0.5
-
-
-def test_the_block_is_its_equation() -> None:
-    block, x = net(strength=2.0), torch.randn(1, 9, 16).double()
-    q, k, v = (
-        F.silu(F.conv1d(F.pad(y(x).mT, (3, 0)), conv.weight, groups=len(conv.weight)).mT)
-        for y, conv in zip(
-            (block.q, block.k, block.v), (block.q_conv, block.k_conv, block.v_conv), strict=True
-        )
-    )
-    gate, found = block.gate(x), []
-    for h in range(H):
-        own = slice(h // 2 * E, h // 2 * E + E)
-        memory = torch.zeros(E, V).double()
-        for t in range(9):
-            key, query = (one(part[0, t, own]) for part in (k, q))
-            alpha = torch.exp(
-                -block.a_log[h].exp() * F.softplus(block.dt(x)[0, t, h] + block.dt_bias[h])
-            )
-            beta = 2 * torch.sigmoid(block.beta(x)[0, t, h])
-            memory = alpha * (torch.eye(E) - beta * torch.outer(key, key)) @ memory
-            memory = memory + beta * torch.outer(key, v[0, t, h * V : h * V + V])
-            y = block.norm(memory.t() @ query / E**0.5, gate[0, t, h * V : h * V + V])
-            found.append(y @ block.out.weight[:, h * V : h * V + V].t())
-    by_hand = torch.stack(found).unflatten(0, (H, 9)).sum(0)
-    assert torch.allclose(block(x)[0], by_hand, atol=1e-12)
-
-
 def test_steps_chunks_and_padding_agree() -> None:
     block, x = net(), torch.randn(3, 12, 16).double()
     whole, state = block(x), State.of(block, 3, dtype=torch.float64)
@@ -112,14 +82,6 @@ def test_steps_chunks_and_padding_agree() -> None:
     for row in range(3):
         alone = block(x[row : row + 1, mask[row]])
         assert torch.allclose(padded[row, mask[row]], alone[0], atol=1e-12)
-
-
-def test_packed_documents_do_not_meet() -> None:
-    block, x = net(), torch.randn(1, 10, 16).double()
-    segments = torch.tensor([[0] * 4 + [1] * 6])
-    packed = block(x, Step(torch.arange(10)[None], segments=segments))
-    alone = torch.cat([block(x[:, :4]), block(x[:, 4:])], 1)
-    assert torch.allclose(packed, alone, atol=1e-12)
 
 
 def test_bad_sizes_and_states_are_refused() -> None:

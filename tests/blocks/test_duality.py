@@ -141,17 +141,13 @@ def test_limits_with_nothing_between() -> None:
     assert caught.value.field == "Mamba2.limits"
 
 
-@pytest.mark.parametrize("gate_first", [True, False])
-def test_groups_are_normed_by_themselves(gate_first: bool) -> None:
-    norm = GatedRMSNorm(12, groups=3, eps=0.1, gate_first=gate_first)
-    x, z = torch.randn(2, 2, 5, 12)
-    gate = torch.nn.functional.silu(z)
-    parts = (x * gate if gate_first else x).chunk(3, -1)
-    y = torch.cat([p / (p.square().mean(-1, keepdim=True) + 0.1).sqrt() for p in parts], -1)
-    torch.testing.assert_close(norm(x, z), y if gate_first else y * gate)
-
-
 def test_groups_that_do_not_divide() -> None:
     with pytest.raises(SpecError) as caught:
         GatedRMSNorm(12, groups=5)
     assert caught.value.field == "GatedRMSNorm.groups"
+
+
+def test_groups_that_do_not_divide_the_heads_are_named() -> None:
+    with pytest.raises(SpecError, match="4 heads can't share 3 groups") as caught:
+        Mamba2(8, heads=4, groups=3)
+    assert caught.value.field == "Mamba2.groups"

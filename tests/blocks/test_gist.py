@@ -33,38 +33,6 @@ START, STOP, T = 4, 6, 11
 DECODER = Causal() & Gist(START, STOP)
 
 
-def by_rule(causal: bool) -> list[list[bool]]:
-    """The paper's rule, one pair at a time."""
-    gist = range(START, STOP)
-    table = [[not causal or k <= q for k in range(T)] for q in range(T)]
-    for q in range(T):
-        for k in range(T):
-            if q > gist[-1] and k < gist[0]:
-                table[q][k] = False
-            if q <= gist[-1] and k > gist[-1]:
-                table[q][k] = False
-    return table
-
-
-@pytest.mark.parametrize(("mask", "causal"), [(Gist(START, STOP), False), (DECODER, True)])
-def test_the_rule(mask: Mask, causal: bool) -> None:
-    place = torch.arange(T)
-    assert mask(place[:, None], place[None]).tolist() == by_rule(causal)
-    assert mask.reach is None
-
-
-@pytest.mark.parametrize("mask", [Gist(START, STOP), DECODER, Prefix(5)])
-def test_attention_obeys(mask: Mask) -> None:
-    attention = GQAttention(8, heads=2, mask=mask).double()
-    x = torch.randn(1, T, 8, dtype=torch.float64, requires_grad=True)
-    y, place = attention(x), torch.arange(T)
-    wanted = mask(place[:, None], place[None])
-    for q in range(T):
-        (grad,) = torch.autograd.grad(y[0, q].sum(), x, retain_graph=True)
-        reached = (grad[0].abs().amax(-1) > 0).tolist()
-        assert reached == [bool(wanted[q, k]) or k == q for k in range(T)]
-
-
 @pytest.mark.parametrize("bad", [(0, 2), (3, 3), (3, 2), (-1, 2), (1, 2.0), (1, None), (True, 2)])
 def test_bad_places(bad: tuple[Any, Any]) -> None:
     with pytest.raises(SpecError, match="st"):

@@ -1,4 +1,4 @@
-"""Infini-attention: the equations by loops, the reference package, memory, padding."""
+"""Infini-attention: the reference package, memory, padding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from blocks import (
@@ -41,41 +40,6 @@ def make(**options: Any) -> InfiniAttention:
 
 def draw(tokens: int = T) -> Tensor:
     return torch.randn(B, tokens, D, dtype=torch.float64)
-
-
-def naive(infini: InfiniAttention, x: Tensor) -> Tensor:
-    """One row, head and token at a time; without positions."""
-    e, group = infini.head_dim, infini.heads // infini.kv_heads
-    scale = e**-0.5 if infini.scale is None else infini.scale
-    out = torch.zeros(*x.shape[:2], infini.heads * e, dtype=x.dtype)
-    for b in range(len(x)):
-        for h in range(infini.heads):
-            rows = slice(h // group * e, (h // group + 1) * e)
-            q = infini.q(x[b])[:, h * e : (h + 1) * e]
-            k, v = infini.k(x[b])[:, rows], infini.v(x[b])[:, rows]
-            m, z = torch.zeros(e, e, dtype=x.dtype), torch.zeros(e, dtype=x.dtype)
-            for start in range(0, x.shape[1], infini.segment):
-                end = min(start + infini.segment, x.shape[1])
-                for t in range(start, end):
-                    y = (k[start : t + 1] @ q[t] * scale).softmax(0) @ v[start : t + 1]
-                    if start:
-                        s, g = F.elu(q[t]) + 1, infini.gate[h].sigmoid()
-                        y = g * (s @ m) / (s @ z) + (1 - g) * y
-                    out[b, t, h * e : (h + 1) * e] = y
-                new_m, new_z = m.clone(), z.clone()
-                for t in range(start, end):
-                    s = F.elu(k[t]) + 1
-                    known = (s @ m) / (s @ z) if infini.update == "delta" and start else 0
-                    new_m, new_z = new_m + torch.outer(s, v[t] - known), new_z + s
-                m, z = new_m, new_z
-    return infini.out(out)
-
-
-@pytest.mark.parametrize("update", ["linear", "delta"])
-@pytest.mark.parametrize("segment", [1, 3, 4, 11, 20])
-def test_the_naive_twin(update: str, segment: int) -> None:
-    infini, x = make(update=update, segment=segment, scale=0.4, bias=True, out_bias=True), draw()
-    torch.testing.assert_close(infini(x), naive(infini, x))
 
 
 @pytest.mark.parametrize("update", ["linear", "delta"])

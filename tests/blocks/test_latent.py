@@ -1,4 +1,4 @@
-"""Latent attention: the naive twin, the two orders of the same arithmetic, and what is kept."""
+"""Latent attention: the two orders of the same arithmetic, and what is kept."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from blocks import Causal, LatentAttention, LayerNorm, Mask, RoPE, Spec, State, Step, Window
+from blocks import Causal, LatentAttention, Mask, RoPE, Spec, State, Step, Window
 from blocks.ops.latent import attend_latent, attend_latent_plain
 from blocks.testing.subject import disturb
 
@@ -20,59 +20,6 @@ def make(**options: Any) -> LatentAttention:
     mla = LatentAttention(D, **(sizes | options)).double().eval()
     disturb(mla)
     return mla
-
-
-def turned(x: Tensor, position: int, theta: float) -> Tensor:
-    """One vector [P], its neighbours turned in pairs."""
-    y = x.clone()
-    for i in range(P // 2):
-        angle = torch.tensor(position * theta ** (-2 * i / P), dtype=x.dtype)
-        a, b = x[2 * i], x[2 * i + 1]
-        y[2 * i] = a * angle.cos() - b * angle.sin()
-        y[2 * i + 1] = b * angle.cos() + a * angle.sin()
-    return y
-
-
-def naive(mla: LatentAttention, x: Tensor, theta: float, scale: float, mask: Mask) -> Tensor:
-    """One row, head and query at a time, every key and value written out."""
-    out = torch.zeros(*x.shape[:2], H * V, dtype=x.dtype)
-    each = mla.kv_up.weight.view(H, N + V, R)
-    for b in range(len(x)):
-        for h in range(H):
-            keys, values, queries = [], [], []
-            for t in range(x.shape[1]):
-                down = mla.kv_down(x[b, t])
-                c, r = mla.kv_norm(down[:R]), turned(down[R:], t, theta)
-                keys.append(torch.cat([each[h, :N] @ c, r]))
-                values.append(each[h, N:] @ c)
-                q = mla.q_up(mla.q_norm(mla.q_down(x[b, t]))) if mla.q is None else mla.q(x[b, t])
-                q = q.view(H, N + P)[h]
-                queries.append(torch.cat([q[:N], turned(q[N:], t, theta)]))
-            for t, q in enumerate(queries):
-                places = torch.arange(x.shape[1])
-                seen = [int(s) for s in places[mask(torch.tensor(t), places)]]
-                weights = torch.stack([q @ keys[s] * scale for s in seen]).softmax(0)
-                mixed = sum(w * values[s] for w, s in zip(weights, seen, strict=True))
-                out[b, t, h * V : (h + 1) * V] = mixed
-    return mla.out(out)
-
-
-@pytest.mark.parametrize("q_rank", [None, 8])
-@pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize("mask", [Causal(), Window(3)])
-def test_the_naive_twin(q_rank: int | None, biased: bool, mask: Mask) -> None:
-    rope = Spec(RoPE, theta=50.0, pairing="adjacent")
-    mla = make(q_rank=q_rank, bias=biased, out_bias=biased, mask=mask, qk=(rope,), norm=LayerNorm)
-    x = torch.randn(B, T, D, dtype=torch.float64)
-    wanted = naive(mla, x, 50.0, (N + P) ** -0.5, mask)
-    torch.testing.assert_close(mla(x), wanted, rtol=1e-5, atol=1e-6)  # angles are float32
-
-
-def test_scale() -> None:
-    mla = make(scale=0.7, qk=(Spec(RoPE, theta=50.0, pairing="adjacent"),))
-    x = torch.randn(B, T, D, dtype=torch.float64)
-    wanted = naive(mla, x, 50.0, 0.7, Causal())
-    torch.testing.assert_close(mla(x), wanted, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("seen", [None, torch.rand(B, 1, 1, T) > 0.4])

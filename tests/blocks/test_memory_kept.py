@@ -59,7 +59,7 @@ def test_a_state_holds_no_view_of_a_whole_text(mixer: Any) -> None:
     block = mixer(8)
     for chunks in ([200], [200, 1], [200, 2, 1]):
         state = State.of(block, 2)
-        for part in torch.randn(2, sum(chunks), 8).split(chunks, 1):
+        for part in torch.rand(2, sum(chunks), 8).split(chunks, 1):
             state.run(block, part)
         held = sum(
             tensor.untyped_storage().nbytes()
@@ -72,7 +72,7 @@ def test_a_state_holds_no_view_of_a_whole_text(mixer: Any) -> None:
 def test_gradients_pass_through_a_state(mixer: Any) -> None:
     block = mixer(8).double()
     disturb(block)
-    x = torch.randn(2, 11, 8, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(2, 11, 8, dtype=torch.float64, requires_grad=True)
     state = State.of(block, 2, dtype=torch.float64)
     whole = block(x)
     parts = torch.cat([state.run(block, part) for part in x.split([4, 1, 1, 5], 1)], 1)
@@ -100,10 +100,33 @@ OTHERS = {
     "Mamba2": (Spec(Mamba2, heads=2, kernel=2), Spec(Mamba2, heads=2)),
     "RTRBM": (RNN, RTRBM),
     "RWKV": (Spec(RWKV, inner=1), RWKV),
-    "RWKVChannelMix": (Spec(CausalConv, kernel=1), RWKVChannelMix),
     "S4D": (Spec(S4D, state_dim=2), S4D),
     "TokenShift": (Spec(CausalConv, kernel=2), TokenShift),
 }
+
+
+ALIKE = {
+    "GRU": (Spec(GRU, reset="before"), GRU),
+    "GRU of RNN": (RNN, GRU),
+    "LSTM": (Spec(LSTM, peepholes=True), LSTM),
+    "RNN": (Spec(RNN, act="relu"), RNN),
+    "RWKVChannelMix of CausalConv": (Spec(CausalConv, kernel=2), RWKVChannelMix),
+    "S4": (S4D, S4),
+    "S4D": (S4, S4D),
+    "S4D of real": (Spec(S4D, init="real"), S4D),
+    "S4D of steps": (Spec(S4D, method="bilinear"), S4D),
+    "TokenShift": (Spec(CausalConv, kernel=2), TokenShift),
+}
+
+
+@pytest.mark.parametrize("kind", ALIKE)
+def test_a_state_of_another_kind_is_refused_where_sizes_are_the_same(kind: str) -> None:
+    theirs, ours = ALIKE[kind]
+    wide = 16 if ours is TokenShift else 8  # which keeps half of what it is given
+    state = State.of(theirs(8), 2)
+    with pytest.raises(GenerationError, match="the state is of .*, not of") as caught:
+        state.run(ours(wide), torch.rand(2, 3, wide))
+    assert caught.value.field == "state"
 
 
 @pytest.mark.parametrize("kind", OTHERS)
@@ -111,13 +134,13 @@ def test_a_state_of_other_sizes_is_refused(kind: str) -> None:
     other, own = (spec(8) for spec in OTHERS[kind])
     state = State.of(other, 2)
     with pytest.raises(GenerationError) as caught:
-        state.run(own, torch.randn(2, 3, 8))
+        state.run(own, torch.rand(2, 3, 8))
     assert caught.value.field == "state"
 
 
 @torch.no_grad()
 def test_a_state_stays_as_it_is_under_autocast(mixer: Any) -> None:
-    block, x = mixer(8), torch.randn(2, 6, 8)
+    block, x = mixer(8), torch.rand(2, 6, 8)
     state = State.of(block, 2)
     before = [tensor.dtype for part in leaves(state.content) for _, tensor in part.tensors()]
     with torch.autocast("cpu", torch.bfloat16):

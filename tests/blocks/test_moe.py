@@ -244,6 +244,23 @@ def test_compiled_without_a_graph_for_every_choice() -> None:
     assert 0 < before == len(compiles)
 
 
+def test_one_graph_of_all_experts_for_any_choice() -> None:
+    block, compiles = scrambled(moe()), []
+
+    def backend(graph: Any, _: Any) -> Any:
+        compiles.append(graph)
+        return graph
+
+    compiled = torch.compile(block, backend=backend, dynamic=True, fullgraph=True)
+    for n in range(4, 40, 6):
+        x = torch.randn(1, n, D)
+        assert torch.equal(compiled(x), block(x))
+    assert len(compiles) == 1
+    x = torch.randn(2, 5, D)
+    exported = torch.export.export(block, (torch.randn(2, 5, D),))
+    assert torch.equal(exported.module()(x), block(x))
+
+
 def test_errors() -> None:
     with pytest.raises(SpecError, match="9 experts can't be chosen among 8"):
         moe(9)

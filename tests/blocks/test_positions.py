@@ -22,6 +22,7 @@ from blocks.positions.alibi import ALiBi
 from blocks.positions.learned import LearnedPositions
 from blocks.positions.sinusoidal import SinusoidalPositions
 from blocks.step import Step
+from tests.twins.positions import waves as wave
 
 
 def causal_softmax(bias: Tensor) -> Tensor:
@@ -128,19 +129,13 @@ def waves(options: dict[str, Any], dim: int, tokens: int, dtype: torch.dtype) ->
 @pytest.mark.parametrize("layout", ["interleaved", "halves"])
 @pytest.mark.parametrize("endpoint", [False, True])
 @pytest.mark.parametrize(("offset", "scale", "theta"), [(0, 1.0, 1e4), (2, 0.5, 100.0)])
-def test_waves_are_the_equation(
+def test_waves_stay_exact_far_away(
     layout: str, endpoint: bool, offset: int, scale: float, theta: float
 ) -> None:
     dim, tokens = 10, 600
-    wanted = torch.empty(tokens, dim, dtype=torch.float64)
-    for p in range(tokens):
-        for i in range(dim // 2):
-            angle = (p + offset) * theta ** (-i / (dim // 2 - endpoint))
-            at = (2 * i, 2 * i + 1) if layout == "interleaved" else (i, dim // 2 + i)
-            wanted[p, at[0]], wanted[p, at[1]] = scale * math.sin(angle), scale * math.cos(angle)
-    options = {
-        "layout": layout, "endpoint": endpoint, "offset": offset, "scale": scale, "theta": theta
-    }  # fmt: skip
+    how: dict[str, Any] = {"layout": layout, "theta": theta, "endpoint": endpoint}
+    wanted = scale * torch.stack([wave(p + offset, dim, **how) for p in range(tokens)])
+    options = how | {"offset": offset, "scale": scale}
     torch.testing.assert_close(waves(options, dim, tokens, torch.float64), wanted)
     narrow = waves(options, dim, tokens, torch.float32)
     torch.testing.assert_close(narrow, wanted.float(), rtol=0, atol=1e-7)

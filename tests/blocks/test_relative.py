@@ -1,9 +1,8 @@
-"""Relative attention: the equation by loops over pairs, memory, padding, the Conformers."""
+"""Relative attention: memory, padding, the Conformers."""
 
 from __future__ import annotations
 
 import importlib
-import math
 from typing import Any
 
 import pytest
@@ -21,8 +20,12 @@ from blocks import (
     State,
     Step,
     Window,
+    addresses,
 )
 from blocks.testing.subject import disturb
+from tests.twins.facts import Facts
+from tests.twins.harness import told
+from tests.twins.looking import relative
 
 B, T, D, H, M = 2, 9, 12, 3, 5
 
@@ -38,46 +41,16 @@ def draw(tokens: int = T) -> Tensor:
     return torch.randn(B, tokens, D, dtype=torch.float64)
 
 
-def wave(distance: int, layout: str) -> Tensor:
-    angles = [distance * 10_000 ** (-2 * i / D) for i in range(D // 2)]
-    sines, cosines = [math.sin(a) for a in angles], [math.cos(a) for a in angles]
-    if layout == "halves":
-        return torch.tensor(sines + cosines, dtype=torch.float64)
-    pairs = zip(sines, cosines, strict=True)
-    return torch.tensor([part for pair in pairs for part in pair], dtype=torch.float64)
-
-
-def naive(attention: RelativeAttention, x: Tensor, past: Tensor | None = None) -> Tensor:
-    """One row, head and pair of tokens at a time; `past` [B M D] are the tokens before."""
-    e, held = attention.q.out_features // H, 0 if past is None else past.shape[1]
-    whole = x if past is None else torch.cat([past, x], 1)
-    whole = whole if attention.norm_in is None else attention.norm_in(whole)
-    far = attention.clamp or math.inf
-    out = torch.zeros(*x.shape[:2], H * e, dtype=x.dtype)
-    for b in range(len(x)):
-        for h in range(H):
-            at = slice(h * e, (h + 1) * e)
-            for t in range(held, whole.shape[1]):
-                q, scores, values = attention.q(whole[b, t])[at], [], []
-                for s in range(whole.shape[1]):
-                    if not attention.mask(torch.tensor(t), torch.tensor(s)):
-                        continue
-                    r = wave(int(max(-far, min(far, t - s))), attention.layout)
-                    by_content = (q + attention.content_bias[h]) @ attention.k(whole[b, s])[at]
-                    by_place = (q + attention.position_bias[h]) @ attention.position(r)[at]
-                    scores.append((by_content + by_place) / e**0.5)
-                    values.append(attention.v(whole[b, s])[at])
-                weights = torch.stack(scores).softmax(0)
-                out[b, t - held, at] = weights @ torch.stack(values)
-    return attention.out(out)
-
-
-@pytest.mark.parametrize("mask", [Causal(), Full(), Window(4)])
-@pytest.mark.parametrize("layout", ["halves", "interleaved"])
-@pytest.mark.parametrize("clamp", [None, 3])
-def test_the_naive_twin(mask: Mask, layout: str, clamp: int | None) -> None:
-    attention, x = make(mask=mask, layout=layout, clamp=clamp, bias=True, head_dim=5), draw()
-    torch.testing.assert_close(attention(x), naive(attention, x))
+def naive(attention: RelativeAttention, x: Tensor, past: Tensor) -> Tensor:
+    """What the twin says of each row, with the tokens before it [B M D]."""
+    p = {name: tensor.detach() for name, tensor in addresses(attention).items()}
+    options: dict[str, Any] = {"heads": H, "head_dim": None, "bias": False, "layout": "halves"}
+    options |= {"memory": M, "filled": False, "relation": None, "clamp": attention.clamp}
+    options["mask"] = told(attention.mask)
+    options["norm_in"] = told(LayerNorm) if attention.norm_in else None
+    places = range(past.shape[1], past.shape[1] + x.shape[1])
+    rows = zip(x, past, strict=True)
+    return torch.stack([relative(p, row, facts=Facts(places, m), **options) for row, m in rows])
 
 
 @pytest.mark.parametrize("mask", [Causal(), Full(), Window(4), Window(M)])

@@ -1,13 +1,24 @@
-"""RG-LRU against the paper's equations, one token and one head at a time."""
+"""RG-LRU beyond its equations: gradients, first weights, states."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
-from blocks import RGLRU, CausalConv, CausalLM, Chain, GatedMixer, GenerationError, Spec, State
+from blocks import (
+    RGLRU,
+    CausalConv,
+    CausalLM,
+    Chain,
+    GatedMixer,
+    GenerationError,
+    Spec,
+    State,
+    addresses,
+)
 from blocks.step import Step
+from tests.twins import recurrent
+from tests.twins.facts import Facts
 
 
 def drawn(dim: int = 6, heads: int = 2) -> RGLRU:
@@ -18,28 +29,10 @@ def drawn(dim: int = 6, heads: int = 2) -> RGLRU:
     return lru
 
 
-def by_hand(lru: RGLRU, x: Tensor) -> Tensor:
-    """[B T D] -> [B T D] as section 2.4 of the paper has it, with a = sigmoid(−decay)."""
-    heads, wide = lru.input_gate.weight.shape[:2]
-    rows = []
-    for row in x:
-        h, found = torch.zeros_like(row[0]), []
-        for t, token in enumerate(row):
-            gates = []
-            for gate in (lru.decay_gate, lru.input_gate):
-                parts = token.view(heads, wide)
-                mixed = [parts[n] @ gate.weight[n] + gate.bias[n] for n in range(heads)]
-                gates.append(torch.sigmoid(torch.cat(mixed)))
-            a = torch.sigmoid(-lru.decay) ** (8 * gates[0])
-            h = gates[1] * token if t == 0 else a * h + (1 - a**2).sqrt() * gates[1] * token
-            found.append(h)
-        rows.append(torch.stack(found))
-    return torch.stack(rows)
-
-
-def test_the_papers_equations_and_their_gradients() -> None:
+def test_the_papers_equations_have_these_gradients() -> None:
     lru, x = drawn(), torch.randn(2, 9, 6, dtype=torch.float64, requires_grad=True)
-    found, wanted = lru(x), by_hand(lru, x)
+    facts, found = Facts(range(9)), lru(x)
+    wanted = torch.stack([recurrent.rglru(addresses(lru), row, facts, heads=2) for row in x])
     torch.testing.assert_close(found, wanted, atol=1e-12, rtol=0)
     weight, every = torch.randn_like(x), [x, *lru.parameters()]
     ours, theirs = (torch.autograd.grad((y * weight).sum(), every) for y in (found, wanted))

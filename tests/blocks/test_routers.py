@@ -121,21 +121,6 @@ def test_groups_are_kept_by_their_best_one_or_two() -> None:
     assert sorted(best_two(torch.ones(1, 1))[1][0].tolist()) == [2, 3]
 
 
-@pytest.mark.parametrize("scale", [1.0, 2.5])
-@pytest.mark.parametrize("renormalize", [False, True])
-@pytest.mark.parametrize("kind", [SoftmaxRouter, SigmoidRouter])
-def test_weights_are_scaled_shares(kind: Any, renormalize: bool, scale: float) -> None:
-    router = scrambled(kind(D, X, 3, renormalize=renormalize, scale=scale))
-    x = torch.randn(20, D)
-    weights, chosen = router(x)
-    logits = x @ router.weight.T
-    shares = logits.softmax(-1) if kind is SoftmaxRouter else logits.sigmoid()
-    wanted = shares.gather(-1, chosen)
-    if renormalize:
-        wanted = wanted / wanted.sum(-1, keepdim=True)
-    torch.testing.assert_close(weights, wanted * scale)
-
-
 def test_a_bias_changes_the_choice() -> None:
     for kind in (SoftmaxRouter, TopKRouter):
         router, x = kind(D, X, 2, bias=True), torch.randn(20, D)

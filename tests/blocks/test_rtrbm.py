@@ -147,6 +147,26 @@ def test_what_is_refused() -> None:
             dream(machine, v, most)
 
 
+@pytest.mark.parametrize("value", [2.0, -0.1, float("nan")])
+def test_what_is_no_unit_is_refused(value: float) -> None:
+    machine, v = make(4, 3), draw(2, 5, 4)
+    step = Step(torch.arange(5)[None], real=torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 1, 1]]) > 0)
+    padded = v.clone()
+    padded[1, 2] = value
+    for call in (machine, machine.contrast, machine.log_likelihood):
+        told = call(padded, step)  # padding may hold anything
+        assert (told if told.dim() == 1 else told[step.real]).isfinite().all()
+        with pytest.raises(SpecError, match=f"not {value:g}") as caught:
+            call(padded)
+        assert caught.value.field == "x"
+    with pytest.raises(SpecError, match="not"):
+        dream(machine, padded, 1)
+    half = torch.full_like(v, 0.5)
+    assert machine(half).isfinite().all() and machine.contrast(half).isfinite().all()
+    with pytest.raises(SpecError, match="0 or 1, not 0.5"):
+        machine.log_likelihood(half)
+
+
 def balls(rows: int, tokens: int, places: int = 7) -> Tensor:
     """A ball on a line, two places wide, that bounces off both ends: [rows tokens places]."""
     turn = 2 * (places - 2)  # as long as the way there and back

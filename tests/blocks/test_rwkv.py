@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from blocks import RWKV, GenerationError, RWKVChannelMix, State, Step
 from blocks.ops.wkv import Sums, wkv, wkv_loop
 from blocks.testing.subject import disturb
+from tests.twins.memories import weighed
 
 B, T, C = 2, 23, 5
 
@@ -42,11 +43,8 @@ def test_the_loop_is_the_mean_as_it_is_written() -> None:
     k, v, fade, bonus, *_ = drawn()
     none = torch.zeros(B, C, dtype=torch.float64)
     y, _ = wkv_loop(k, v, fade, bonus, (none, none, none - 1e38))
-    for t in range(T):
-        ago = torch.arange(t - 1, -1, -1)[:, None]
-        weights = torch.cat([(k[:, :t] - ago * fade).exp(), (k[:, t : t + 1] + bonus).exp()], 1)
-        mean = (weights * v[:, : t + 1]).sum(1) / weights.sum(1)
-        assert torch.allclose(y[:, t], mean, atol=1e-12)
+    for row in range(B):
+        assert torch.allclose(y[row], weighed(k[row], v[row], fade, bonus), atol=1e-12)
 
 
 @pytest.mark.parametrize("spread", [1.0, 30.0])
@@ -106,31 +104,6 @@ def test_steps_chunks_and_padding_agree(block: nn.Module) -> None:
     for row in range(3):
         for ours in (padded, torch.cat(pieces, 1)):
             assert torch.allclose(ours[row, mask[row]], alone[row], atol=1e-12)
-
-
-def test_packed_documents_do_not_meet(block: nn.Module) -> None:
-    x, segments = torch.randn(1, 10, 16).double(), torch.tensor([[0] * 4 + [1] * 6])
-    packed = block(x, Step(torch.arange(10)[None], segments=segments))
-    alone = torch.cat([block(x[:, :4]), block(x[:, 4:])], 1)
-    assert torch.allclose(packed, alone, atol=1e-12)
-
-
-def test_the_channel_mix_is_its_equation() -> None:
-    mix, x = RWKVChannelMix(8, hidden=12), torch.randn(1, 4, 8)
-    before = torch.cat([torch.zeros(1, 1, 8), x[:, :-1]], 1)
-    k, r = (share * x + (1 - share) * before for share in (mix.k_mix, mix.r_mix))
-    by_hand = torch.sigmoid(mix.r(r)) * mix.v(torch.relu(mix.k(k)) ** 2)
-    assert torch.allclose(mix(x), by_hand, atol=1e-6)
-
-
-def test_the_time_mix_is_its_equation() -> None:
-    mix, x = RWKV(8, inner=C).double(), torch.randn(1, 4, 8).double()
-    before = torch.cat([torch.zeros(1, 1, 8), x[:, :-1]], 1)
-    k, v, r = (share * x + (1 - share) * before for share in (mix.k_mix, mix.v_mix, mix.r_mix))
-    none = torch.zeros(1, C).double()
-    sums = (none, none, none - 1e38)
-    y, _ = wkv_loop(mix.k(k), mix.v(v), mix.fade_log.exp(), mix.bonus, sums)
-    assert torch.allclose(mix(x), mix.out(torch.sigmoid(mix.r(r)) * y), atol=1e-12)
 
 
 def test_a_state_of_another_batch_is_refused(block: nn.Module) -> None:

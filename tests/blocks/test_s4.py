@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from blocks import (
     S4,
@@ -15,11 +16,13 @@ from blocks import (
     GenerationError,
     SpecError,
     State,
+    addresses,
     hippo_dplr,
     hippo_legs,
     scan,
 )
 from blocks.step import Step
+from tests.twins import ssm
 
 DIM, STATE = 3, 6
 KINDS: dict[str, dict[str, Any]] = {
@@ -44,47 +47,21 @@ def made(kind: str, **options: Any) -> Any:
     return layer
 
 
-def whole(part: Tensor) -> Tensor:
-    """All numbers of conjugate pairs [… N/2 2] -> [… N]."""
-    half = torch.view_as_complex(part)
-    return torch.cat([half, half.conj()], -1)
-
-
-def continuous(layer: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """A [D N N], B [D N] and C [D N] as the papers have them, complex."""
-    real = -layer.A_log.exp()
-    if layer.A_imag is None:
-        a = torch.complex(real, torch.zeros_like(real))
-        return torch.diag_embed(a), torch.ones_like(a), layer.C.to(a)
-    a = torch.diag_embed(whole(torch.stack([real, layer.A_imag], -1)))
-    if isinstance(layer, S4D):
-        return a, torch.ones_like(a[..., 0]), whole(layer.C)
-    p = whole(layer.P)
-    return a - p[:, :, None] * p[:, None].conj(), whole(layer.B), whole(layer.C)
-
-
 def discrete(layer: Any) -> tuple[Tensor, Tensor, Tensor]:
-    a, b, c = continuous(layer)
-    dt, one = layer.log_dt.exp()[:, None, None], torch.eye(a.shape[1])
-    half = dt * a / 2
-    if getattr(layer, "method", "bilinear") == "bilinear":
-        steps = torch.linalg.solve(one - half, torch.cat([one + half, dt * b[..., None]], 2))
-        return steps[..., :-1], steps[..., -1], c
-    # Exact for inputs that stay as they are between two tokens.
-    wide = torch.zeros(len(a), a.shape[1] + 1, a.shape[1] + 1, dtype=a.dtype)
-    wide[:, :-1, :-1], wide[:, :-1, -1] = a, b
-    steps = torch.matrix_exp(dt * wide)
-    return steps[:, :-1, :-1], steps[:, :-1, -1], c
+    """A [D N N], B [D N] and C [D N] of a step, complex."""
+    p, method = addresses(layer), getattr(layer, "method", "bilinear")
+    channels = []
+    for d in range(DIM):
+        a, b, c = ssm.continuous(p, d)
+        channels.append((*ssm.discrete(a, b, p["log_dt"][d].exp(), method), c))
+    a, b, c = (torch.stack(each) for each in zip(*channels, strict=True))
+    return a, b, c
 
 
 def by_hand(layer: Any, x: Tensor) -> Tensor:
-    """The recurrence, a dense product a token."""
-    a, b, c = discrete(layer)
-    h, found = torch.zeros(len(x), *b.shape, dtype=b.dtype), []
-    for token in x.unbind(1):
-        h = (a @ h[..., None])[..., 0] + b * token[..., None]
-        found.append((c * h).sum(2).real + layer.D * token)
-    return torch.stack(found, 1)
+    """The recurrence, a dense product a token, and what follows it."""
+    how = getattr(layer, "method", "bilinear"), "identity", None
+    return torch.stack([ssm.time_invariant(addresses(layer), row, *how) for row in x])
 
 
 every = pytest.mark.parametrize("kind", KINDS)
@@ -196,10 +173,18 @@ def test_a_fresh_layer_fades_over_ten_thousand_tokens(kind: str) -> None:
     assert float(kernel[:, 10_000:].abs().max()) < 0.05 * float(kernel[:, :100].abs().max())
 
 
-def test_what_follows_the_recurrence() -> None:
-    layer, x = S4D(4, state_dim=4).double(), torch.randn(2, 5, 4, dtype=torch.float64)
-    a, b = layer.out(nn.functional.gelu(by_hand(layer, x))).chunk(2, -1)
-    torch.testing.assert_close(layer(x), a * b.sigmoid(), atol=1e-12, rtol=0)
+def test_fresh_matrices_are_the_papers() -> None:
+    n = torch.arange(4.0)
+    for init, wanted in (
+        ("lin", math.pi * n),
+        ("inv", 8 / math.pi * (8 / (2 * n + 1) - 1)),
+        ("real", None),
+    ):
+        layer = S4D(2, state_dim=8, init=init)
+        real = torch.full((4,), 0.5) if wanted is not None else 1 + torch.arange(8.0)
+        torch.testing.assert_close(layer.A_log.exp(), real.expand(2, -1))
+        if wanted is not None:
+            torch.testing.assert_close(layer.A_imag, wanted.expand(2, -1))
 
 
 def test_the_state_is_summed_in_float32() -> None:

@@ -153,3 +153,13 @@ def test_a_state_that_does_not_fit(what: str) -> None:
     with pytest.raises(GenerationError) as caught:
         conv(x, Step.plain(x), content)
     assert caught.value.field == "state"
+
+
+def test_a_state_and_packed_documents_exclude_each_other() -> None:
+    block, x = CausalConv(4), torch.randn(1, 3, 4)
+    state = State.of(block, 1)
+    step = state.begin(1, 3)
+    step.segments = torch.zeros(1, 3, dtype=torch.long)
+    with pytest.raises(SpecError, match="packed documents") as caught:
+        block(x, step, state.content)
+    assert caught.value.field == "segments"

@@ -117,7 +117,7 @@ def test_the_clock_of_a_full_state_counts_only_what_is_real() -> None:
 
 @pytest.mark.parametrize(("batch", "room"), [(0, None), (-1, 3), (1, 0), (2, -5)])
 def test_a_state_of_nothing_is_refused(batch: int, room: int | None) -> None:
-    with pytest.raises(GenerationError, match="can't be made"):
+    with pytest.raises(GenerationError, match="not a whole number above zero"):
         State.of(GQAttention(4, heads=1), batch, room)
 
 

@@ -14,6 +14,7 @@ import re
 import resource
 import signal
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
@@ -96,22 +97,20 @@ def found(case: Case, folder: Path) -> dict[str, Any]:
     Of a child that had to be killed, or that died: `verdict` is "hang", "memory" or "crash".
     """
     case.damage(folder)
-    read, write = os.pipe()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside other threads
-        child = os.fork()
-    if not child:
-        os.close(read)
-        with os.fdopen(write, "w") as pipe:
+    with tempfile.TemporaryFile("w+") as kept:  # a pipe would block who writes much
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # forking beside other threads
+            child = os.fork()
+        if not child:
             try:
-                json.dump(_watched(case.act, folder), pipe)
+                json.dump(_watched(case.act, folder), kept)
             except BaseException as error:  # nothing may run on in the child
-                pipe.write(json.dumps({"verdict": f"harness: {error!r}"}))
-        os._exit(0)
-    os.close(write)
-    verdict = _wait(child)
-    with os.fdopen(read) as pipe:
-        text = pipe.read() if verdict is None else ""
+                kept.write(json.dumps({"verdict": f"harness: {error!r}"}))
+            kept.flush()
+            os._exit(0)
+        verdict = _wait(child)
+        kept.seek(0)
+        text = kept.read() if verdict is None else ""
     return json.loads(text) if text else {"verdict": verdict or "crash"}
 
 
@@ -152,8 +151,8 @@ def _is_import(event: str, args: tuple[Any, ...]) -> bool:
         return True  # of a module's cached code; what runs of it is seen as `exec`
     if event not in ("compile", "exec"):
         return False
-    if sys._getframe(2).f_globals.get("__name__") in ("dataclasses", "collections"):
-        return True  # methods of a class in such a module
+    if sys._getframe(2).f_globals.get("__name__") in ("dataclasses", "collections", "typing"):
+        return True  # methods and annotations of a class in such a module
     name = args[0].co_filename if event == "exec" else args[1]
     name = os.fsdecode(name) if isinstance(name, (str, bytes)) else ""
     return os.path.isabs(name) and os.path.isfile(name) and name.endswith(".py")

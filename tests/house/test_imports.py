@@ -20,7 +20,7 @@ STOREYS = (
     set(BLOCK_FOLDERS),
     {"models"},
     {"audio", "families", "hub", "text"},
-    {"generation", "training", "surgery", "testing"},
+    {"generation", "speed", "surgery", "testing", "training"},
     {"cli", "__main__"},
 )
 WITHOUT_TORCH = (

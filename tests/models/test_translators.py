@@ -235,7 +235,7 @@ def test_what_is_refused() -> None:
     block = Attending(8)
     with pytest.raises(SpecError, match="places, 8"):
         block(x, Step(places, memory=torch.randn(2, 3, 9)))
-    with pytest.raises(GenerationError, match="packed"):
+    with pytest.raises(SpecError, match="packed"):
         block(x, Step(places, memory=x, segments=torch.zeros(2, 3, dtype=torch.long)))
 
 

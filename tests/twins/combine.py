@@ -10,25 +10,40 @@ from typing import Any
 
 Grid = Mapping[str, Sequence[Any]]
 Options = dict[str, Any]
+Allowed = Callable[[Options], bool]
 
-WHOLE, MORE = 60, 8
+WHOLE, MORE, TRIES = 60, 6, 24
 
 
-def combined(grid: Grid, allowed: Callable[[Options], bool], seed: str) -> Iterator[Options]:
-    """All combinations where they are few, else some with every pair of values, and random ones."""
-    names = list(grid)
+def combined(grid: Grid, allowed: Allowed, seed: str) -> Iterator[Options]:
+    """All combinations where they are few, else some that hold every pair, and random ones."""
     if math.prod(map(len, grid.values())) <= WHOLE:
-        for values in product(*grid.values()):
-            if allowed(options := dict(zip(names, values, strict=True))):
-                yield options
+        every = (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
+        yield from filter(allowed, every)
         return
-    chance = random.Random(seed)
-    wanted = set(_pairs(grid))
-    first = dict.fromkeys(names, 0)
-    tries = 0
-    while wanted and tries < 200:
-        drawn = [first] if tries == 0 else [_drawn(grid, wanted, chance) for _ in range(12)]
-        tries += 1
-        drawn = [at for at in drawn if allowed(_at(grid, at))]
-        if drawn and wanted & (found := max((_held(at) for at in drawn), key=wanted.__rand__len)):
-            wanted -= found
+    yield from _covering(grid, allowed, random.Random(seed))
+
+
+def _covering(grid: Grid, allowed: Allowed, chance: random.Random) -> Iterator[Options]:
+    def drawn(fixed: Mapping[str, int]) -> dict[str, int]:
+        return {n: fixed.get(n, chance.randrange(len(values))) for n, values in grid.items()}
+
+    def options(at: Mapping[str, int]) -> Options:
+        return {name: grid[name][i] for name, i in at.items()}
+
+    left = {
+        ((a, i), (b, j))
+        for a, b in combinations(grid, 2)
+        for i in range(len(grid[a]))
+        for j in range(len(grid[b]))
+    }
+    while left:
+        pair = min(left, key=str)
+        tried = [at for at in (drawn(dict(pair)) for _ in range(TRIES)) if allowed(options(at))]
+        left.discard(pair)  # a pair that nothing allows is not asked for again
+        if tried:
+            best = max(tried, key=lambda at: len(left.intersection(combinations(at.items(), 2))))
+            left.difference_update(combinations(best.items(), 2))
+            yield options(best)
+    more = filter(allowed, (options(drawn({})) for _ in range(TRIES)))
+    yield from [found for found, _ in zip(more, range(MORE), strict=False)]

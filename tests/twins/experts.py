@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from tests.twins.mlps import Params, linear, under
+from tests.twins.mlps import Params, Part, linear, under
 
-Part = Callable[[Params, Tensor], Tensor]
 Choice = tuple[Tensor, Tensor]
 
 
@@ -125,22 +123,22 @@ def moe(
     p: Params,
     x: Tensor,
     *,
+    top_k: int,
     expert: Part,
-    router: Callable[[Params, Tensor], Choice],
+    router: Part = softmax_router,
     shared: Part | None = None,
     shared_gate: bool = False,
     scale: float = 1.0,
     **_: object,
 ) -> Tensor:
-    y = torch.zeros_like(x)
-    for b in range(len(x)):
-        for t in range(x.shape[1]):
-            token = x[b, t][None]
-            weights, chosen = router(under(p, "router"), token)
-            for weight, i in zip(weights[0], chosen[0].tolist(), strict=True):
-                y[b, t] += weight * expert(under(p, f"experts.{i}"), token)[0]
-            if shared is not None:
-                gate = linear(p, "shared_gate", token)[0] if shared_gate else None
-                opened = 1.0 if gate is None else 1 / (1 + math.exp(-float(gate)))
-                y[b, t] += opened * shared(under(p, "shared"), token)[0]
-    return scale * y
+    said = []
+    for token in x[:, None]:
+        weights, chosen = router(under(p, "router"), token, top_k=top_k)
+        y = torch.zeros_like(token[0])
+        for weight, i in zip(weights[0], chosen[0].tolist(), strict=True):
+            y = y + weight * expert(under(p, f"experts.{i}"), token)[0]
+        if shared is not None:
+            gate = float(linear(p, "shared_gate", token)) if shared_gate else math.inf
+            y = y + shared(under(p, "shared"), token)[0] / (1 + math.exp(-gate))
+        said.append(scale * y)
+    return torch.stack(said)

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-Params = dict[str, Tensor]
-
 
 @dataclass(frozen=True)
 class Facts:

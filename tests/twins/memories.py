@@ -3,75 +3,63 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from tests.twins.mlps import ACTIVATIONS, Params, linear, sigmoid, softplus, under
-from tests.twins.rows import by_text
+from tests.twins.convolutions import causal
+from tests.twins.facts import Facts
+from tests.twins.mlps import ACTIVATIONS, Params, Part, linear, sigmoid, softplus, under
+from tests.twins.norms import gated_rms_norm
 
-Part = Callable[[Params, Tensor], Tensor]
+GATED = partial(gated_rms_norm, gate_first=False)
 
 
 def linear_attention(
     p: Params,
     x: Tensor,
+    facts: Facts,
     *,
     heads: int,
     kv_heads: int | None = None,
-    head_dim: int | None = None,
     feature: Part | None = None,
-    turn: Callable[[Tensor, int], Tensor] | None = None,
+    qk: tuple[Part, ...] = (),
     decay: tuple[float, ...] | None = None,
     norm: Part | None = None,
     eps: float | None = 1e-6,
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
     **_: object,
 ) -> Tensor:
-    """As the sum over all pairs of tokens; `turn(v, t)` is what `qk` does to features at place t."""
-    kv_heads, fade = kv_heads or heads, decay or (1.0,) * (kv_heads or heads)
-    share = heads // kv_heads
+    """The sum over all pairs of tokens."""
+    kv_heads = kv_heads or heads
+    fade, share = decay or (1.0,) * kv_heads, heads // kv_heads
 
     def phi(v: Tensor) -> Tensor:
-        return torch.where(v > 0, v + 1, v.exp()) if feature is None else feature({}, v)
+        if feature is not None:
+            return feature(under(p, "feature"), v)
+        return torch.where(v > 0, v + 1, v.exp())
 
-    def read(text: Tensor, b: int) -> Tensor:
-        q, k, v = (linear(p, name, text) for name in "qkv")
-        e, wide = q.shape[1] // heads, v.shape[1] // kv_heads
-        said = []
-        for t in range(len(text)):
-            row = []
-            for h in range(heads):
-                n = h // share
-                asked = phi(q[t, h * e : (h + 1) * e])
-                over, below = torch.zeros(wide, dtype=x.dtype), 0.0
-                for s in range(t + 1):
-                    key = phi(k[s, n * e : (n + 1) * e])
-                    left = fade[n] ** (t - s)
-                    below = below + left * sum(asked * key)
-                    if turn is not None:
-                        weight = left * sum(turn(asked, t) * turn(key, s))
-                    else:
-                        weight = left * sum(asked * key)
-                    over = over + weight * v[s, n * wide : (n + 1) * wide]
-                y = over if eps is None else over / (below + eps)
-                row.append(y if norm is None else norm(under(p, "norm"), y[None])[0])
-            said.append(linear(p, "out", torch.cat(row)))
-        return torch.stack(said)
+    def by_head(v: Tensor, count: int) -> Tensor:
+        size = v.shape[1] // count
+        return torch.stack([v[:, h * size : (h + 1) * size] for h in range(count)])
 
-    return by_text(x, x.shape[-1], read, real, segments)
-
-
-def convolved(weight: Tensor, text: Tensor) -> Tensor:
-    """y_t = Σ_j w_j x_{t−k+1+j} of each channel; weight [C 1 k]."""
-    kernel, y = weight.shape[-1], torch.zeros_like(text)
-    for t in range(len(text)):
-        for j in range(kernel):
-            if t - kernel + 1 + j >= 0:
-                y[t] += weight[:, 0, j] * text[t - kernel + 1 + j]
-    return y
+    q, k = phi(by_head(linear(p, "q", x), heads)), phi(by_head(linear(p, "k", x), kv_heads))
+    v, turned = by_head(linear(p, "v", x), kv_heads), (q, k)
+    for n, part in enumerate(qk):
+        turned = part(under(p, f"qk.{n}"), *turned, facts=facts)
+    said = []
+    for t in range(len(x)):
+        row = []
+        for h in range(heads):
+            n, over, below = h // share, torch.zeros(v.shape[2], dtype=x.dtype), 0.0
+            for s in range(t + 1):
+                left = fade[n] ** (t - s)
+                below = below + left * sum(q[h, t] * k[n, s])
+                over = over + left * sum(turned[0][h, t] * turned[1][n, s]) * v[n, s]
+            y = over if eps is None else over / (below + eps)
+            row.append(y if norm is None else norm(under(p, "norm"), y[None])[0])
+        said.append(linear(p, "out", torch.cat(row)))
+    return torch.stack(said)
 
 
 def unit(v: Tensor) -> Tensor:
@@ -83,49 +71,41 @@ def gated_delta_net(
     x: Tensor,
     *,
     heads: int,
-    norm: Callable[[Params, Tensor, Tensor], Tensor],
+    norm: Part = GATED,
     value_heads: int | None = None,
     act: str = "silu",
     strength: float = 1.0,
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
     **_: object,
 ) -> Tensor:
-    h_all = value_heads or heads
-
-    def read(text: Tensor, b: int) -> Tensor:
-        q, k, v = (
-            ACTIVATIONS[act](convolved(p[f"{n}_conv.weight"], linear(p, n, text))) for n in "qkv"
-        )
-        e, wide = q.shape[1] // heads, v.shape[1] // h_all
-        memory = [torch.zeros(e, wide, dtype=x.dtype) for _ in range(h_all)]
-        said = []
-        for t, token in enumerate(text):
-            gate, row = linear(p, "gate", token), []
-            dt, bet = linear(p, "dt", token), linear(p, "beta", token)
-            for h in range(h_all):
-                n, own = h // (h_all // heads), slice(h * wide, (h + 1) * wide)
-                key, asked = (unit(part[t, n * e : (n + 1) * e]) for part in (k, q))
-                alpha = torch.exp(-p["a_log"][h].exp() * softplus(dt[h] + p["dt_bias"][h]))
-                beta = strength * sigmoid(bet[h])
-                old = alpha * memory[h]
-                lack = v[t, own] - (old * key[:, None]).sum(0)
-                memory[h] = old + key[:, None] * (beta * lack)[None]
-                y = (memory[h] * asked[:, None]).sum(0) / math.sqrt(e)
-                row.append(norm(under(p, "norm"), y[None], gate[own][None])[0])
-            said.append(linear(p, "out", torch.cat(row)))
-        return torch.stack(said)
-
-    return by_text(x, x.shape[-1], read, real, segments)
+    every = value_heads or heads
+    q, k, v = (ACTIVATIONS[act](causal(under(p, f"{n}_conv"), linear(p, n, x))) for n in "qkv")
+    e, wide = q.shape[1] // heads, v.shape[1] // every
+    memory = [torch.zeros(e, wide, dtype=x.dtype)] * every
+    said = []
+    for t, token in enumerate(x):
+        gate, row = linear(p, "gate", token), []
+        lasts, writes = linear(p, "dt", token), linear(p, "beta", token)
+        for h in range(every):
+            n, own = h // (every // heads), slice(h * wide, (h + 1) * wide)
+            key, asked = (unit(part[t, n * e : (n + 1) * e]) for part in (k, q))
+            alpha = torch.exp(-p["a_log"][h].exp() * softplus(lasts[h] + p["dt_bias"][h]))
+            old = alpha * memory[h]
+            lack = v[t, own] - (old * key[:, None]).sum(0)
+            memory[h] = old + torch.outer(key, strength * sigmoid(writes[h]) * lack)
+            y = (memory[h] * asked[:, None]).sum(0) / math.sqrt(e)
+            row.append(norm(under(p, "norm"), y[None], gate[own][None])[0])
+        said.append(linear(p, "out", torch.cat(row)))
+    return torch.stack(said)
 
 
-def mixed(share: Tensor, text: Tensor, t: int) -> Tensor:
-    before = text[t - 1] if t else torch.zeros_like(text[0])
-    return share * text[t] + (1 - share) * before
+def mixed(share: Tensor, x: Tensor) -> Tensor:
+    """Of each token a share, and the rest of the one before."""
+    before = [torch.zeros_like(x[0]), *x[:-1]]
+    return torch.stack([share * x[t] + (1 - share) * before[t] for t in range(len(x))])
 
 
 def weighed(k: Tensor, v: Tensor, fade: Tensor, bonus: Tensor) -> Tensor:
-    """RWKV's mean of values, as it is written: k and v [L C]."""
+    """RWKV's mean of values as it is written, k and v [L C]."""
     found = []
     for t in range(len(k)):
         over = below = torch.zeros_like(k[0])
@@ -136,40 +116,13 @@ def weighed(k: Tensor, v: Tensor, fade: Tensor, bonus: Tensor) -> Tensor:
     return torch.stack(found)
 
 
-def rwkv(
-    p: Params,
-    x: Tensor,
-    *,
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
-    **_: object,
-) -> Tensor:
-    def read(text: Tensor, b: int) -> Tensor:
-        k, v, r = (
-            torch.stack([linear(p, n, mixed(p[f"{n}_mix"], text, t)) for t in range(len(text))])
-            for n in "kvr"
-        )
-        mean = weighed(k, v, p["fade_log"].exp(), p["bonus"])
-        return linear(p, "out", sigmoid(r) * mean)
-
-    return by_text(x, x.shape[-1], read, real, segments)
+def rwkv(p: Params, x: Tensor, *, inner: int | None = None) -> Tensor:
+    k, v, r = (linear(p, n, mixed(p[f"{n}_mix"], x)) for n in "kvr")
+    return linear(p, "out", sigmoid(r) * weighed(k, v, p["fade_log"].exp(), p["bonus"]))
 
 
 def rwkv_channel_mix(
-    p: Params,
-    x: Tensor,
-    *,
-    act: str = "relu2",
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
-    **_: object,
+    p: Params, x: Tensor, *, act: str = "relu2", hidden: int | None = None
 ) -> Tensor:
-    def read(text: Tensor, b: int) -> Tensor:
-        found = []
-        for t in range(len(text)):
-            inside = ACTIVATIONS[act](linear(p, "k", mixed(p["k_mix"], text, t)))
-            opened = sigmoid(linear(p, "r", mixed(p["r_mix"], text, t)))
-            found.append(opened * linear(p, "v", inside))
-        return torch.stack(found)
-
-    return by_text(x, x.shape[-1], read, real, segments)
+    inside = ACTIVATIONS[act](linear(p, "k", mixed(p["k_mix"], x)))
+    return sigmoid(linear(p, "r", mixed(p["r_mix"], x))) * linear(p, "v", inside)

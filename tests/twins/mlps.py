@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
 Params = dict[str, Tensor]
+Part = Callable[..., Any]  # a twin in another's slot
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -45,9 +47,7 @@ def under(p: Params, name: str) -> Params:
     return {k[len(name) + 1 :]: v for k, v in p.items() if k.startswith(f"{name}.")}
 
 
-def mlp(
-    p: Params, x: Tensor, *, act: str | Callable[[Params, Tensor], Tensor], **_: object
-) -> Tensor:
+def mlp(p: Params, x: Tensor, *, act: str | Part, **_: object) -> Tensor:
     hidden = linear(p, "up", x)
     hidden = ACTIVATIONS[act](hidden) if isinstance(act, str) else act(under(p, "act"), hidden)
     return linear(p, "down", hidden)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from tests.twins.mlps import Params, sigmoid, under
+from tests.twins.mlps import Params, Part, sigmoid, under
 
 
 def rms_norm(
-    p: Params, x: Tensor, *, eps: float, offset: float = 0.0, weight: bool = True, cast: str = ""
+    p: Params,
+    x: Tensor,
+    *,
+    eps: float = 1e-6,
+    offset: float = 0.0,
+    weight: bool = True,
+    cast: str = "",
 ) -> Tensor:
     """Where 16 bits are rounded (`cast`) is nothing that float64 knows."""
     y = torch.empty_like(x)
@@ -25,7 +29,7 @@ def layer_norm(
     p: Params,
     x: Tensor,
     *,
-    eps: float,
+    eps: float = 1e-5,
     offset: float = 0.0,
     weight: bool = True,
     bias: bool = True,
@@ -43,22 +47,22 @@ def standard(v: Tensor, eps: float) -> Tensor:
     return (v - mean) / (sum((v - mean) ** 2) / len(v) + eps) ** 0.5
 
 
-def batch_norm(p: Params, x: Tensor, *, eps: float) -> Tensor:
+def batch_norm(p: Params, x: Tensor, *, eps: float = 1e-5) -> Tensor:
     """In evaluation, by what was kept of the training data."""
     return (x - p["mean"]) / (p["variance"] + eps) ** 0.5 * p["weight"] + p["bias"]
 
 
-def time_norm(p: Params, x: Tensor, *, eps: float, real: Tensor | None = None) -> Tensor:
-    y = torch.zeros_like(x)
-    for b in range(len(x)):
-        there = torch.ones(x.shape[1], dtype=torch.bool) if real is None else real[b]
-        for d in range(x.shape[2]):
-            y[b, there, d] = standard(x[b, there, d], eps) * p["weight"][d] + p["bias"][d]
+def time_norm(p: Params, x: Tensor, real: Tensor | None = None, *, eps: float = 1e-5) -> Tensor:
+    y, there = torch.zeros_like(x), slice(None) if real is None else real
+    for d in range(x.shape[1]):
+        mean = sum(x[there, d]) / len(x[there, d])
+        variance = sum((x[there, d] - mean) ** 2) / len(x[there, d])
+        y[:, d] = (x[:, d] - mean) / (variance + eps) ** 0.5 * p["weight"][d] + p["bias"][d]
     return y
 
 
 def gated_rms_norm(
-    p: Params, x: Tensor, z: Tensor, *, groups: int = 1, eps: float, gate_first: bool
+    p: Params, x: Tensor, z: Tensor, *, groups: int = 1, eps: float = 1e-5, gate_first: bool = True
 ) -> Tensor:
     gate = z * sigmoid(z)
     x = x * gate if gate_first else x
@@ -76,25 +80,24 @@ def qk_norm(
     q: Tensor,
     k: Tensor,
     *,
-    norm: Callable[[Params, Tensor], Tensor],
+    norm: Part,
     gain: bool = False,
     over: str = "head",
 ) -> tuple[Tensor, Tensor]:
-    """q [B H T E] and k [B K T E]."""
+    """q [H T E] and k [K T E]."""
     made = []
     for name, x in (("q", q), ("k", k)):
-        y, heads = torch.empty_like(x), range(x.shape[1])
-        for b in range(len(x)):
-            for t in range(x.shape[2]):
-                if over == "all":
-                    together = norm(under(p, name), torch.cat([x[b, h, t] for h in heads])[None])
-                    y[b, :, t] = together[0].view(len(heads), -1)
-                else:
-                    for h in heads:
-                        own = under(p, name if over == "head" else f"{name}.{h}")
-                        y[b, h, t] = norm(own, x[b, h, t][None])[0]
+        y, heads = torch.empty_like(x), range(len(x))
+        for t in range(x.shape[1]):
+            if over == "all":
+                together = norm(under(p, name), torch.cat([x[h, t] for h in heads])[None])
+                y[:, t] = together[0].view(len(heads), -1)
+            else:
+                for h in heads:
+                    own = under(p, name if over == "head" else f"{name}.{h}")
+                    y[h, t] = norm(own, x[h, t][None])[0]
         if gain:
-            y = torch.stack([y[:, h] * p[f"{name}_gain"][h] for h in heads], 1)
+            y = torch.stack([y[h] * p[f"{name}_gain"][h] for h in heads])
         made.append(y)
     return made[0], made[1]
 

@@ -1,16 +1,19 @@
-"""Recurrent layers, one token of one text after another."""
+"""Recurrent layers, one token after another."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from tests.twins.mlps import ACTIVATIONS, Params, sigmoid
-from tests.twins.rows import by_text
+from tests.twins.facts import Facts
+from tests.twins.mlps import ACTIVATIONS, Params, Part, linear, sigmoid, under
 
-Cell = Callable[[Params, str, Tensor, list[Tensor]], list[Tensor]]
+Carry = list[Tensor]  # what goes from one token to the next
+Cell = Callable[[Params, str, Tensor, Carry], Carry]
 
 
 def told(p: Params, name: str, place: str, gate: int, gates: int, v: Tensor) -> Tensor:
@@ -22,16 +25,16 @@ def told(p: Params, name: str, place: str, gate: int, gates: int, v: Tensor) -> 
     return y if bias is None else y + bias[rows]
 
 
-def rnn_cell(act: str = "tanh") -> Cell:
-    def one(p: Params, place: str, x: Tensor, carry: list[Tensor]) -> list[Tensor]:
+def rnn_cell(act: str) -> Cell:
+    def one(p: Params, place: str, x: Tensor, carry: Carry) -> Carry:
         both = told(p, "ih", place, 0, 1, x) + told(p, "hh", place, 0, 1, carry[0])
         return [ACTIVATIONS[act](both)]
 
     return one
 
 
-def gru_cell(reset: str = "after") -> Cell:
-    def one(p: Params, place: str, x: Tensor, carry: list[Tensor]) -> list[Tensor]:
+def gru_cell(reset: str) -> Cell:
+    def one(p: Params, place: str, x: Tensor, carry: Carry) -> Carry:
         [h] = carry
         r, z = (
             sigmoid(told(p, "ih", place, g, 3, x) + told(p, "hh", place, g, 3, h)) for g in (0, 1)
@@ -46,10 +49,12 @@ def gru_cell(reset: str = "after") -> Cell:
     return one
 
 
-def lstm_cell(peepholes: bool = False) -> Cell:
-    def one(p: Params, place: str, x: Tensor, carry: list[Tensor]) -> list[Tensor]:
+def lstm_cell(peepholes: bool) -> Cell:
+    def one(p: Params, place: str, x: Tensor, carry: Carry) -> Carry:
         h, c = carry
-        i, f, g, o = (told(p, "ih", place, n, 4, x) + told(p, "hh", place, n, 4, h) for n in range(4))
+        i, f, g, o = (
+            told(p, "ih", place, n, 4, x) + told(p, "hh", place, n, 4, h) for n in range(4)
+        )
         seen = p[f"peephole_{place}"] if peepholes else torch.zeros(3, len(h), dtype=h.dtype)
         i, f = sigmoid(i + seen[0] * c), sigmoid(f + seen[1] * c)
         c = f * c + i * torch.tanh(g)
@@ -64,77 +69,113 @@ def stacked(
     x: Tensor,
     cell: Cell,
     parts: int,
-    *,
-    hidden: int | None,
+    hidden: int | None = None,
     depth: int = 1,
     direction: str = "forward",
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
-    start: list[Tensor] | None = None,
+    bias: bool = True,
+    carry: Carry | None = None,
 ) -> Tensor:
-    """Layers of cells that carry so many vectors; `start` [B depth H] each is what they begin with."""
+    """Layers of cells. `carry` has what they begin with, and then what they end with."""
     ways = ["", "_reverse"] if direction == "both" else [""]
     hidden = hidden or x.shape[-1] // len(ways)
+    begin = torch.zeros(parts, depth, hidden, dtype=x.dtype)
+    if carry is not None:
+        begin = torch.cat([part.flatten() for part in carry]).view(parts, depth, hidden)
+    ends = []
     for layer in range(depth):
-        found = []
+        sides = []
         for way in ways:
             back = way == "_reverse" or direction == "backward"
-
-            def read(text: Tensor, b: int, way: str = way, back: bool = back) -> Tensor:
-                carry = [
-                    torch.zeros(hidden, dtype=x.dtype) if start is None else start[n][b, layer]
-                    for n in range(parts)
-                ]
-                said = {}
-                for t in sorted(range(len(text)), reverse=back):
-                    carry = cell(p, f"l{layer}{way}", text[t], carry)
-                    said[t] = carry[0]
-                return torch.stack([said[t] for t in range(len(text))])
-
-            found.append(by_text(x, hidden, read, real, segments))
-        x = torch.cat(found, -1)
+            now, said = list(begin[:, layer]), {}
+            for t in sorted(range(len(x)), reverse=back):
+                now = cell(p, f"l{layer}{way}", x[t], now)
+                said[t] = now[0]
+            sides.append(torch.stack([said[t] for t in range(len(x))]))
+            ends.append(now)
+        x = torch.cat(sides, -1)
+    if carry is not None:
+        carry[:] = [torch.stack(each) for each in zip(*ends, strict=True)]
     return x
 
 
-def rnn(p: Params, x: Tensor, *, act: str = "tanh", **rest: object) -> Tensor:
-    return stacked(p, x, rnn_cell(act), 1, **rest)
+def rnn(
+    p: Params, x: Tensor, *, act: str = "tanh", carry: Carry | None = None, **rest: Any
+) -> Tensor:
+    return stacked(p, x, rnn_cell(act), 1, carry=carry, **rest)
 
 
-def gru(p: Params, x: Tensor, *, reset: str = "after", **rest: object) -> Tensor:
-    return stacked(p, x, gru_cell(reset), 1, **rest)
+def gru(
+    p: Params, x: Tensor, *, reset: str = "after", carry: Carry | None = None, **rest: Any
+) -> Tensor:
+    return stacked(p, x, gru_cell(reset), 1, carry=carry, **rest)
 
 
-def lstm(p: Params, x: Tensor, *, peepholes: bool = False, **rest: object) -> Tensor:
-    return stacked(p, x, lstm_cell(peepholes), 2, **rest)
+def lstm(
+    p: Params, x: Tensor, *, peepholes: bool = False, carry: Carry | None = None, **rest: Any
+) -> Tensor:
+    return stacked(p, x, lstm_cell(peepholes), 2, carry=carry, **rest)
 
 
-def rtrbm(
+def handed(p: Params, x: Tensor, facts: Facts, *, inner: Part) -> Tensor:
+    """What is handed over stands at the first place of the memory, one number after another."""
+    return inner(p, x, facts=facts, carry=[facts.memory[0]])
+
+
+def attending(
+    p: Params, x: Tensor, facts: Facts, *, inner: Part, attention: Part, reads: int | None = None
+) -> Tensor:
+    m, own = facts.memory, under(p, "inner")
+    s = [torch.tanh(linear(p, "begin", m[0, m.shape[1] // 2 :]))]
+    kept = len(own["weight_ih_l0"]) == 4 * len(s[0])  # an LSTM has a cell besides
+    carry = [s[0], torch.zeros_like(s[0])] if kept else [s[0]]
+    look = partial(attention, under(p, "attention"), facts=facts, dim=len(s[0]))
+    said = []
+    for t in range(len(x)):
+        c = look(torch.stack(s))[-1]
+        said.append(torch.cat([s[-1], x[t], c]))
+        s.append(inner(own, torch.cat([x[t], c])[None], carry=carry)[0])
+    return torch.stack(said)
+
+
+def skip_stack(
     p: Params,
     x: Tensor,
+    facts: Facts,
     *,
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
-    **_: object,
+    inner: Part,
+    depth: int = 1,
+    attention: Part | None = None,
+    reads: int | None = None,
 ) -> Tensor:
-    def read(text: Tensor, b: int) -> Tensor:
-        c, found = p["first"], []
-        for v in text:
-            r = sigmoid((p["weight"] * v).sum(-1) + c)
-            c = (p["recurrent.weight"] * r).sum(-1) + p["recurrent.bias"]
-            found.append(r)
-        return torch.stack(found)
+    first = under(p, "layers.0")
+    if attention is None:
+        said = [inner(first, x, facts=facts)]
+    else:
+        hidden = first["weight_hh_l0"].shape[1]
+        parts = len(first["weight_ih_l0"]) // hidden == 4
+        carry = [torch.zeros(hidden, dtype=x.dtype)] * (2 if parts else 1)
+        look = partial(attention, under(p, "attention"), facts=facts, dim=hidden)
+        w, h, seen = torch.zeros(facts.memory.shape[1], dtype=x.dtype), [], []
+        for t in range(len(x)):
+            h.append(inner(first, torch.cat([x[t], w])[None], carry=carry)[0])
+            w = look(torch.stack(h))[-1]
+            seen.append(w)
+        said, x = [torch.stack(h)], torch.cat([x, torch.stack(seen)], -1)
+    for n in range(1, depth):
+        said.append(inner(under(p, f"layers.{n}"), torch.cat([x, said[-1]], -1), facts=facts))
+    return torch.cat(said, -1)
 
-    return by_text(x, len(p["first"]), read, real, segments)
+
+def rtrbm(p: Params, x: Tensor, *, hidden: int | None = None) -> Tensor:
+    c, found = p["first"], []
+    for v in x:
+        r = sigmoid((p["weight"] * v).sum(-1) + c)
+        c = (p["recurrent.weight"] * r).sum(-1) + p["recurrent.bias"]
+        found.append(r)
+    return torch.stack(found)
 
 
-def rglru(
-    p: Params,
-    x: Tensor,
-    *,
-    heads: int,
-    real: Tensor | None = None,
-    segments: Tensor | None = None,
-) -> Tensor:
+def rglru(p: Params, x: Tensor, facts: Facts, *, heads: int) -> Tensor:
     """With a = σ(−decay), as section 2.4 of the paper has it."""
     size = x.shape[-1] // heads
 
@@ -145,13 +186,10 @@ def rglru(
         ]
         return sigmoid(torch.cat(mixed))
 
-    def read(text: Tensor, b: int) -> Tensor:
-        h, found = torch.zeros_like(text[0]), []
-        for t, v in enumerate(text):
-            a = sigmoid(-p["decay"]) ** (8 * gate("decay_gate", v))
-            seen = gate("input_gate", v) * v
-            h = seen if t == 0 else a * h + (1 - a * a).sqrt() * seen
-            found.append(h)
-        return torch.stack(found)
-
-    return by_text(x, x.shape[-1], read, real, segments)
+    h, found = torch.zeros_like(x[0]), []
+    for t, v in zip(facts.positions, x, strict=True):
+        a = sigmoid(-p["decay"]) ** (8 * gate("decay_gate", v))
+        seen = gate("input_gate", v) * v
+        h = seen if t == 0 else a * h + (1 - a * a).sqrt() * seen
+        found.append(h)
+    return torch.stack(found)

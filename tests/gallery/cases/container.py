@@ -1,19 +1,7 @@
-"""Weight files that are not what they say."""
+"""Weight files that are not what they say: as files, in their headers and in their numbers."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from tests.gallery.cases import container_files, container_headers, container_values
 
-from blocks import CheckpointError
-from tests.gallery.harness import Case
-from tests.gallery.sound import MODEL
-
-
-def cut(folder: Path) -> None:
-    path = folder / MODEL
-    path.write_bytes(path.read_bytes()[:-1])
-
-
-CASES = [
-    Case("one byte short", cut, CheckpointError, "cut short: 1 of", file=MODEL),
-]
+CASES = [*container_files.CASES, *container_headers.CASES, *container_values.CASES]

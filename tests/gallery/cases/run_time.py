@@ -1,5 +1,7 @@
+"""What goes wrong while models run: their arguments, their weights and their folders."""
+
 from __future__ import annotations
 
-from tests.gallery.harness import Case
+from tests.gallery.cases import run_time_calls, run_time_folders
 
-CASES: list[Case] = []
+CASES = [*run_time_calls.CASES, *run_time_folders.CASES]

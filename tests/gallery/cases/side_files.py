@@ -1,5 +1,7 @@
+"""What lies beside the weights: pickles, adapters, code, and small JSON files that ask for much."""
+
 from __future__ import annotations
 
-from tests.gallery.harness import Case
+from tests.gallery.cases import side_native, side_sound, side_weights
 
-CASES: list[Case] = []
+CASES = [*side_weights.CASES, *side_native.CASES, *side_sound.CASES]

@@ -1,0 +1,109 @@
+// Sixteen numbers at a time, in the compiler's own vectors: AVX-512, AVX2 and NEON all come of them.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512VNNI__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+constexpr int64_t LANES = 16;
+
+typedef float Floats __attribute__((vector_size(64)));
+typedef int32_t Ints __attribute__((vector_size(64)));
+typedef uint32_t Words __attribute__((vector_size(64)));
+typedef uint16_t Halves __attribute__((vector_size(32)));
+
+struct bf16 {
+  uint16_t bits;
+};
+
+template <class V>
+V read(const void* from) {
+  V v;
+  std::memcpy(&v, from, sizeof(V));
+  return v;
+}
+
+inline Floats wide(const float* from) { return read<Floats>(from); }
+
+inline Floats wide(const bf16* from) {
+  const Words words = __builtin_convertvector(read<Halves>(from), Words) << 16;
+  return read<Floats>(&words);
+}
+
+inline Floats wide(const _Float16* from) {
+  typedef _Float16 Sixteen __attribute__((vector_size(32)));
+  return __builtin_convertvector(read<Sixteen>(from), Floats);
+}
+
+inline float wide1(const float* from) { return *from; }
+inline float wide1(const _Float16* from) { return static_cast<float>(*from); }
+inline float wide1(const bf16* from) {
+  const uint32_t word = uint32_t(from->bits) << 16;
+  return read<float>(&word);
+}
+
+inline void narrow(float value, float* to) { *to = value; }
+inline void narrow(float value, _Float16* to) { *to = static_cast<_Float16>(value); }
+inline void narrow(float value, bf16* to) {
+  uint32_t word;
+  std::memcpy(&word, &value, 4);
+  if (value != value) {
+    to->bits = 0x7fc0;  // rounding could make an infinity of a NaN
+  } else {
+    to->bits = uint16_t((word + 0x7fff + ((word >> 16) & 1)) >> 16);  // to even, as torch does
+  }
+}
+
+inline Floats abs(Floats v) { return v < 0.0f ? -v : v; }
+
+inline float sum(Floats v) {
+  typedef float Eight __attribute__((vector_size(32)));
+  typedef float Four __attribute__((vector_size(16)));
+  const Eight eight = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                      __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Four four = __builtin_shufflevector(eight, eight, 0, 1, 2, 3) +
+                    __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  return (four[0] + four[2]) + (four[1] + four[3]);
+}
+
+// The nearest whole number, of numbers below 2^22: to even at the middle.
+inline Floats rounded(Floats v) {
+  constexpr float SHIFT = 12582912;  // 1.5 · 2^23: what is added to it loses its fraction
+  return (v + SHIFT) - SHIFT;
+}
+
+// e^v for v <= 0, to about one unit in the last place: 2^n from the exponent's bits, the rest by
+// its Taylor series.
+inline Floats exponential(Floats v) {
+  v = v < -87.0f ? Floats{} - 87.0f : v;
+  const Floats n = rounded(v * 1.44269504f);
+  const Floats r = (v - n * 0.693359375f) + n * 2.12194440e-4f;  // ln 2 in two parts
+  Floats p = r * (1 / 720.0f) + 1 / 120.0f;
+  p = p * r + 1 / 24.0f;
+  p = p * r + 1 / 6.0f;
+  p = p * r + 0.5f;
+  p = p * r + 1.0f;
+  p = p * r + 1.0f;
+  const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
+  return p * read<Floats>(&power);
+}
+
+// sums + Σ_b weights[b] · x[b] in each lane: four unsigned bytes of weights, four signed ones of x.
+inline Ints dot4(Ints sums, Words weights, int32_t x) {
+#if defined(__AVX512VNNI__)
+  return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(x));
+#else
+  for (int b = 0; b < 4; b++) {
+    const Words byte = (weights >> (8 * b)) & 255u;
+    sums += (Ints)byte * int32_t(int8_t(uint32_t(x) >> (8 * b)));
+  }
+  return sums;
+#endif
+}
+
+}  // namespace

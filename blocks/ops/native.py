@@ -1,0 +1,86 @@
+"""The library's own kernels in C++: compiled when `optimize` first wants them, then kept."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__: list[str] = []
+
+KINDS = (torch.float32, torch.bfloat16, torch.float16)
+SOURCES = ("products.cpp", "vectors.h")
+FLAGS = ["-O3", "-std=c++20"]
+
+_loaded = False
+
+
+def suits(*tensors: Tensor) -> bool:
+    """Whether the kernels are there and may read these: one dtype, on the CPU, nothing to learn."""
+    first = tensors[0]
+    return (
+        _loaded
+        and first.device.type == "cpu"
+        and first.dtype in KINDS
+        and all(t.dtype == first.dtype and t.is_contiguous() for t in tensors)
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    )
+
+
+@cache
+def obstacle() -> str | None:
+    """Why the kernels can't be used, or None once they are compiled and loaded.
+
+    Compiling takes some seconds. What comes of it lies where torch keeps its extensions
+    (`TORCH_EXTENSIONS_DIR`), under a name that tells sources, torch and processor apart.
+    """
+    # torch's tools for extensions are slow to import, and few programs want them.
+    from torch.utils import cpp_extension
+
+    here = Path(__file__).parent / "kernels"
+    native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
+    told = [torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.processor()]
+    told += [*FLAGS, native, *((here / name).read_text() for name in SOURCES)]
+    digest = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    if not cpp_extension.is_ninja_available():
+        return "ninja is missing, with which torch compiles: pip install ninja"
+    try:
+        cpp_extension.load(
+            f"blocks_{digest}",
+            str(here / SOURCES[0]),
+            extra_cflags=[*FLAGS, native],
+            is_python_module=False,
+        )
+    except (RuntimeError, OSError) as error:
+        lines = [line for line in str(error).splitlines() if line.strip()]
+        return f"the C++ compiler failed: {lines[-1] if lines else type(error).__name__}"
+    _tell_shapes()
+    global _loaded
+    _loaded = True
+    return None
+
+
+def _tell_shapes() -> None:
+    """What torch.compile has to know of the kernels."""
+
+    def products(x: Tensor, weights: list[Tensor]) -> Tensor:
+        return x.new_empty(x.shape[0], sum(len(weight) for weight in weights))
+
+    def packed(x: Tensor, weights: Any, scales: Any, outs: list[int]) -> Tensor:
+        return x.new_empty(x.shape[0], sum(outs))
+
+    def look(q: Tensor, k: Tensor, v: Tensor, last: Tensor, scale: float) -> Tensor:
+        return q.new_empty(q.shape[0], q.shape[1], v.shape[3])
+
+    for name, shape in {
+        "products": products,
+        "products8": packed,
+        "products4": packed,
+        "look": look,
+    }.items():
+        torch.library.register_fake(f"blocks::{name}", shape)

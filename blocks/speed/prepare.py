@@ -1,0 +1,109 @@
+"""optimize: the same model, prepared to be quick on this machine."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import nn
+
+from blocks.errors import SpecError
+from blocks.models.causal import CausalLM
+from blocks.models.packing import pack_matrices
+from blocks.ops import native
+from blocks.speed.quick import Quick, why_not
+from blocks.wiring.streamed import streamed
+
+__all__ = ["optimize"]
+
+Model = TypeVar("Model", bound=nn.Module)
+_BITS: dict[str, Literal[8, 4]] = {"int8": 8, "int4": 4}
+
+
+def optimize(
+    model: Model,
+    *,
+    quantize: Literal["int8", "int4"] | None = None,
+    compile: bool = True,
+) -> Model:
+    """The same model made quick: its weights read by the library's kernels, its step compiled.
+
+    Every public call works as before, and numbers are the same up to rounding unless `quantize`
+    says otherwise. The given model stays as it is; both share the weights that are not packed. On
+    a CPU, few rows at a time are multiplied by kernels in C++, which are compiled in some seconds
+    when they are first wanted. A `CausalLM` whose layers allow it gets a compiled step for each
+    new token; that takes torch up to a minute, and less in later processes, which find it on the
+    disk.
+
+    Args:
+        model: any assembly of blocks, in the dtype it shall run in.
+        quantize: keep the matrices in 8.5 (`int8`) or 4.5 (`int4`) bits a weight; see
+            `PackedLinear`. The head is in 8 bits in both, and embeddings stay as they are.
+        compile: compile the step.
+
+    Returns:
+        The prepared model in evaluation mode. `.prepared` says in words what was done and what was
+        not; what could not be done is warned of as well.
+
+    Errors:
+        SpecError: another kind of `quantize`, or a model without a matrix to pack.
+
+    Example:
+        >>> import blocks
+        >>> model = blocks.from_pretrained(blocks.packaged())
+        >>> quick = blocks.optimize(model, quantize="int8", compile=False)
+        >>> blocks.generate(quick, [1, 2, 3], max_new_tokens=5, stop=()).shape
+        torch.Size([1, 8])
+    """
+    if quantize is not None and quantize not in _BITS:
+        raise SpecError(f"{quantize!r} is not one of int8, int4 and None", field="quantize")
+    if not isinstance(model, nn.Module):
+        raise SpecError(f"a {type(model).__name__} is no model", field="model")
+    made: Any = _twin(model).eval().requires_grad_(False)
+    told: list[str] = []
+    if quantize is not None:
+        count = len(pack_matrices(made, _BITS[quantize]))
+        made.packed = _BITS[quantize]
+        told.append(f"{count} matrices are kept in {quantize}")
+    on_cpu = all(p.device.type == "cpu" for p in made.parameters())
+    missing = [] if not on_cpu else _use_kernels(made, told)
+    if compile:
+        missing += _use_steps(made, told)
+    made.prepared = (*told, *missing)
+    if missing:
+        warnings.warn("; ".join(missing), stacklevel=2)
+    return made
+
+
+def _twin(model: nn.Module) -> Any:
+    """A copy that shares every tensor."""
+    tensors = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+
+
+def _use_kernels(model: nn.Module, told: list[str]) -> list[str]:
+    if obstacle := native.obstacle():
+        return [f"without the library's kernels, since {obstacle}"]
+    for module in model.modules():
+        if kind := streamed(module):
+            module.__class__ = kind
+    told.append("few rows at a time are multiplied by the library's kernels")
+    return []
+
+
+def _use_steps(model: nn.Module, told: list[str]) -> list[str]:
+    if reason := why_not(model):
+        return [f"without a compiled step, since {reason}"]
+    assert isinstance(model, CausalLM)
+    quick = Quick(model)
+    try:
+        quick.warm()
+    except Exception as error:  # of the compilers, of which there are several
+        torch.compiler.reset()
+        line = str(error).strip().splitlines() or [type(error).__name__]
+        return [f"without a compiled step, since torch.compile failed: {line[0]}"]
+    model.forward = quick
+    told.append("a step of one token a row is compiled")
+    return []

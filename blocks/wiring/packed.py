@@ -1,0 +1,99 @@
+"""PackedLinear: a matrix kept in 8 or 4 bits a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from blocks.ops import native
+from blocks.ops.check import check_positive, check_width
+from blocks.ops.packing import pack, unpack
+
+__all__ = ["PackedLinear"]
+
+FEW = 64  # rows up to which the kernel is quicker than a product with unpacked weights
+
+
+class PackedLinear(nn.Module):
+    r"""y = W x + b,        W_oi = scale_{o,⌊i/32⌋} · n_oi
+
+    with whole numbers n from −127 to 127, or from −8 to 7: what llama.cpp calls Q8_0 and Q4_0, in
+    8.5 and 4.5 bits a weight. Where the library's kernels are (`blocks.optimize` compiles them),
+    few rows of x are rounded to 8 bits as well, group by group, and multiplied as whole numbers.
+    Else the weights are unpacked for each call. They are not learnt; gradients reach x alone.
+
+    Args:
+        dim: width D.
+        out_dim: width of the output; D by default.
+        bits: 8 or 4.
+        bias: whether there is a b.
+
+    Shapes: x [... D] -> [... out_dim].
+
+    Errors:
+        SpecError: an input of another width.
+
+    Example:
+        >>> import torch
+        >>> from blocks import PackedLinear
+        >>> PackedLinear(64, out_dim=32, bits=4)(torch.randn(1, 2, 64)).shape
+        torch.Size([1, 2, 32])
+    """
+
+    packed: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        out_dim: int | None = None,
+        bits: Literal[8, 4] = 8,
+        bias: bool = False,
+    ):
+        super().__init__()
+        check_positive("PackedLinear", dim=dim, out_dim=out_dim)
+        self.dim, self.out_dim, self.bits = dim, out_dim or dim, bits
+        plain = nn.Linear(dim, self.out_dim, bias=bias)
+        self.bias = plain.bias
+        self._fill(plain.weight)
+
+    @classmethod
+    def of(cls, weight: Tensor, bias: nn.Parameter | None, bits: Literal[8, 4]) -> PackedLinear:
+        """The matrix [O D], packed."""
+        with torch.device("meta"):
+            made = cls(weight.shape[1], out_dim=len(weight), bits=bits)
+        made.bias = bias
+        made._fill(weight)
+        return made
+
+    def _fill(self, weight: Tensor) -> None:
+        laid, scale = pack(weight, self.bits)
+        self.register_buffer("packed", laid)
+        self.register_buffer("scale", scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        check_width(x, self.dim, "PackedLinear")
+        return self.join((self,), x)[0]
+
+    def dense(self, dtype: torch.dtype) -> Tensor:
+        """W [O D]."""
+        return unpack(self.packed, self.scale, self.bits, self.out_dim, self.dim).to(dtype)
+
+    @staticmethod
+    def join(parts: Sequence[PackedLinear], x: Tensor) -> Sequence[Tensor]:
+        """What each of them makes of x, by one call of the kernel."""
+        rows, bits = x.reshape(-1, x.shape[-1]).contiguous(), parts[0].bits
+        alike = all(part.bits == bits for part in parts)
+        if not alike or not 0 < len(rows) <= FEW or not native.suits(rows):
+            return [F.linear(x, part.dense(x.dtype), part.bias) for part in parts]
+        kernel: Any = torch.ops.blocks.products8 if bits == 8 else torch.ops.blocks.products4
+        outs = [part.out_dim for part in parts]
+        found = kernel(rows, [p.packed for p in parts], [p.scale for p in parts], outs)
+        each = found.view(*x.shape[:-1], -1).split(outs, -1)
+        biases = [part.bias for part in parts]
+        return [y if b is None else y + b for y, b in zip(each, biases, strict=True)]

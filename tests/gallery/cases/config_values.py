@@ -1,0 +1,313 @@
+"""Numbers out of their ranges, words that are not known, and tokens that are not there."""
+
+from __future__ import annotations
+
+from functools import partial
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+from blocks import ConfigError, GenerationError
+from tests.gallery.cases.config_text import refused, say, says
+from tests.gallery.harness import Case, answer
+from tests.gallery.sound import edit
+
+LATER = {"transformers_version": "4.40.0"}
+
+
+def scaled(**fields: Any) -> Any:
+    """A RoPE that is stretched."""
+    return say("rope_scaling", fields)
+
+
+def generation(**fields: Any) -> Any:
+    """generation_config.json with other fields."""
+
+    def damage(folder: Path) -> None:
+        edit(folder / "generation_config.json", lambda data: data | fields)
+
+    return damage
+
+
+def long(short: Any, long: Any) -> Any:
+    return scaled(type="longrope", short_factor=short, long_factor=long)
+
+
+eps = partial(refused, field="rms_norm_eps")
+theta = partial(refused, field="rope_theta")
+drop = partial(refused, field="attention_dropout")
+rope = partial(refused, field="rope_scaling")
+factor = partial(refused, field="rope_scaling.factor")
+act = partial(refused, field="hidden_act", reason=r"is not known", hint=r"known: .*silu")
+llama3 = partial(scaled, rope_type="llama3", factor=8.0, original_max_position_embeddings=32)
+yarn = partial(scaled, type="yarn", factor=2.0)
+
+CASES = [
+    *(
+        eps(f"eps {value}", say("rms_norm_eps", value), reason=reason)
+        for value, reason in (
+            (0, r"^0\.0 is not in \(0, 1\)"),
+            (-1e-5, r"^-1e-05 is not in \(0, 1\)"),
+            (1.0, r"^1\.0 is not in \(0, 1\)"),
+            (1e3, r"^1000\.0 is not in \(0, 1\)"),
+            (nan, r"^nan is not float"),
+            (inf, r"^inf is not a finite number"),
+            (10**400, r"is not float"),
+            ("1e-5", r"^'1e-5' is not float"),
+            (True, r"^True is not float"),
+            ([1e-5], r"is not float"),
+            (None, r"^this field is missing"),
+        )
+    ),
+    eps("eps missing", says("rms_norm_eps"), reason=r"^this field is missing"),
+    *(
+        theta(f"theta {value}", say("rope_theta", value), reason=reason)
+        for value, reason in (
+            (0, r"^0\.0 is not in \(1, 1e15\]"),
+            (-10000.0, r"^-10000\.0 is not in"),
+            (1e-30, r"^1e-30 is not in"),
+            (1.0, r"^1\.0 is not in"),
+            (1e30, r"^1e\+30 is not in"),
+            (nan, r"^nan is not float"),
+            (inf, r"^inf is not a finite"),
+            ("10000", r"^'10000' is not float"),
+        )
+    ),
+    theta("theta missing", says("rope_theta"), reason=r"missing", hint=r"mean 10000\.0"),
+    theta("theta lost", says("rope_theta", **LATER), reason=r"^this field is missing"),
+    theta(
+        "two thetas",
+        says(rope_theta=5e5, rope_parameters={"rope_type": "default", "rope_theta": 2e6}),
+        reason=r"500000\.0 here, 2000000\.0 in rope_parameters",
+    ),
+    *(
+        drop(f"dropout {value}", say("attention_dropout", value), reason=reason)
+        for value, reason in (
+            (1.0, r"^1\.0 is not in \[0, 1\)"),
+            (-0.1, r"^-0\.1 is not in \[0, 1\)"),
+            (50, r"^50\.0 is not in \[0, 1\)"),
+            (nan, r"^nan is not float"),
+            ("none", r"^'none' is not float"),
+        )
+    ),
+    rope("scaling a word", say("rope_scaling", "linear"), reason=r"'linear' is not an object"),
+    rope("scaling a list", say("rope_scaling", [2.0]), reason=r"\[2\.0\] is not an object"),
+    rope(
+        "two dialects",
+        says(
+            rope_scaling={"type": "linear", "factor": 2.0},
+            rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
+        ),
+        reason=r"beside rope_parameters",
+    ),
+    rope(
+        "scaling unheard of",
+        scaled(type="spiral", factor=2.0),
+        field="rope_scaling.rope_type",
+        reason=r"'spiral' is not known",
+        hint=r"known: .*yarn",
+    ),
+    rope(
+        "scaling by a number",
+        scaled(type=3, factor=2.0),
+        field="rope_scaling.type",
+        reason=r"3 is not str",
+    ),
+    rope(
+        "two scalings",
+        scaled(type="linear", rope_type="dynamic", factor=2.0),
+        field="rope_scaling.rope_type",
+        reason=r"'dynamic', and type is 'linear'",
+    ),
+    *(
+        factor(f"factor {value}", scaled(type="linear", factor=value), reason=reason)
+        for value, reason in (
+            (0, r"^0\.0 is not in \[1, 1e6\]"),
+            (-2.0, r"^-2\.0 is not in"),
+            (0.5, r"^0\.5 is not in"),
+            (1e30, r"^1e\+30 is not in"),
+            (nan, r"^nan is not float"),
+            ("2", r"^'2' is not float"),
+            (None, r"^this field is missing"),
+        )
+    ),
+    factor("dynamic factor 0.5", scaled(type="dynamic", factor=0.5), reason=r"^0\.5 is not in"),
+    rope(
+        "scaling misspelt",
+        yarn(fator=1),
+        field="rope_scaling.fator",
+        reason=r"not known",
+        hint="'factor'",
+    ),
+    rope(
+        "ramp upside down",
+        yarn(beta_fast=1.0, beta_slow=32.0),
+        field="rope_scaling.beta_slow",
+        reason=r"slow \(32\.0\) must be below fast",
+    ),
+    rope(
+        "ramp below zero",
+        yarn(beta_fast=-1),
+        field="rope_scaling.beta_fast",
+        reason=r"above zero, not -1",
+    ),
+    rope(
+        "magnitude below zero",
+        yarn(attention_factor=-1.0),
+        field="rope_scaling.attention_factor",
+        reason=r"above zero, not -1",
+    ),
+    rope(
+        "llama3 of one frequency",
+        scaled(rope_type="llama3", factor=8.0),
+        field="rope_scaling.low_freq_factor",
+        reason=r"missing",
+    ),
+    rope(
+        "llama3 upside down",
+        llama3(low_freq_factor=4.0, high_freq_factor=1.0),
+        field="rope_scaling.low_freq_factor",
+        reason=r"low \(4\.0\) must be below high",
+    ),
+    rope(
+        "trained on nothing",
+        scaled(rope_type="yarn", factor=2.0, original_max_position_embeddings=0),
+        field=r"rope_scaling\.original_max_position_embeddings",
+        reason=r"0 is not between",
+    ),
+    rope(
+        "too few factors",
+        long([1.0], [1.0]),
+        field="rope_scaling.short_factor",
+        reason=r"1 factors for 2",
+    ),
+    rope(
+        "factors of two lengths", long([1.0, 1.0], [1.0]), field="rope_scaling.*", reason=r"factors"
+    ),
+    rope(
+        "a factor NaN",
+        long([1.0, nan], [1.0, 1.0]),
+        field="rope_scaling.short_factor",
+        reason=r"nan is not float",
+    ),
+    rope(
+        "a factor of zero",
+        long([1.0, 1.0], [1.0, 0]),
+        field="rope_scaling.long_factor",
+        reason=r"zero, not 0",
+    ),
+    rope(
+        "a factor a word",
+        long([1.0, "2"], [1.0, 1.0]),
+        field="rope_scaling.short_factor",
+        reason=r"'2' is not float",
+    ),
+    refused(
+        "half a rotation",
+        say("partial_rotary_factor", 0.5),
+        "partial_rotary_factor",
+        r"0\.5 is not supported",
+    ),
+    *(
+        act(f"activation {value!r}", say("hidden_act", value))
+        for value in ("sillu", "", "SiLU", "torch.nn.functional.silu", "__class__", "os.system")
+    ),
+    act("activation a number", say("hidden_act", 3), reason=r"3 is not str", hint=None),
+    act("activation a list", say("hidden_act", ["silu"]), reason=r"is not str", hint=None),
+    refused("bias a word", say("attention_bias", "true"), "attention_bias", r"'true' is not bool"),
+    refused("bias a number", say("attention_bias", 1), "attention_bias", r"1 is not bool"),
+    refused(
+        "tie a word",
+        say("tie_word_embeddings", "no"),
+        "tie_word_embeddings",
+        r"'no' is not true or false",
+    ),
+    refused("cache a word", say("use_cache", "yes"), "use_cache", r"'yes' is not true or false"),
+    *(
+        refused(f"{field} {value}", say(field, value), field, r"is not one of .*float32")
+        for field, value in (
+            ("torch_dtype", "float7"),
+            ("torch_dtype", "torch.load"),
+            ("torch_dtype", 32),
+            ("dtype", "__import__"),
+            ("dtype", {"name": "float32"}),
+        )
+    ),
+    *(
+        refused(
+            f"init {value}", say("initializer_range", value), "initializer_range", r"in \[0, inf\)"
+        )
+        for value in (-0.02, nan, inf, "0.02")
+    ),
+    refused(
+        "an encoder",
+        say("is_encoder_decoder", True),
+        "is_encoder_decoder",
+        r"not known to the family",
+    ),
+    refused("pruned heads", say("pruned_heads", {"0": [1]}), "pruned_heads", r"not known"),
+    *(
+        refused(
+            f"quantised: {name}",
+            say("quantization_config", value),
+            "quantization_config",
+            r"quantised, in a form",
+        )
+        for name, value in {
+            "gptq": {"quant_method": "gptq", "bits": 4},
+            "3 bits": {"bits": 3},
+            "unheard of": {"quant_method": "float7"},
+            "nothing said": {},
+            "a word": "int4",
+            "fp8": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+        }.items()
+    ),
+    # Tokens and texts.
+    *(
+        Case(
+            f"{field} {value}",
+            generation(**{field: value}),
+            ConfigError,
+            reason,
+            file=r"generation_config\.json",
+            field=field,
+        )
+        for field, value, reason in (
+            ("eos_token_id", "1", r"'1' is not a token id"),
+            ("eos_token_id", [[1]], r"is not a token id"),
+            ("eos_token_id", [1, "2"], r"is not a token id"),
+            ("eos_token_id", 1.0, r"1\.0 is not a token id"),
+            ("eos_token_id", True, r"True is not a token id"),
+            ("eos_token_id", {"id": 1}, r"is not a token id"),
+            ("bad_words_ids", [3], r"not a list of lists"),
+            ("temperature", -1.0, r"-1\.0 is not in \[0, inf\)"),
+            ("temperature", nan, r"nan is not in"),
+            ("temperature", "hot", r"'hot' is not in"),
+            ("top_p", 2.0, r"2\.0 is not in \[0, 1\]"),
+            ("top_k", -5, r"-5 is not in"),
+            ("min_p", -0.1, r"-0\.1 is not in"),
+            ("repetition_penalty", 0, r"0 is not in \(0, inf\)"),
+            ("repetition_penalty", -1.0, r"-1\.0 is not in"),
+            ("num_beams", 0, r"0 is not in \[1, inf\)"),
+            ("no_repeat_ngram_size", -1, r"-1 is not a number of tokens"),
+            ("min_length", 2.5, r"2\.5 is not a number of tokens"),
+            ("length_penalty", "long", r"'long' is not a number"),
+            ("early_stopping", "soon", r"'soon' is neither true nor false"),
+            ("do_sample", "yes", r"'yes' is not true or false"),
+        )
+    ),
+    *(
+        Case(
+            f"{field} beyond the vocabulary",
+            generation(**{field: 99}),
+            GenerationError,
+            r"99.* is not in the vocabulary of 32",
+            field=ours,
+            act=answer,
+        )
+        for field, ours in (
+            ("forced_bos_token_id", "forced_first"),
+            ("forced_eos_token_id", "forced_last"),
+        )
+    ),
+]

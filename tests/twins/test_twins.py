@@ -1,0 +1,13 @@
+"""Each block gives what its formula gives, with every option."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.twins.harness import check_twin
+from tests.twins.table import ENTRIES
+
+
+@pytest.mark.parametrize("name", sorted(ENTRIES))
+def test_a_block_is_its_formula(name: str) -> None:
+    check_twin(name, ENTRIES[name])
