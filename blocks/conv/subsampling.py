@@ -57,7 +57,7 @@ class Subsampling(nn.Module):
     ):
         super().__init__()
         check_positive("Subsampling", channels=channels, dim=dim, hidden=hidden, depth=depth)
-        check_positive("Subsampling", scale=scale)
+        check_positive("Subsampling", kernel=kernel, stride=stride, scale=scale)
         self.channels, self.scale = channels, scale
         self.strides = Strides.checked("Subsampling", (kernel,) * depth, (stride,) * depth, True)
         how: dict[str, Any] = {"stride": stride, "padding": self.strides.pad(0)}

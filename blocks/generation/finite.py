@@ -12,20 +12,23 @@ from blocks.errors import GenerationError
 from blocks.models.places import addresses, modules
 
 
-def check_finite(model: nn.Module, logits: Tensor, again: Callable[[], Any]) -> None:
+def check_finite(
+    model: nn.Module, logits: Tensor, again: Callable[[], Any], what: str = "logits"
+) -> None:
     """Refuses logits with NaN or infinity and names the first bad tensor.
 
     Args:
         model: whose tensors are looked at.
         logits: what it gave.
         again: runs it once more, to watch its parts.
+        what: what they are called.
     """
     if bool(torch.isfinite(logits.sum())) or bool(torch.isfinite(logits).all()):
         return
     for address, tensor in addresses(model).items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise GenerationError(
-                "the logits are not finite: this tensor holds NaN or infinity",
+                f"the {what} are not finite: this tensor holds NaN or infinity",
                 tensor=address,
                 hint="from_pretrained(..., check_finite=True) finds such weights on loading",
             )
@@ -34,7 +37,7 @@ def check_finite(model: nn.Module, logits: Tensor, again: Callable[[], Any]) -> 
         "this block's output is the first that isn't" if block else "all was well in the prompt"
     )
     raise GenerationError(
-        f"the logits are not finite although all weights are: {blamed}",
+        f"the {what} are not finite although all weights are: {blamed}",
         tensor=block,
         hint="load with a wider dtype, torch.float32 for instance",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from blocks.errors import GenerationError
+from blocks.generation.finite import check_finite
 from blocks.generation.origin import tokenizer_of
 from blocks.heads.sentence import SentenceHead
 from blocks.hub.progress import progress
@@ -42,7 +44,8 @@ def embed(
         [N D], in the order of the texts; [D] for a single text.
 
     Errors:
-        GenerationError: a model without such a head, no text, or one that is too long.
+        GenerationError: a model without such a head, no text, one that is too long, or vectors that
+            are not finite (the first bad tensor of the model is named).
 
     Example:
         >>> import blocks
@@ -82,7 +85,9 @@ def embed(
             tokens = pad_sequence([rows[n] for n in chosen], batch_first=True)
             lengths = torch.tensor([len(rows[n]) for n in chosen])
             mask = torch.arange(tokens.shape[1]) < lengths[:, None]
-            vectors = model(tokens.to(device), mask.to(device))
+            given = tokens.to(device), mask.to(device)
+            vectors = model(*given)
+            check_finite(model, vectors, partial(model, *given), "vectors")
             for n, vector in zip(chosen, vectors, strict=True):
                 found[n] = vector
     finally:

@@ -45,8 +45,8 @@ class TokenHead(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        check_positive("TokenHead", dim=dim, labels=labels)
-        check_rate("TokenHead", dropout=dropout)
+        check_positive(type(self).__name__, dim=dim, labels=labels)
+        check_rate(type(self).__name__, dropout=dropout)
         self.dense = nn.Linear(dim, dim, bias=dense_bias) if act else None
         self.act = activation(act) if act else None
         self.norm = norm(dim) if norm else None

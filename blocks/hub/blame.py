@@ -10,7 +10,7 @@ from blocks.hub.config import Config
 __all__: list[str] = []
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[-+]?\d+)?")
-_WORD = re.compile(r"[A-Z]*[a-z]+|[A-Z]+|\d+")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 # Other words of configs for the same thing.
 _ALSO = {
     "hidden": ("intermediate", "ffn", "inner"),
@@ -33,14 +33,15 @@ def as_config_error(error: BlocksError, config: Config) -> ConfigError:
     if isinstance(error, ConfigError):
         return error
     block, _, option = (error.field or "").rpartition(".")
+    called = _words(option).union(*(_ALSO.get(word, ()) for word in _words(option)))
     numbers = _NUMBER.findall(error.reason)
-    best, most = error.field, 1
+    best, most = error.field, 2
     for field, value in config.said().items():
         words = _words(field)
         parts = value if isinstance(value, tuple) else (value,)
         found = {str(n) for n in parts if type(n) in (int, float)}.intersection(numbers)
         stated = 0 if not found else 4 if numbers[0] in found else 3
-        alike = stated + 2 * len(words & _words(option)) + len(words & _words(block))
+        alike = stated + 3 * len(words & called) + len(words & _words(block))
         if alike > most:
             best, most = field, alike
     reason = error.reason if best == error.field else f"{error.field}: {error.reason}"
@@ -48,5 +49,4 @@ def as_config_error(error: BlocksError, config: Config) -> ConfigError:
 
 
 def _words(name: str) -> set[str]:
-    words = {word.lower().rstrip("s") for word in _WORD.findall(name)}
-    return words.union(*(_ALSO.get(word, ()) for word in words))
+    return {word.lower().rstrip("s") for word in _WORD.findall(name)}

@@ -82,9 +82,9 @@ def _with_others(one: Mapped, handle: Any, file: Path, checkpoint: Checkpoint) -
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    total = tensor.sum(dtype=torch.promote_types(tensor.dtype, torch.float32))
-    # The sum is quick, but large numbers may overflow it.
-    return bool(total.isfinite()) or bool(tensor.isfinite().all())
+    # A sum is finite only if all its terms are, and quick: in 16 bits too it is kept in 32. Large
+    # numbers may overflow it.
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def assign(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

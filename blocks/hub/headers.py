@@ -243,9 +243,11 @@ def _fault(name: str, given: Any) -> str | None:
     if not 0 <= start <= end:
         return f"its data_offsets {printable(offsets, 80)} are negative or out of order"
     bits = prod(shape) * DTYPE_BITS[dtype]
+    if bits % 8:
+        return f"shape {printable(shape, 80)} of {dtype} ends within a byte"
     if bits != (end - start) * 8:
         return (
-            f"shape {printable(shape, 80)} of {dtype} needs {-(-bits // 8)} bytes, "
+            f"shape {printable(shape, 80)} of {dtype} needs {bits // 8} bytes, "
             f"its data_offsets give {printable(end - start, 40)}"
         )
     return None

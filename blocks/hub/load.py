@@ -242,7 +242,8 @@ def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
     for mapped in found.found:
         entry = checkpoint.entries[mapped.theirs]
         count[entry.dtype if entry.dtype in _TORCH else "BF16"] += entry.nbytes
-        first.setdefault(entry.dtype, mapped.theirs)
+        for name in mapped.names:
+            first.setdefault(checkpoint.entries[name].dtype, name)
     if {"F16", "BF16"} <= first.keys():
         many, few = sorted(("F16", "BF16"), key=lambda kind: -count[kind])
         raise CheckpointError(

@@ -71,8 +71,8 @@ class Encoder(Layers):
         context: int | None = None,
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
+        check_positive(type(self).__name__, vocab=vocab, context=context)
         super().__init__(vocab, dim, **parts, width=width)
-        check_positive(type(self).__name__, context=context)
         rest = {"pooler": pooler, "head": head, "marks": marks, "ties": ties, "context": context}
         self.spec = Spec(type(self), vocab=vocab, dim=dim, width=width, **parts, **rest)
         self.vocab, self.context, self.marks = vocab, context, marks

@@ -81,8 +81,8 @@ class FrameEncoder(Layers):
         ties: tuple[tuple[str, str], ...] = (),
     ):
         parts = {"layers": layers, "norm": norm, "embedding": embedding, "stem": stem}
+        check_positive("FrameEncoder", channels=channels, vocab=vocab)
         super().__init__(channels, dim, **parts, width=width)
-        check_positive("FrameEncoder", vocab=vocab)
         sizes = {"channels": channels, "vocab": vocab, "dim": dim, "width": width}
         rest = {"positions": positions, "mix": mix, "head": head, "ties": ties}
         self.spec = Spec(FrameEncoder, **sizes, **parts, **rest)

@@ -57,7 +57,8 @@ def counted(tokens: Tensor, mask: Tensor | None) -> Tensor:
 def newest(x: Tensor, mask: Tensor | None) -> Tensor:
     """[B T D] -> [B 1 D], what belongs to each row's last real token."""
     if mask is None:
-        return x[:, -1:]
+        # With the strides of a view, torch would copy the whole matrix that it meets next.
+        return x[:, -1:].clone(memory_format=torch.contiguous_format)
     index = torch.arange(mask.shape[1], device=mask.device)
     last = torch.where(mask, index, 0).amax(1)  # B
     return x[torch.arange(len(x), device=x.device), last][:, None]

@@ -21,6 +21,9 @@ class MoE(nn.Module):
     that every token passes is Dai et al., "DeepSeekMoE", 2024, arXiv:2401.06066. How experts are
     chosen and weighted is the router's.
 
+    Compiled, experts run outside the graph, each on its own tokens. `fullgraph=True` takes them all
+    into it, still each on its own tokens; compiling then takes as long as there are experts.
+
     Args:
         dim: width D.
         experts: how many experts X there are.

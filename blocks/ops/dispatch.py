@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch._guards import detect_fake_mode
 
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
@@ -61,7 +62,7 @@ def _may_hold_unknown_numbers() -> bool:
 
     `torch.compile(fullgraph=True)` and `torch.export` ask for it.
     """
-    mode = torch._guards.detect_fake_mode()
+    mode = detect_fake_mode()
     shapes = None if mode is None else mode.shape_env
     return shapes is not None and shapes.allow_scalar_outputs
 

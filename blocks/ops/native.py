@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,15 +51,16 @@ def obstacle() -> str | None:
     told = [torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.processor()]
     told += [*FLAGS, native, *((here / name).read_text() for name in SOURCES)]
     digest = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
-    if not cpp_extension.is_ninja_available():
-        return "ninja is missing, with which torch compiles: pip install ninja"
     try:
-        cpp_extension.load(
-            f"blocks_{digest}",
-            str(here / SOURCES[0]),
-            extra_cflags=[*FLAGS, native],
-            is_python_module=False,
-        )
+        with _beside_python():
+            if not cpp_extension.is_ninja_available():
+                return "ninja is missing, with which torch compiles: pip install ninja"
+            cpp_extension.load(
+                f"blocks_{digest}",
+                str(here / SOURCES[0]),
+                extra_cflags=[*FLAGS, native],
+                is_python_module=False,
+            )
     except (RuntimeError, OSError) as error:
         lines = [line for line in str(error).splitlines() if line.strip()]
         return f"the C++ compiler failed: {lines[-1] if lines else type(error).__name__}"
@@ -63,6 +68,17 @@ def obstacle() -> str | None:
     global _loaded
     _loaded = True
     return None
+
+
+@contextmanager
+def _beside_python() -> Iterator[None]:
+    """Programs that pip has put beside Python are found, also where nobody activated anything."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
 
 
 def _tell_shapes() -> None:

@@ -19,8 +19,8 @@ Backward = Callable[..., Sequence[Tensor | None]]
 def once(name: str) -> Callable[[Backward], Backward]:
     """Makes of a `backward` one whose gradients refuse to be differentiated again.
 
-    torch's `once_differentiable` lets a second derivative pass as zero wherever the first one does
-    not depend on a gradient that itself needs one, as that of a plain sum.
+    What torch's `once_differentiable` gives is tied to nothing: where a second derivative has other
+    paths to what it is of, it is quietly found without this one.
     """
 
     def decorate(backward: Backward) -> Backward:
@@ -30,8 +30,9 @@ def once(name: str) -> Callable[[Backward], Backward]:
                 found = tuple(backward(ctx, *grads))
             if not torch.is_grad_enabled():  # nobody asks for more
                 return found
-            asked = torch.ones((), requires_grad=True)
-            kept = iter(_Last.apply(name, asked, *(g for g in found if g is not None)))  # pyright: ignore[reportArgumentType]  # autograd.Function is untyped
+            known = [g for g in found if g is not None]
+            paths = [t for t in (*ctx.saved_tensors, *grads) if t is not None and t.requires_grad]
+            kept = iter(_Last.apply(name, len(known), *known, *paths))  # pyright: ignore[reportArgumentType]  # autograd.Function is untyped
             return tuple(None if g is None else next(kept) for g in found)
 
         return checked
@@ -41,9 +42,9 @@ def once(name: str) -> Callable[[Backward], Backward]:
 
 class _Last(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, name: str, asked: Tensor, *grads: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, name: str, count: int, *given: Tensor) -> tuple[Tensor, ...]:
         ctx.name = name
-        return tuple(g.view_as(g) for g in grads)
+        return tuple(g.view_as(g) for g in given[:count])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:

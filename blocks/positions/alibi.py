@@ -22,7 +22,8 @@ class ALiBi(nn.Module):
         max_bias: how many times the last head's slope is halved.
         scale: what the bias is multiplied with: 1/√E in models that scale scores after adding it.
 
-    Shapes: q_positions [B T] or [1 T], k_positions [B S] or [1 S], int -> [B H T S] or [1 H T S].
+    Shapes: q_positions [B T] or [1 T], k_positions [B S] or [1 S], int -> [B H T S] or
+        [1 H T S] of float32.
 
     Errors:
         SpecError: a number that is not above zero.

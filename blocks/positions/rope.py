@@ -32,7 +32,8 @@ class RoPE(nn.Module):
         pairing: `half` pairs channel i with i + R/2, `adjacent` 2i with 2i + 1.
         scaling: how the frequencies are stretched for long sequences.
 
-    Shapes: q [B H T E], k [B K T E] -> the same. R = head_dim · rotated channels turn.
+    Shapes: q [B H T E], k [B K T E] -> the same. R = head_dim · rotated channels turn. Angles are
+        of float32, those of float64 heads of float64.
 
     Errors:
         SpecError: theta or rotated out of range, an odd number of channels to turn, or heads of
@@ -60,7 +61,7 @@ class RoPE(nn.Module):
         scaling: Scaling | None = None,
     ):
         super().__init__()
-        check_positive("RoPE", theta=theta, rotated=rotated)
+        check_positive("RoPE", head_dim=head_dim, theta=theta, rotated=rotated)
         self.dims = int(head_dim * rotated)
         if rotated > 1 or self.dims < 2 or self.dims % 2:
             raise SpecError(

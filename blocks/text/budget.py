@@ -37,7 +37,7 @@ class Budget:
         self._steps = 200_000 + 1_000 * messages
         self._depth = self._unseen = 0
         # Processor time, not the clock's: a busy machine is no fault of the template.
-        self._until = thread_time() + 0.5 + given / MIB + messages / 1_000
+        self._until = thread_time() + 0.3 + given / MIB + messages / 1_000
 
     def _given(self, value: Any) -> int:
         """Weigh the caller's data and remember every container: they stay as they are."""
@@ -120,6 +120,7 @@ class Budget:
                 self.nested(depth)
                 self.work(8 * len(value))
                 weight += 8 * len(value)
+                self.admit(weight)
                 todo += [(part, depth + 1) for part in _parts(value)]
             self.admit(weight)
         return weight

@@ -22,7 +22,7 @@ def product(budget: Budget, operator: str, left: Any, right: Any) -> float:
         return inf if operator == "**" and left.bit_length() * abs(right) > INTEGER_BITS else 0
     some, times = (right, left) if isinstance(left, int) else (left, right)
     many = isinstance(some, (str, list, tuple)) and isinstance(times, int)
-    return (budget.weigh(some) + 8) * times if many else 0
+    return budget.weigh(some) * times if many else 0
 
 
 def _formatted(budget: Budget, text: str, values: Any) -> float:
@@ -53,6 +53,11 @@ def _searched(s: Any, part: str | None = None, *more: Any, **others: Any) -> flo
     return len(str(s)) * len(part or "") / 64
 
 
+def _listed(value: Any, *more: Any, **others: Any) -> int:
+    """A list of a text's characters weighs more than the text."""
+    return 9 * len(value) if isinstance(value, str) else 0
+
+
 def _rounded(_: Any, precision: int = 0, method: str = "") -> float:
     return inf if abs(precision) > INTEGER_BITS // 4 else 0
 
@@ -61,8 +66,9 @@ COSTS: dict[str, Callable[..., float]] = {
     **dict.fromkeys(("center", "ljust", "rjust", "zfill"), _width),
     **dict.fromkeys(("trim", "strip", "lstrip", "rstrip"), _searched),
     **dict.fromkeys(("rfind", "rindex", "rsplit", "rpartition"), _searched),
+    **dict.fromkeys(("groupby", "list", "sort", "unique"), _listed),
     "batch": lambda _, linecount, fill_with=None: 8 * linecount,
-    "slice": lambda _, slices, fill_with=None: 8 * slices,
+    "slice": lambda value, slices, fill_with=None: 8 * slices + _listed(value),
     "indent": _indented,
     "replace": _replaced,
     "round": _rounded,

@@ -99,9 +99,10 @@ class Expressions:
         args = self._values(node.args, scope)
         kwargs = {pair.key: self.value(pair.value, scope) for pair in node.kwargs}
         if node.dyn_args is not None:
-            args += self.value(node.dyn_args, scope)
+            args = self.budget.made([*args, *self.value(node.dyn_args, scope)])
         if node.dyn_kwargs is not None:
-            kwargs = _named(**kwargs, **self.value(node.dyn_kwargs, scope))
+            more = self.value(node.dyn_kwargs, scope)
+            kwargs = self.budget.made(_named(**kwargs, **more))
         return tuple(args), kwargs
 
     def _filter(self, node: nodes.Filter, scope: Scope) -> Any:

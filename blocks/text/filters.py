@@ -16,7 +16,7 @@ from jinja2.sandbox import SandboxedEscapeFormatter, SandboxedFormatter, safe_ra
 from jinja2.utils import missing, pass_environment
 from markupsafe import Markup
 
-from blocks.text.values import CLASSES, OFFERS, Dictionary, Function, member
+from blocks.text.values import OFFERS, Dictionary, Function, Namespace, OwnCycler, OwnJoiner, member
 
 if TYPE_CHECKING:
     from blocks.text.budget import Budget
@@ -45,7 +45,7 @@ class _EscapeFormatter(_Formatter, SandboxedEscapeFormatter):
 
 
 @pass_environment
-def _format(host: Host, text: str, *args: Any, **kwargs: Any) -> str:
+def _format(host: Host, text: str, /, *args: Any, **kwargs: Any) -> str:
     return _format_map(host, text, kwargs, args)
 
 
@@ -81,7 +81,7 @@ def _sum(host: Host, value: Any, attribute: str | int | None = None, start: Any 
 
 
 @pass_environment
-def _percent(host: Host, value: Any, *args: Any, **kwargs: Any) -> str:
+def _percent(host: Host, /, value: Any, *args: Any, **kwargs: Any) -> str:
     if args and kwargs:
         raise TemplateError("format takes values by place or by name, not both")
     return host.operate("%", value if isinstance(value, str) else str(value), kwargs or args)
@@ -110,6 +110,11 @@ def _json(
         host.budget.admit(size)
         parts.append(part)
     return "".join(parts)
+
+
+@pass_environment
+def _namespace(host: Host, /, *args: Any, **kwargs: Any) -> Namespace:
+    return Namespace(host.budget.made(dict(*args, **kwargs)))
 
 
 def _raise(message: Any) -> None:
@@ -142,7 +147,10 @@ TESTS: dict[str, Callable[..., Any]] = {n: tests.TESTS[n] for n in _TESTS.split(
     "filter": lambda name: name in FILTERS,
     "test": lambda name: name in TESTS,
 }
-GLOBALS: dict[str, Any] = {name: Function(name, made) for name, made in CLASSES.items()} | {
+GLOBALS: dict[str, Any] = {
+    "cycler": Function("cycler", OwnCycler),
+    "joiner": Function("joiner", OwnJoiner),
+    "namespace": Function("namespace", _namespace),
     "range": Function("range", safe_range),
     "dict": Dictionary("dict", dict),
     "raise_exception": Function("raise_exception", _raise),

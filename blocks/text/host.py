@@ -18,6 +18,7 @@ from blocks.text.values import CALLED, Function, Generator, attribute, item
 
 __all__: list[str] = []
 
+_LOOKUP = 64  # what finding an item counts as work, which a filter can do many times
 _OPERATORS = {"+": add, "-": sub, "*": mul, "/": truediv, "//": floordiv, "%": mod, "**": pow}
 
 
@@ -28,10 +29,13 @@ class Host:
     undefined = Undefined
     policies = DEFAULT_POLICIES
     getattr = staticmethod(attribute)
-    getitem = staticmethod(item)
 
     def __init__(self, budget: Budget):
         self.budget, self.environment = budget, self
+
+    def getitem(self, value: Any, key: Any) -> Any:
+        self.budget.work(_LOOKUP)
+        return item(value, key)
 
     def call_filter(
         self, name: str, value: Any, args: Any = (), kwargs: Any = None, context: Any = None

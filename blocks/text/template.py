@@ -123,12 +123,12 @@ def render(template: str, variables: Mapping[str, Any]) -> str:
     if len(template) > _TEMPLATE_CHARACTERS:
         raise TokenizerError(f"is longer than {_TEMPLATE_CHARACTERS} characters", field=_FIELD)
     data = plain(dict(variables))
-    budget = Budget(data, len(data.get("messages") or ()))
     try:
-        walker = Walker(_parsed(template), data, budget)
+        parsed = _parsed(template)
     except TemplateSyntaxError as error:
         reason = f"is not valid in line {error.lineno}: {error.message}"
         raise TokenizerError(reason, field=_FIELD) from None
+    walker = Walker(parsed, data, Budget(data, len(data.get("messages") or ())))
     try:
         return walker.render()
     except TemplateError as error:

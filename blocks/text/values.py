@@ -28,12 +28,9 @@ class _Unwritable:
 class Namespace(_Unwritable):
     """What `namespace(...)` makes: the only thing a template can change."""
 
-    held: dict[Any, Any]
-
-    def __init__(*args: Any, **kwargs: Any) -> None:  # `self` may be the name of an attribute
-        self, *rest = args
-        self.held = {}
-        for name, value in dict(*rest, **kwargs).items():
+    def __init__(self, values: dict[Any, Any]):
+        self.held: dict[Any, Any] = {}
+        for name, value in values.items():
             self.put(name, value)
 
     def put(self, name: Any, value: Any) -> None:
@@ -72,15 +69,14 @@ class Generator(_Unwritable):
         return self._budget.made(next(self._pieces))
 
 
-class _Joiner(Joiner, _Unwritable):
+class OwnJoiner(Joiner, _Unwritable):
     __repr__ = _Unwritable.__repr__
 
 
-class _Cycler(Cycler, _Unwritable):
+class OwnCycler(Cycler, _Unwritable):
     __repr__ = _Unwritable.__repr__
 
 
-CLASSES = {"namespace": Namespace, "joiner": _Joiner, "cycler": _Cycler}
 CALLED = (Macro, LoopContext, Undefined, Joiner)
 _STRING = (
     "capitalize casefold center count endswith find format format_map index isalnum isalpha "
@@ -96,12 +92,12 @@ _METHODS: dict[type, str] = {
     Group: "count index",
     dict: "copy fromkeys get items keys values",
     LoopContext: "changed cycle",
-    _Cycler: "next reset",
+    OwnCycler: "next reset",
 }
 _FIELDS: dict[type, str] = {
     LoopContext: "depth depth0 first index index0 last length nextitem previtem revindex revindex0",
     Macro: "arguments caller catch_kwargs catch_varargs name",
-    _Cycler: "current",
+    OwnCycler: "current",
     Group: "grouper list",
 }
 _OTHERS = (bool, int, float, complex, type(None), range, Undefined)

@@ -175,11 +175,12 @@ def test_a_fresh_layer_fades_over_ten_thousand_tokens(kind: str) -> None:
 
 def test_fresh_matrices_are_the_papers() -> None:
     n = torch.arange(4.0)
-    for init, wanted in (
-        ("lin", math.pi * n),
-        ("inv", 8 / math.pi * (8 / (2 * n + 1) - 1)),
-        ("real", None),
-    ):
+    waves: dict[Any, Tensor | None] = {
+        "lin": math.pi * n,
+        "inv": 8 / math.pi * (8 / (2 * n + 1) - 1),
+        "real": None,
+    }
+    for init, wanted in waves.items():
         layer = S4D(2, state_dim=8, init=init)
         real = torch.full((4,), 0.5) if wanted is not None else 1 + torch.arange(8.0)
         torch.testing.assert_close(layer.A_log.exp(), real.expand(2, -1))

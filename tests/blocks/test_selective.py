@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from blocks import CausalConv, CausalLM, Chain, Mamba, Mamba2, Residual, RMSNorm, Spec, State
-from blocks.errors import BlocksError, GenerationError
+from blocks.errors import GenerationError
 from blocks.ops.selective import selective_loop, selective_scan
 from blocks.step import Step
 
@@ -52,15 +52,6 @@ def test_gradients_are_those_of_differences() -> None:
     assert torch.autograd.gradcheck(
         lambda *each: selective_scan(*each, chunk=2), tuple(given.values())
     )
-
-
-def test_a_second_derivative_is_refused() -> None:
-    given = case(1, 4)
-    (grad,) = torch.autograd.grad(
-        selective_scan(**given)[0].sum(), given["dt"], create_graph=True
-    )
-    with pytest.raises(BlocksError, match="selective_scan has no second derivative"):
-        grad.sum().backward()
 
 
 def test_a_graph_has_one_node_for_any_text() -> None:

@@ -116,6 +116,17 @@ def test_inspect_prints_a_table_and_json(checkpoint: Path) -> None:
     assert data["fits"] is True
 
 
+def test_no_name_in_a_file_commands_the_terminal(checkpoint: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(checkpoint, tmp_path / "model\x1b[31m")
+    config = json.loads((folder / "config.json").read_text())
+    named = {**config, "_name_or_path": "\u202e\x9b2J", "torch_dtype": "\x1b]0;x\x07"}
+    for data in ({**config, "_name_or_path": "\u202e\x9b2J"}, named):
+        (folder / "config.json").write_text(json.dumps(data, ensure_ascii=False))
+        for arguments in (["inspect"], ["inspect", "--json"], ["explain"], ["explain", "--json"]):
+            output = run(arguments[0], folder, *arguments[1:]).output
+            assert output and output.replace("\n", "").isprintable()
+
+
 def test_explain_prints_a_tree_and_json(checkpoint: Path) -> None:
     assert "layers.0-2" in run("explain", checkpoint, "--depth", "1").stdout
     assert "norm_in" not in run("explain", checkpoint, "--depth", "1").stdout

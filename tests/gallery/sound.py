@@ -6,6 +6,7 @@ import json
 import random
 import struct
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,11 @@ def shapes(layers: int = 2) -> dict[str, list[int]]:
 
 def tensors(seed: int = 1, layers: int = 2) -> Tensors:
     """Every tensor in F32, with other numbers for another seed."""
+    return dict(_tensors(seed, layers))
+
+
+@cache
+def _tensors(seed: int, layers: int) -> Tensors:
     draw = random.Random(seed)
     return {name: vector(shape, draw) for name, shape in shapes(layers).items()}
 

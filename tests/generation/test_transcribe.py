@@ -216,7 +216,7 @@ def test_checkpoints_that_say_too_little_or_nonsense(get: Get) -> None:
             blocks.transcribe(changed(get, **other), sound(SECONDS))
         assert field in str(caught.value.field)
     loose = copy.copy(get(0, True).ours)
-    loose.provenance = None
+    loose.origin = None
     with pytest.raises(AudioError, match="loaded from nowhere"):
         blocks.transcribe(loose, sound(SECONDS))
 

@@ -94,6 +94,20 @@ def test_nothing_dangerous(path: Path) -> None:
     assert not found
 
 
+def test_no_private_field_of_a_config_selects_anything() -> None:
+    """Names with an underscore in front are other tools' notes; two alone are of the models."""
+    names = set()
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith((".take", ".get")):
+                asked = [*node.args, *(word.value for word in node.keywords)]
+                asked += [part for arg in asked for part in getattr(arg, "elts", ())]
+                given = {arg.value for arg in asked if isinstance(arg, ast.Constant)}
+                names |= {name for name in given if str(name).startswith("_")}
+    # Whether OPT has a last norm, and in which order RecurrentGemma's layers come.
+    assert names == {"_remove_final_layer_norm", "_block_types"}
+
+
 @pytest.mark.parametrize(
     "code",
     [

@@ -1,11 +1,10 @@
-"""Headers of safetensors files: what is refused, and with which words."""
+"""Headers of safetensors files: odd ones that are sound, and the limits."""
 
 from __future__ import annotations
 
 import json
 import os
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -19,95 +18,6 @@ from tests.clock import within
 from tests.hub.craft import entry, file, many, weights
 
 GOOD = entry("F32", [2])
-TEXT = json.dumps(GOOD).encode()
-
-
-def one(**changes: Any) -> bytes:
-    return file({"w": {**GOOD, **changes}}, bytes(8))
-
-
-# name: bytes, what the message says, whether it names the tensor
-DAMAGED: dict[str, tuple[bytes, str, bool]] = {
-    "empty": (b"", "is empty", False),
-    "seven bytes": (b"\x10" + bytes(6), "only 7 bytes", False),
-    "only a length": (file(b"", length=64), "64 bytes and all data are missing", False),
-    "header cut": (file({"w": GOOD})[:-9], "cut short in its header: 9 bytes", False),
-    "data cut": (file({"w": GOOD}, bytes(5)), "cut short: 3 of", False),
-    "no data": (file({"w": GOOD}), "cut short: 8 of", False),
-    "rest": (file({"w": GOOD}, bytes(11)), "3 bytes after its last tensor", False),
-    "zeros": (bytes(64), "no header at its beginning", False),
-    "noise": (bytes(range(128, 228)), "no header at its beginning", False),
-    "zip": (b"PK\x03\x04" + bytes(60), "zip archive", False),
-    "pickle": (b"\x80\x04\x95" + bytes(60), "pickle", False),
-    "old pickle": (b"\x80\x02}q\x00" + bytes(60), "pickle", False),
-    "gguf": (b"GGUF\x03\x00\x00\x00" + bytes(60), "GGUF", False),
-    "hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(60), "HDF5", False),
-    "gzip": (b"\x1f\x8b\x08\x00" + bytes(60), "gzip", False),
-    "lfs pointer": (
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 8\n",
-        "git lfs pull",
-        False,
-    ),
-    "web page": (b"\n<!DOCTYPE html><html><body>Sign in</body></html>", "web page", False),
-    "json": (b'{"error": "Entry not found"}', "a JSON file", False),
-    "not json": (file(b'{"w": [1, 2', bytes(8)), "not valid JSON", False),
-    "not utf-8": (file(b'{"\xff\xfe": 1}', bytes(8)), "not valid JSON", False),
-    "utf-16": (file('{"w": 1}'.encode("utf-16-le"), bytes(8)), "not valid JSON", False),
-    "nan": (file(b'{"w": NaN}', bytes(8)), "NaN", False),
-    "huge number": (file(b'{"w": ' + b"9" * 5000 + b"}"), "not valid JSON", False),
-    "deep": (file(b'{"w":' + b"[" * 200_000 + b"]" * 200_000 + b"}"), "too deeply", False),
-    "twice": (file(b'{"w":' + TEXT + b',"w":' + TEXT + b"}", bytes(8)), 'the key "w" twice', False),
-    "key twice": (
-        file(b'{"w":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}', bytes(8)),
-        '"dtype" twice',
-        False,
-    ),
-    "a list": (file({"w": [1, 2]}, bytes(8)), "must have exactly dtype", True),
-    "field missing": (file({"w": {"dtype": "F32", "shape": [2]}}, bytes(8)), "exactly", True),
-    "field more": (one(extra=1), "must have exactly dtype", True),
-    "dtype unknown": (one(dtype="F31"), "unknown dtype F31", True),
-    "dtype a list": (one(dtype=["F32"]), "unknown dtype", True),
-    "shape a text": (one(shape="2"), "must be a list", True),
-    "rank nine": (one(shape=[2] + [1] * 8), "at most 8", True),
-    "size a bool": (one(shape=[2, True]), "whole numbers", True),
-    "size a float": (one(shape=[2.0]), "whole numbers", True),
-    "size negative": (one(shape=[-2]), "whole numbers", True),
-    "size a bomb": (one(shape=[2**48]), "whole numbers", True),
-    "bomb of products": (one(shape=[2**47, 2**47]), "needs", True),
-    "shape too large": (one(shape=[3]), "needs 12 bytes", True),
-    "shape too small": (one(shape=[1]), "needs 4 bytes", True),
-    "offsets three": (one(data_offsets=[0, 4, 8]), "two whole numbers", True),
-    "offsets floats": (one(data_offsets=[0.0, 8.0]), "two whole numbers", True),
-    "offsets bools": (one(data_offsets=[False, 8]), "two whole numbers", True),
-    "offsets nested": (one(data_offsets=[[0], [8]]), "two whole numbers", True),
-    "offsets negative": (one(data_offsets=[-8, 0]), "negative", True),
-    "offsets swapped": (one(data_offsets=[8, 0]), "out of order", True),
-    "hole": (
-        file({"v": GOOD, "w": entry("F32", [2], 16)}, bytes(24)),
-        "leaves a hole after the data before it, by 8",
-        True,
-    ),
-    "hole in front": (file({"w": entry("F32", [2], 4)}, bytes(12)), "leaves a hole", True),
-    "overlap": (
-        file({"v": GOOD, "w": entry("F32", [2], 4)}, bytes(12)),
-        "overlaps the data before it, by 4",
-        True,
-    ),
-    "same place": (file({"v": GOOD, "w": GOOD}, bytes(8)), "overlaps", True),
-    "half a byte": (
-        file({"w": {**GOOD, "dtype": "F4", "shape": [3], "data_offsets": [0, 1]}}, b"\0"),
-        "needs 2",
-        True,
-    ),
-    "long name": (file({"w" * 513: GOOD}, bytes(8)), "over 512 characters", True),
-    "half a letter": (file(b'{"\\ud800":' + TEXT + b"}", bytes(8)), "Unicode", True),
-    "metadata a list": (
-        file({"__metadata__": [], "w": GOOD}, bytes(8)),
-        "strings to strings",
-        False,
-    ),
-    "metadata numbers": (file({"__metadata__": {"a": 1}, "w": GOOD}, bytes(8)), "strings", False),
-}
 
 SOUND: dict[str, tuple[bytes, dict[str, tuple[int, ...]]]] = {
     "plain": (file({"w": GOOD}, bytes(8)), {"w": (2,)}),
@@ -132,19 +42,6 @@ SOUND: dict[str, tuple[bytes, dict[str, tuple[int, ...]]]] = {
     "longest name": (file({"w" * 512: GOOD}, bytes(8)), {"w" * 512: (2,)}),
     "no name": (file({"": GOOD}, bytes(8)), {"": (2,)}),
 }
-
-
-@pytest.mark.parametrize("case", DAMAGED)
-def test_damaged_file_is_refused_with_its_reason(case: str, tmp_path: Path) -> None:
-    content, reason, names_tensor = DAMAGED[case]
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError) as caught:
-        read_header(path)
-    assert reason in str(caught.value)
-    assert caught.value.file == str(path)
-    assert (caught.value.tensor is not None) == names_tensor
-    assert len(str(caught.value)) <= 2_000
 
 
 @pytest.mark.parametrize("case", SOUND)

@@ -113,13 +113,6 @@ def test_missing_folder_and_files(tmp_path: Path) -> None:
     assert "no weights" in str(refused(bare))
 
 
-def test_pickles_are_never_opened(tmp_path: Path) -> None:
-    write(tmp_path)
-    (tmp_path / "model.safetensors").rename(tmp_path / "pytorch_model.bin")
-    error = refused(tmp_path)
-    assert "pickle" in str(error) and error.hint
-
-
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "null", "{'a': 1}", '{"a": 1, "a": 2}', "\x00", "[" * 10_000]
 )
@@ -128,35 +121,6 @@ def test_a_config_that_is_no_json_object(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     error = refused(tmp_path, ConfigError)
     assert error.file == str(tmp_path / "config.json")
-
-
-@pytest.mark.parametrize("keep", [0, 4, 8, 100, 0.5, 0.999])
-def test_truncated_files(tmp_path: Path, keep: float) -> None:
-    path = write(tmp_path) / "model.safetensors"
-    data = path.read_bytes()
-    path.write_bytes(data[: int(keep * len(data)) if isinstance(keep, float) else keep])
-    assert str(path) in str(refused(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"PK\x03\x04" + bytes(100),
-        b"\x80\x02." * 50,
-        b"GGUF" + bytes(100),
-        bytes(100),
-        b"version https://git-lfs",
-    ],
-)
-def test_foreign_files(tmp_path: Path, data: bytes) -> None:
-    (write(tmp_path) / "model.safetensors").write_bytes(data)
-    refused(tmp_path)
-
-
-@pytest.mark.parametrize("dtype", [torch.int64, torch.int8, torch.bool])
-def test_integers_are_no_weights(tmp_path: Path, dtype: torch.dtype) -> None:
-    data = {**tensors(), "model.norm.weight": torch.ones(16).to(dtype)}
-    assert "not floats" in str(refused(write(tmp_path, data)))
 
 
 def test_native_files_with_an_unknown_block_say_what_to_hand_in(tmp_path: Path) -> None:

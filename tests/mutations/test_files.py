@@ -1,7 +1,7 @@
 """Headers and index, damaged at random: refused in our words, or nothing has changed.
 
-What alone may change are places: two tensors of one size that say they are each other. Nothing but a
-checksum can see that, and `verify` does.
+What alone may change are places: two tensors of one size that say they are each other. Nothing but
+a checksum can see that, and `verify` does.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from blocks.state import State
 from tests.properties.mixers import DIM, attention
 
 Sees = Callable[[int, int], bool]
-TWINS: dict[type[Mask], Callable[[int], Sees]] = {
+TWINS: dict[Any, Callable[[int], Sees]] = {
     Causal: lambda n: lambda q, k: k <= q,
     Full: lambda n: lambda q, k: True,
     Window: lambda n: lambda q, k: q - n < k <= q,

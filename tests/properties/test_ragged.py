@@ -58,6 +58,7 @@ def test_a_row_is_what_it_is_alone(kind: str, many: int) -> None:
         assert found.isfinite().all()
         for row, line, own in zip(rows, found, real, strict=True):
             same(line[own], models(kind)(torch.tensor([row]))[0])
+        assert models(kind)(tokens, torch.zeros_like(real)).isfinite().all(), "nothing is real"
         turned = data.draw(st.permutations(range(len(rows))))
         same(models(kind)(tokens[turned], real[turned]), found[turned])
 

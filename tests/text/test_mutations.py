@@ -1,27 +1,63 @@
-"""Mutated templates: each ends in a text or a TokenizerError, and where Jinja gives a text, in that."""
+"""Mutated templates: each ends in an error or in the text that the reference makes of it."""
 
 from __future__ import annotations
 
 import random
 import re
 import time
-from typing import Any
 
 import pytest
 
-from blocks.errors import TokenizerError
-from blocks.text.template import conversation, render
-from tests.text.corpus import CONVERSATIONS, TEMPLATES, TOOLS, VARIABLES
-from tests.text.test_template import reference
+from tests.text.corpus import CONVERSATIONS, TEMPLATES, TOOLS
+from tests.text.twins import ours, theirs
 
+NAMES = sorted(CONVERSATIONS)
 PARTS = re.compile(r"\w+|\s+|[{(\[]?%[-+]?|.", re.DOTALL)
 WORDS = (
-    *("messages", "loop", "m", "ns", "tools", "none", "true", "0", "1", "-1", "'a'", "''", "[]", "{}"),
-    *("first", "last", "index0", "role", "content", "items", "keys", "upper", "join", "split", "get"),
+    *(
+        "messages",
+        "loop",
+        "m",
+        "ns",
+        "tools",
+        "none",
+        "true",
+        "0",
+        "1",
+        "-1",
+        "'a'",
+        "''",
+        "[]",
+        "{}",
+    ),
+    *(
+        "first",
+        "last",
+        "index0",
+        "role",
+        "content",
+        "items",
+        "keys",
+        "upper",
+        "join",
+        "split",
+        "get",
+    ),
     *("|", ".", ",", "~", "+", "-", "*", "%", "/", "//", "**", "==", "!=", "<", "(", ")", "[", "]"),
     *("is", "not", "in", "and", "or", "if", "else", "for", "set", "endif", "endfor", "endset"),
     *("{{", "}}", "{%", "%}", "{#", "#}", ":", "::-1", "|list", "|length", "|tojson", "|trim"),
-    *("break", "continue", "macro", "call", "with", "filter", "namespace()", "range(3)", "2.5", "{{-"),
+    *(
+        "break",
+        "continue",
+        "macro",
+        "call",
+        "with",
+        "filter",
+        "namespace()",
+        "range(3)",
+        "2.5",
+        "{{-",
+    ),
 )
 
 
@@ -47,10 +83,21 @@ def mutant(seed: int) -> str:
     return "".join(parts)
 
 
-def ours(template: str, messages: list[dict[str, Any]]) -> str | None:
-    given: dict[str, Any] = {"tools": TOOLS, "documents": None, **VARIABLES}
-    try:
-        return render(template, {"messages": conversation(messages), **given})
-    except TokenizerError as error:
-        assert error.field == "chat template"
-        return None
+SEEDS = [
+    *range(0, 500, 100),
+    *(pytest.param(n, marks=pytest.mark.slow) for n in (1000, 2000, 3000)),
+]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_mutants_end_as_with_the_reference(seed: int) -> None:
+    texts = 0
+    for one in range(seed, seed + (1_000 if seed >= 1_000 else 100)):
+        template, messages = mutant(one), CONVERSATIONS[NAMES[one % len(NAMES)]]
+        start = time.thread_time()
+        text = ours(template, messages, tools=TOOLS)
+        assert time.thread_time() - start < 1, one
+        wanted = theirs(template, messages, tools=TOOLS)
+        assert text == wanted or " at 0x" in (wanted or ""), one
+        texts += text is not None
+    assert texts > 5

@@ -3,43 +3,27 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer, models
-from transformers import PreTrainedTokenizerFast
 
 from blocks.errors import TokenizerError
 from blocks.text.template import choose, conversation, render, templates
-from tests.text.corpus import CONVERSATIONS, TEMPLATES, TOOLS, VARIABLES
+from tests.clock import within
+from tests.text.corpus import CONVERSATIONS, TEMPLATES, TOOLS
+from tests.text.twins import both, ours, theirs
 
 HUB = Path(__file__).parents[3] / "shared" / "data" / "hub"
-REFERENCE = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.BPE()))
-
-
-def both(template: str, messages: list[dict[str, Any]], **extra: Any) -> tuple[Any, Any]:
-    """What the reference makes of it and what we do; None where a template is refused."""
-    given = {"tools": None, **VARIABLES, **extra}
-    try:
-        theirs = REFERENCE.apply_chat_template(
-            messages, chat_template=template, tokenize=False, **given
-        )
-    except Exception:
-        theirs = None
-    try:
-        ours = render(template, {"messages": conversation(messages), "documents": None, **given})
-    except TokenizerError:
-        ours = None
-    return theirs, ours
 
 
 @pytest.mark.parametrize("name", CONVERSATIONS)
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_own_templates_render_as_the_reference(template: str, name: str) -> None:
     for tools in (None, TOOLS):
-        theirs, ours = both(TEMPLATES[template], CONVERSATIONS[name], tools=tools)
-        assert ours == theirs
+        wanted, made = both(TEMPLATES[template], CONVERSATIONS[name], tools=tools)
+        assert made == wanted
 
 
 def test_the_comparison_is_of_texts() -> None:
@@ -60,9 +44,9 @@ def test_public_templates_render_as_the_reference(model: str) -> None:
     rendered = 0
     for chat in CONVERSATIONS.values():
         for prompt in (True, False):
-            theirs, ours = both(template, chat, add_generation_prompt=prompt)
-            assert ours == theirs
-            rendered += ours is not None
+            wanted, made = both(template, chat, add_generation_prompt=prompt)
+            assert made == wanted
+            rendered += made is not None
     assert rendered >= 4
 
 
@@ -72,9 +56,33 @@ def test_long_conversations_are_not_hostile() -> None:
         "{% set n = namespace(x='') %}{% for m in messages %}"
         "{% set n.x = n.x + m.role + m.content | trim %}{% endfor %}{{ n.x }}"
     )
-    theirs, ours = both(template, chat)
-    assert ours == theirs
-    assert len(ours) > 900_000
+    wanted, made = both(template, chat)
+    assert made == wanted
+    assert len(made or "") > 900_000
+
+
+def test_deep_schemas_are_not_hostile() -> None:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(20):
+        schema = {"type": "object", "properties": {"inner": schema}}
+    wanted, made = both(TEMPLATES["recursive macro"], CONVERSATIONS["one"], tools=[schema])
+    assert made == wanted
+    assert str(made).count("inner") == 20
+
+
+@pytest.mark.parametrize("name", ["qwen 3", "mistral", "thinking parts"])
+def test_long_conversations_render_about_as_fast(name: str) -> None:
+    turn = [
+        {"role": "user", "content": "why? " * 40},
+        {"role": "assistant", "content": "so. " * 40},
+    ]
+    chat = turn * 100 + turn[:1]
+    wanted, made = both(TEMPLATES[name], chat)
+    assert made == wanted  # and both have read the template
+    start = time.process_time()
+    theirs(TEMPLATES[name], chat)
+    seconds = time.process_time() - start
+    assert within(5 * seconds, lambda: ours(TEMPLATES[name], chat))
 
 
 def test_a_template_cannot_change_what_it_is_given() -> None:

@@ -31,9 +31,9 @@ def together(y: Tensor) -> Tensor:
 
 def products(q: Tensor, k: Tensor, scale: float | None) -> Tensor:
     """[H T S] of queries and of the keys of their groups."""
-    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    by = q.shape[-1] ** -0.5 if scale is None else scale
     group = len(q) // len(k)
-    rows = [[[scale * (a @ b) for b in k[h // group]] for a in q[h]] for h in range(len(q))]
+    rows = [[[by * (a @ b) for b in k[h // group]] for a in q[h]] for h in range(len(q))]
     return torch.tensor(rows, dtype=torch.float64)
 
 

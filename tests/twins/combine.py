@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from typing import Any
 
 Grid = Mapping[str, Sequence[Any]]
@@ -15,16 +15,20 @@ Allowed = Callable[[Options], bool]
 WHOLE, MORE, TRIES = 60, 6, 24
 
 
-def combined(grid: Grid, allowed: Allowed, seed: str) -> Iterator[Options]:
-    """All combinations where they are few, else some that hold every pair, and random ones."""
-    if math.prod(map(len, grid.values())) <= WHOLE:
+def few(grid: Grid) -> bool:
+    return math.prod(map(len, grid.values())) <= WHOLE
+
+
+def combined(grid: Grid, allowed: Allowed, seed: str, more: int = MORE) -> Iterator[Options]:
+    """All combinations where they are few, else some that hold every pair, and `more` of chance."""
+    if few(grid):
         every = (dict(zip(grid, values, strict=True)) for values in product(*grid.values()))
         yield from filter(allowed, every)
         return
-    yield from _covering(grid, allowed, random.Random(seed))
+    yield from _covering(grid, allowed, random.Random(seed), more)
 
 
-def _covering(grid: Grid, allowed: Allowed, chance: random.Random) -> Iterator[Options]:
+def _covering(grid: Grid, allowed: Allowed, chance: random.Random, more: int) -> Iterator[Options]:
     def drawn(fixed: Mapping[str, int]) -> dict[str, int]:
         return {n: fixed.get(n, chance.randrange(len(values))) for n, values in grid.items()}
 
@@ -45,5 +49,5 @@ def _covering(grid: Grid, allowed: Allowed, chance: random.Random) -> Iterator[O
             best = max(tried, key=lambda at: len(left.intersection(combinations(at.items(), 2))))
             left.difference_update(combinations(best.items(), 2))
             yield options(best)
-    more = filter(allowed, (options(drawn({})) for _ in range(TRIES)))
-    yield from [found for found, _ in zip(more, range(MORE), strict=False)]
+    every = (options(drawn({})) for _ in range(TRIES * more))
+    yield from islice(filter(allowed, every), more)

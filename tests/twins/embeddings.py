@@ -60,7 +60,7 @@ def adaptive(
         row = p[f"tables.{cluster}"][t - first]
         assert len(row) == (width or dim) // div**cluster
         if f"projections.{cluster}" in p:
-            row = torch.stack([sum(weights * row) for weights in p[f"projections.{cluster}"]])
+            row = torch.stack([(weights * row).sum() for weights in p[f"projections.{cluster}"]])
         else:
             assert div == 1 and width in (None, dim)
         rows.append(scale * row)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import blocks
 from blocks import Mask, Scaling, Spec, SpecError, State, Step, addresses
 from blocks.ops.wants import wants
-from tests.twins.combine import Options, combined
+from tests.twins.combine import MORE, Options, combined
 from tests.twins.steps import cast, facts_of, padded, pieces, taken
 
 Twin = Callable[..., Any]
@@ -217,6 +217,8 @@ class Pair:
                 pairs.append((mine, right))
             most = max(float(right.double().abs().amax()) for _, right in pairs)
             off = max(distance(mine.double(), right.double()) for mine, right in pairs)
+            kinds = {t.dtype for t in self.modules[dtype].parameters()} or {output.dtype}
+            assert not output.is_floating_point() or output.dtype in kinds, f"{self}: {where}"
             figure = DOUBLE if dtype == torch.float64 else self.entry.single
             bound = figure * most if output.is_floating_point() else 0.0
             assert off <= bound, f"{self}: {where}: output {n} off by {off:.3g} of {most:.3g}"
@@ -237,8 +239,8 @@ def _late(twin: Twin, options: Options, p: Any, *inputs: Any, **facts: Any) -> A
     return twin(p, *inputs, **facts, **options)
 
 
-def check_twin(name: str, entry: Entry) -> None:
-    """Every combination of the entry's grid; all calls of the first, two of each other one."""
+def check_twin(name: str, entry: Entry, more: int = MORE) -> None:
+    """Combinations of the entry's grid; all calls of the first, two of each other one."""
     grid, kind = dict(entry.grid), getattr(blocks, name)
     if "dropout" in inspect.signature(kind).parameters:
         grid.setdefault("dropout", (0.0, 0.5))
@@ -249,7 +251,7 @@ def check_twin(name: str, entry: Entry) -> None:
         if layout in (entry.layouts if told else ("plain",)) and tokens <= entry.longest
     ]
     states = 0
-    for n, options in enumerate(combined(grid, entry.allowed, name)):
+    for n, options in enumerate(combined(grid, entry.allowed, name, more)):
         pair = Pair.of(name, entry, options)
         packs = "packed" in entry.layouts and entry.packs(options)
         cases = every if packs else [case for case in every if case[2] != "packed"]

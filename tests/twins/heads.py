@@ -68,7 +68,7 @@ def adaptive(
 
         def narrow(i: int, v: Tensor = v) -> Tensor:
             wide = p.get(f"projections.{i}")
-            return v if wide is None else torch.stack([sum(v * column) for column in wide.T])
+            return v if wide is None else torch.stack([(v * column).sum() for column in wide.T])
 
         def scores(i: int) -> list[Tensor]:
             table, first = (i, edges[i]) if div > 1 else (0, 0)
@@ -87,7 +87,8 @@ def adaptive(
 
 def layer_mix(p: Params, x: Tensor) -> Tensor:
     """x [N+1 T D]."""
-    return sum(share * state for share, state in zip(softmax(p["weight"]), x, strict=True))
+    shares = zip(softmax(p["weight"]), x, strict=True)
+    return torch.stack([share * state for share, state in shares]).sum(0)
 
 
 def mixture(p: Params, x: Tensor, *, components: int) -> Tensor:
@@ -161,7 +162,7 @@ def span_search(
         q = softmax(torch.stack(logits))
         last.append(best(q, ends))
         likely.append([float(q[t]) for t in last[-1]])
-    mean = sum(share * v for share, v in zip(p_begin, x, strict=True))
+    mean = torch.stack([share * v for share, v in zip(p_begin, x, strict=True)]).sum(0)
     whole = torch.tanh(linear(p, "whole", torch.cat([mean, x[-1]])))
     return (
         p_begin[first],

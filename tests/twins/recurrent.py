@@ -118,6 +118,7 @@ def lstm(
 
 def handed(p: Params, x: Tensor, facts: Facts, *, inner: Part) -> Tensor:
     """What is handed over stands at the first place of the memory, one number after another."""
+    assert facts.memory is not None
     return inner(p, x, facts=facts, carry=[facts.memory[0]])
 
 
@@ -125,6 +126,7 @@ def attending(
     p: Params, x: Tensor, facts: Facts, *, inner: Part, attention: Part, reads: int | None = None
 ) -> Tensor:
     m, own = facts.memory, under(p, "inner")
+    assert m is not None
     s = [torch.tanh(linear(p, "begin", m[0, m.shape[1] // 2 :]))]
     kept = len(own["weight_ih_l0"]) == 4 * len(s[0])  # an LSTM has a cell besides
     carry = [s[0], torch.zeros_like(s[0])] if kept else [s[0]]
@@ -151,6 +153,7 @@ def skip_stack(
     if attention is None:
         said = [inner(first, x, facts=facts)]
     else:
+        assert facts.memory is not None
         hidden = first["weight_hh_l0"].shape[1]
         parts = len(first["weight_ih_l0"]) // hidden == 4
         carry = [torch.zeros(hidden, dtype=x.dtype)] * (2 if parts else 1)

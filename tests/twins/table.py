@@ -11,6 +11,7 @@ from tests.twins.grids import (
     convolutions,
     embedding,
     heads,
+    looking,
     mlps,
     norms,
     positions,
@@ -25,6 +26,7 @@ ENTRIES: dict[str, Entry] = (
     | embedding.GRID
     | heads.GRID
     | attention.GRID
+    | looking.GRID
     | norms.GRID
     | mlps.GRID
     | convolutions.GRID

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import blocks
@@ -79,6 +79,7 @@ def test_every_rule_has_a_twin() -> None:
 
 
 @pytest.mark.parametrize("name", RULES)
+@settings(max_examples=50)
 @given(st.lists(TEXT, min_size=1, max_size=3), st.lists(TEXT, max_size=MOST), SOME, st.data())
 def test_a_rule_is_its_twin(name: str, prompts: Any, added: Any, ends: Any, data: Any) -> None:
     arguments, twin = RULES[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.twins.combine import few
 from tests.twins.harness import check_twin
 from tests.twins.table import ENTRIES
 
@@ -11,3 +12,9 @@ from tests.twins.table import ENTRIES
 @pytest.mark.parametrize("name", sorted(ENTRIES))
 def test_a_block_is_its_formula(name: str) -> None:
     check_twin(name, ENTRIES[name])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in sorted(ENTRIES) if not few(ENTRIES[name].grid)])
+def test_more_combinations_of_chance(name: str) -> None:
+    check_twin(name, ENTRIES[name], more=60)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
-from tests.gallery.cases import config_families, config_sizes, config_text, config_values
+from tests.gallery.cases import (
+    config_families,
+    config_rope,
+    config_sizes,
+    config_text,
+    config_values,
+)
 
-CASES = [*config_text.CASES, *config_sizes.CASES, *config_values.CASES, *config_families.CASES]
+_ALL = (config_text, config_sizes, config_values, config_rope, config_families)
+CASES = [case for one in _ALL for case in one.CASES]

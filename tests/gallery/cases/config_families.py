@@ -106,8 +106,8 @@ _REFUSED: tuple[tuple[str, dict[str, Any], str | None, str], ...] = (
 
 # The family, what is said, the tensor that denies it, and how.
 _DENIED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
-    ("mixtral", {"num_local_experts": 3}, r".*experts\.3.*|.*gate\.weight", r"\[4, 16\], not \[3, 16\]"),
-    ("mixtral", {"num_local_experts": 5}, r".*experts\.4.*|.*gate\.weight", r"\[4, 16\], not \[5, 16\]"),
+    ("mixtral", {"num_local_experts": 3}, r".*(experts\.3|gate).*", r"\[4, 16\], not \[3, 16\]"),
+    ("mixtral", {"num_local_experts": 5}, r".*(experts\.4|gate).*", r"\[4, 16\], not \[5, 16\]"),
     ("deepseek_v3", {"kv_lora_rank": None}, r".*kv_a.*", r"not \[516, 16\]"),
     ("deepseek_v3", {"kv_lora_rank": 4}, r".*kv_a.*", r"not \["),
     ("deepseek_v3", {"first_k_dense_replace": 2}, r".*layers\.1\.mlp.*", r"missing"),
@@ -118,7 +118,7 @@ _DENIED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     ("t5", {"feed_forward_proj": "relu"}, r".*DenseReluDense.*", r"missing|not used"),
     ("gpt2", {"n_inner": 32}, r".*mlp.*", r"not \["),
     ("bert", {"max_position_embeddings": 65}, r".*position_embeddings.*", r"not \[65, 16\]"),
-)  # fmt: skip
+)
 
 
 def _named(family: str, said: dict[str, Any]) -> str:

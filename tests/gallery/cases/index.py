@@ -181,6 +181,7 @@ CASES = [
     case(
         "a size below 0", fields(metadata={"total_size": -1}), "a number of bytes", field=".*_size"
     ),
+    case("true for a size", fields(metadata={"total_size": True}), "a number of", field=".*_size"),
     case("a list for metadata", fields(metadata=[]), "must be an object", field="metadata"),
     case("more than 64 MiB", sharded(large), "over the limit of 67108864 for an index"),
     case("a terabyte of zeros", sharded(huge), "over the limit of 67108864 for an index"),

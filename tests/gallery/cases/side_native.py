@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from blocks import BlocksError, CheckpointError, ConfigError, from_pretrained, save_pretrained
 from tests.gallery.harness import Case
-from tests.gallery.sound import MODEL, edit
+from tests.gallery.sound import MODEL, edit, write
 
 CODE = "import os\nos.system('touch canary')\n"
 
@@ -16,11 +18,21 @@ CODE = "import os\nos.system('touch canary')\n"
 NORM = {"block": "RMSNorm", "options": {}}
 
 
+@cache
+def saved() -> dict[str, bytes]:
+    """The files of the sound checkpoint in our own format."""
+    with TemporaryDirectory() as place:
+        folder = write(Path(place) / "model")
+        save_pretrained(from_pretrained(folder, copy=True), folder)
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
 def native(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], object]:
     """Saved in our own format, with a change of config.json."""
 
     def damage(folder: Path) -> None:
-        save_pretrained(from_pretrained(folder, copy=True), folder)
+        for name, data in saved().items():
+            (folder / name).write_bytes(data)
         (folder / "os.py").write_text(CODE)
         edit(folder / "config.json", change)
 

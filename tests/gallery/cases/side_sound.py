@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -48,14 +50,22 @@ def pool(path: Any) -> dict[str, Any]:
     return module("Pooling", path)
 
 
+@cache
+def encoder() -> dict[str, bytes]:
+    """The files of a small BERT."""
+    with TemporaryDirectory() as place:
+        export(outline_of(Config(BERT)).build(), place)
+        return {path.name: path.read_bytes() for path in Path(place).iterdir()}
+
+
 def pooled(*modules: Any, **pooling: Any) -> Callable[[Path], object]:
     """A small BERT with these modules, and a way of pooling in a folder of its own."""
 
     def damage(folder: Path) -> None:
         for path in folder.iterdir():
             path.unlink()
-        torch.manual_seed(0)
-        export(outline_of(Config(BERT)).build(), folder)
+        for name, data in encoder().items():
+            (folder / name).write_bytes(data)
         put(folder / MODULES, list(modules))
         for place in (folder / "1_Pooling", folder.parent / "1_Pooling"):
             place.mkdir()

@@ -15,6 +15,7 @@ import torch
 
 from blocks import from_pretrained
 from tests.gallery import sound
+from tests.gallery.cases import sound_beside
 from tests.gallery.cases.config_text import say, says, text
 from tests.gallery.cases.sound_others import OTHERS
 from tests.gallery.harness import PROMPT, Case, answer, chat, load, tokenize
@@ -24,13 +25,6 @@ from tests.hub import craft
 Damage = Callable[[Path], object]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TABLE = vector([2], random.Random(5))
-PRIVATE = {
-    "_name_or_path": "../../etc/passwd",
-    "_attn_implementation": "org/kernel:run",
-    "_commit_hash": COMMIT,
-    "attn_implementation": "https://example.org/kernel",
-    "auto_map": {"AutoModelForCausalLM": "org/name--modeling.Model"},
-}
 BOOKKEEPING = {
     "transformers_version": "4.45.0",
     "use_cache": False,
@@ -141,8 +135,8 @@ def linked_inside(folder: Path) -> None:
 
 
 def company(folder: Path) -> None:
-    """What else lies in folders: pickles, other formats, and files of people."""
-    for name in ("pytorch_model.bin", "tf_model.h5", "consolidated.00.pth", "model.gguf", "run.py"):
+    """What the Hub's tools and people leave in a folder."""
+    for name in ("consolidated.00.pth", "run.py"):
         (folder / name).write_bytes(b"\x80\x04\x95 not to be opened")
     for name in ("original/params.json", ".cache/huggingface/download/x.lock", "onnx/model.onnx"):
         (folder / name).parent.mkdir(parents=True)
@@ -252,7 +246,7 @@ CASES = [
     Case("a snapshot, its tokenizer", snapshot, None, act=tokenize),
     Case("a link to the folder", lambda folder: link(folder, folder.parent / "home"), None),
     Case("a link inside the folder", linked_inside, None),
-    Case("pickles and other company", company, None),
+    Case("other company", company, None),
     Case(
         "no generation_config.json",
         lambda folder: (folder / "generation_config.json").unlink(),
@@ -276,7 +270,6 @@ CASES = [
     Case("a RoPE that is not stretched", say("rope_scaling", None), None),
     Case("an integer for a float", say("rope_theta", 10000), None),
     Case("a file from before theta", says("rope_theta", transformers_version="4.28.1"), None),
-    Case("private fields", says(**PRIVATE), None),
     Case("bookkeeping", says(**BOOKKEEPING), None, act=chat),
     Case("a token to pad with beyond the vocabulary", say("pad_token_id", 32), None, act=answer),
     Case(
@@ -284,5 +277,6 @@ CASES = [
         says(eos_token_id=[1, 50256], suppress_tokens=[220]),
         None,
     ),
+    *sound_beside.CASES,
     *OTHERS,
 ]

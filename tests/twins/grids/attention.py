@@ -1,4 +1,4 @@
-"""Attention: options and twins."""
+"""Attention by products of queries and keys, and what changes its scores: options and twins."""
 
 from __future__ import annotations
 
@@ -26,19 +26,20 @@ from blocks import (
     SoftCap,
     Spec,
     SymmetricWindow,
-    TypeRelation,
     Window,
 )
-from tests.twins import attention, looking
+from tests.twins import attention
 from tests.twins.combine import Options
 from tests.twins.harness import Entry
 
 DIM = {"dim": (8,)}
+
 FLAG = (False, True)
+
 MASKS = (
     Causal(),
     Full(),
-    Window(3),
+    Window(4),
     Chunk(4),
     Prefix(3),
     Window(5) & Chunk(4),
@@ -46,7 +47,10 @@ MASKS = (
     Causal() & Gist(2, 3),
     Causal() & NearChunks(3),
 )
+
 AHEAD = (Full(), SymmetricWindow(2))  # what comes later changes what came before
+
+PADDED = ("plain", "left", "right", "between")
 
 
 def shown(options: Options, rows: int, tokens: int) -> dict[str, Any]:
@@ -69,14 +73,6 @@ def looked_at(options: Options, rows: int, tokens: int) -> dict[str, Any]:
     return known
 
 
-def typed(options: Options, rows: int, tokens: int) -> dict[str, Any]:
-    return {"types": torch.randint(2, (rows, tokens))} if tokens != 9 else {}
-
-
-def marked(options: Options, rows: int, tokens: int) -> dict[str, Any]:
-    return {"global_mask": torch.rand(rows, tokens) < 0.3} if tokens != 8 else {}
-
-
 def found(options: Options, rows: int, tokens: int) -> tuple[Tensor, ...]:
     y = torch.randn(rows, options["heads"], tokens, options["value_dim"])
     return y, torch.randn(rows, tokens, options["dim"])
@@ -84,11 +80,6 @@ def found(options: Options, rows: int, tokens: int) -> tuple[Tensor, ...]:
 
 def scores(options: Options, rows: int, tokens: int) -> tuple[Tensor, ...]:
     return (3 * torch.randn(rows, options["heads"], tokens, tokens),)
-
-
-def pairs(options: Options, rows: int, tokens: int) -> tuple[Tensor, ...]:
-    q = torch.randn(rows, options["heads"], tokens, options["head_dim"])
-    return q, torch.randint(2, (rows, tokens)), torch.randint(2, (rows, tokens))
 
 
 def grouped(options: Options) -> bool:
@@ -99,37 +90,7 @@ def causal(options: Options) -> bool:
     return options["mask"] not in AHEAD
 
 
-def kept(options: Options) -> bool:
-    """Nothing is forgotten that a token still sees."""
-    mask, memory = options["mask"], options["memory"]
-    reach = mask.size - 1 if isinstance(mask, Window) else None
-    return causal(options) and (memory is None or (reach is not None and reach <= memory))
-
-
-PIECES = DIM | {
-    "heads": (2, 4),
-    "chunk": (2, 3),
-    "before": (0, 1, 2),
-    "after": (0, 1),
-    "head_dim": (None, 3),
-    "bias": FLAG,
-    "out_bias": FLAG,
-    "mask": (Causal(), Full(), Window(3)),
-}
-PADDED = ("plain", "left", "right", "between")
-
 GRID = {
-    "AdditiveAttention": Entry(
-        looking.additive,
-        DIM | {"reads": (None, 6), "hidden": (None, 5), "bias": FLAG},
-        known=read,
-    ),
-    "ChunkAttention": Entry(looking.chunked, PIECES, alike=lambda o: causal(o) and not o["after"]),
-    "CircleAttention": Entry(
-        looking.circle,
-        PIECES | {"multiple": (None, 6)},
-        layouts=PADDED,
-    ),
     "Clip": Entry(attention.clip, DIM | {"cap": (0.5, 1.2)}),
     "CrossAttention": Entry(
         attention.cross,
@@ -181,12 +142,6 @@ GRID = {
         allowed=grouped,
         alike=causal,
     ),
-    "GaussianWindow": Entry(
-        looking.gaussian_window,
-        DIM | {"reads": (None, 6), "components": (1, 3)},
-        known=read,
-        layouts=PADDED,
-    ),
     "InfiniAttention": Entry(
         attention.infini,
         DIM
@@ -203,25 +158,6 @@ GRID = {
         },
         allowed=grouped,
         layouts=PADDED,
-    ),
-    "LSHAttention": Entry(
-        looking.hashed,
-        DIM
-        | {
-            "heads": (2, 4),
-            "buckets": (2, 4, (2, 4), (2, 2, 2)),
-            "chunk": (2, 4),
-            "head_dim": (None, 3),
-            "hashes": (1, 2, 3),
-            "before": (0, 1, 2),
-            "after": (0, 1),
-            "multiple": (None, 4),
-            "seed": (None, 5),
-            "mask": (Causal(), Full(), Window(5)),
-        },
-        layouts=PADDED,
-        alike=lambda o: False,
-        single=1e-2,  # beside a token's score of itself, −1e5, float32 knows no less than 0.01
     ),
     "LatentAttention": Entry(
         attention.latent,
@@ -243,19 +179,6 @@ GRID = {
         known=shown,
         alike=causal,
     ),
-    "LongformerAttention": Entry(
-        looking.longformer,
-        DIM
-        | {
-            "heads": (2, 4),
-            "radius": (1, 3, 20),
-            "head_dim": (None, 3),
-            "bias": FLAG,
-            "out_bias": FLAG,
-        },
-        known=marked,
-        layouts=PADDED,
-    ),
     "OutputGate": Entry(
         attention.output_gate,
         DIM
@@ -269,34 +192,11 @@ GRID = {
         },
         found,
     ),
-    "RelativeAttention": Entry(
-        looking.relative,
-        DIM
-        | {
-            "heads": (2, 4),
-            "head_dim": (None, 3),
-            "bias": FLAG,
-            "layout": ("interleaved", "halves"),
-            "clamp": (None, 2),
-            "memory": (None, 3),
-            "filled": FLAG,
-            "norm_in": (None, LayerNorm),
-            "relation": (None, TypeRelation),
-            "mask": MASKS[:4],
-        },
-        known=typed,
-        allowed=lambda o: not (o["filled"] and o["memory"] is None),
-        packs=lambda o: not o["filled"],
-        alike=kept,
-    ),
     "Scale": Entry(attention.scaled, DIM | {"scale": (0.5, 3.0)}),
     "SoftCap": Entry(attention.soft_cap, {"heads": (3,), "cap": (0.5, 30.0)}, scores, whole=True),
     "TurnedAttention": Entry(
         attention.turned,
         DIM | {"heads": (2, 4), "theta": (1e4, 20.0), "bias": FLAG, "mask": MASKS[:4]},
         known=shown,
-    ),
-    "TypeRelation": Entry(
-        looking.type_relation, {"head_dim": (3,), "heads": (2,)}, pairs, whole=True
     ),
 }

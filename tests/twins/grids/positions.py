@@ -69,6 +69,7 @@ GRID = {
                 LinearScaling(3.0),
                 DynamicScaling(2.0, trained=5),
                 YarnScaling(4.0, trained=30, fast=4.0, slow=0.5),
+                YarnScaling(2.0, trained=100_000, fast=1000.0),
                 YarnScaling(4.0, trained=40, magnitude=1.2, truncate=False),
                 Llama3Scaling(8.0, low=1.0, high=4.0, trained=20),
                 LongRoPEScaling((1.0, 1.5), (2.0, 4.0), 6, 1.1, 1.3),
