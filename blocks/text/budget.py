@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MappingView
 from itertools import chain
 from sys import getsizeof
 from time import thread_time
@@ -21,6 +21,7 @@ _PACE = 16 * _KIB  # bytes of work between two looks at the clock
 _STEP = 2 * _KIB  # what a step counts as work
 
 CONTAINERS = (list, tuple, dict, set, frozenset)
+_LONG = (str, *CONTAINERS, range, MappingView)
 
 
 class Budget:
@@ -55,6 +56,12 @@ class Budget:
         if self._steps < 0:
             raise TemplateError("the template takes too many steps")
         self.work(_STEP)
+
+    def read(self, *values: Any) -> None:
+        """Something goes through the values."""
+        for value in values:
+            if isinstance(value, _LONG):
+                self.work(8 * len(value))
 
     def work(self, size: int) -> None:
         """Something reads or writes so many bytes."""
@@ -103,9 +110,15 @@ class Budget:
         if self._unseen >= _PACE:
             self._look()
 
-    def concat(self, parts: list[str]) -> str:
-        self.admit(sum(map(len, parts)))
-        return self.made("".join(parts))
+    def concat(self, parts: Iterable[str], separator: str = "") -> str:
+        """The parts in one, each admitted before the next is made."""
+        kept: list[str] = []
+        size = 0
+        for part in parts:
+            size += len(part) + len(separator)
+            self.admit(size)
+            kept.append(part)
+        return self.made(separator.join(kept))
 
     def weigh(self, *values: Any) -> int:
         """Bytes of the values with all they hold, counted as often as it would be written out."""

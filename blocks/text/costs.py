@@ -45,7 +45,8 @@ def _indented(s: Any, width: int | str = 4, *more: Any, **others: Any) -> int:
 
 
 def _replaced(s: Any, old: Any, new: Any, count: int | None = None) -> int:
-    return str(s).count(str(old)) * len(str(new))
+    found = str(s).count(str(old))
+    return (found if count is None or count < 0 else min(found, count)) * len(str(new))
 
 
 def _searched(s: Any, part: str | None = None, *more: Any, **others: Any) -> float:

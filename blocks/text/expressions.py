@@ -135,13 +135,14 @@ class Expressions:
         return +self.value(node.node, scope)
 
     def _concat(self, node: nodes.Concat, scope: Scope) -> str:
-        return self.budget.concat([str(value) for value in self._values(node.nodes, scope)])
+        return self.budget.concat(map(str, self._values(node.nodes, scope)))
 
     def _compare(self, node: nodes.Compare, scope: Scope) -> Any:
         left = result = self.value(node.expr, scope)
         for part in node.ops:
             right = self.value(part.expr, scope)
             if type(right) not in _SIMPLE or part.op in ("in", "notin"):
+                self.budget.read(left, right)
                 self.budget.work(self.budget.weigh(left, right))
             result = _COMPARISONS[part.op](left, right)
             if not result:

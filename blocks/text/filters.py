@@ -58,23 +58,24 @@ def _format_map(host: Any, text: str, values: Mapping[str, Any], args: Any = ())
 
 @pass_environment
 def _joined(host: Host, separator: str, items: Iterable[Any]) -> str:
-    parts = list(items)
-    host.budget.admit(sum(map(len, parts)) + len(separator) * len(parts))
-    return separator.join(parts)
+    return host.budget.concat(items, separator)
 
 
 @pass_environment
-def _join(host: Host, value: Any, d: str = "", attribute: str | int | None = None) -> str:
+def _join(host: Any, value: Any, d: str = "", attribute: str | int | None = None) -> str:
     if attribute is not None:
-        value = map(filters.make_attrgetter(host, attribute), value)  # pyright: ignore[reportArgumentType] duck-typed
-    return _joined(host, str(d), map(str, value))
+        value = map(filters.make_attrgetter(host, attribute), value)
+    return host.budget.concat(map(str, value), str(d))
 
 
 @pass_environment
-def _sum(host: Host, value: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
+def _sum(host: Any, value: Any, attribute: str | int | None = None, start: Any = 0) -> Any:
     if attribute is not None:
-        value = map(filters.make_attrgetter(host, attribute), value)  # pyright: ignore[reportArgumentType] duck-typed
-    for term in value:
+        value = map(filters.make_attrgetter(host, attribute), value)
+    terms = list(value)
+    if isinstance(start, str) or all(isinstance(term, (int, float)) for term in (start, *terms)):
+        return sum(terms, start)  # with Python's rounding, and its dislike of texts
+    for term in terms:
         host.budget.step()
         start = host.operate("+", start, term)
     return start
@@ -117,6 +118,11 @@ def _namespace(host: Host, /, *args: Any, **kwargs: Any) -> Namespace:
     return Namespace(host.budget.made(dict(*args, **kwargs)))
 
 
+_TEXT = {"format": _format, "format_map": _format_map, "join": _joined}
+for _kind in (str, Markup):
+    OFFERS[_kind] |= {name: partial(Function, name, run) for name, run in _TEXT.items()}
+
+
 def _raise(message: Any) -> None:
     raise TemplateError(str(message))
 
@@ -157,6 +163,3 @@ GLOBALS: dict[str, Any] = {
     "strftime_now": Function("strftime_now", _now),
     GENERATION: Function("generation", lambda caller: caller()),
 }
-for kind in (str, Markup):
-    for name, run in (("join", _joined), ("format", _format), ("format_map", _format_map)):
-        OFFERS[kind][name] = partial(Function, name, run)

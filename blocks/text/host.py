@@ -76,8 +76,7 @@ class Host:
         self.budget.step()
         if name in COSTS:
             self.budget.admit(COSTS[name](*args, **kwargs))
-        if args and isinstance(args[0], (str, list, tuple, dict)):
-            self.budget.work(len(args[0]))
+        self.budget.read(*args)
         front = (self,) if hasattr(function, "jinja_pass_arg") else ()
         result = function(*front, *args, **kwargs)
         if isinstance(result, Iterator) and not isinstance(result, (Generator, LoopContext)):

@@ -22,7 +22,9 @@ class _Unwritable:
     """What has no text: Python's would hold an address."""
 
     def __repr__(self) -> str:
-        raise TemplateError(f"a {type(self).__name__.strip('_').lower()} has no text to write")
+        raise TemplateError(
+            f"a {type(self).__name__.removeprefix('Own').lower()} has no text to write"
+        )
 
 
 class Namespace(_Unwritable):
@@ -90,7 +92,7 @@ _METHODS: dict[type, str] = {
     list: "copy count index",
     tuple: "count index",
     Group: "count index",
-    dict: "copy fromkeys get items keys values",
+    dict: "copy get items keys values",
     LoopContext: "changed cycle",
     OwnCycler: "next reset",
 }
@@ -112,6 +114,8 @@ def _offers(kind: type) -> dict[str, Callable[[Any], Any]]:
 
 OFFERS = {kind: _offers(kind) for kind in {*_METHODS, *_FIELDS}}
 OFFERS[Dictionary] = {"fromkeys": lambda _: Function("fromkeys", dict.fromkeys)}
+OFFERS[dict] |= OFFERS[Dictionary]
+_OBJECT = frozenset(dir(object))
 _PYTHON = {kind: frozenset(dir(kind)) for kind in {*_METHODS, *_FIELDS, *_OTHERS}}
 
 
@@ -125,13 +129,10 @@ def member(value: Any, name: str) -> Any:
         return offers[name](value)
     if name not in _PYTHON.get(kind, _OBJECT):
         return missing
+    if not name.startswith("_") and kind not in (list, dict):
+        raise SecurityError(f"{name!r} of {kind.__name__!r} is not for chat templates")
     reason = f"access to {name!r} of {kind.__name__!r} is unsafe"
-    if name.startswith("_") or kind in (list, dict):
-        return Undefined(reason, obj=value, name=name, exc=SecurityError)
-    raise SecurityError(reason)
-
-
-_OBJECT = frozenset(dir(object))
+    return Undefined(reason, obj=value, name=name, exc=SecurityError)
 
 
 def attribute(value: Any, name: str) -> Any:

@@ -65,9 +65,9 @@ class PackedLinear(nn.Module):
     @classmethod
     def of(cls, weight: Tensor, bias: nn.Parameter | None, bits: Literal[8, 4]) -> PackedLinear:
         """The matrix [O D], packed."""
-        with torch.device("meta"):
-            made = cls(weight.shape[1], out_dim=len(weight), bits=bits)
-        made.bias = bias
+        made = cls.__new__(cls)
+        nn.Module.__init__(made)
+        made.dim, made.out_dim, made.bits, made.bias = weight.shape[1], len(weight), bits, bias
         made._fill(weight)
         return made
 

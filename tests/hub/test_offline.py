@@ -83,7 +83,7 @@ def test_a_folder_needs_no_network(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_warm_cache_needs_no_network(hub_server: HubServer, tmp_path: Path) -> None:
     folder = sound.write(tmp_path / "model")
-    hub_server.add("org/model", {path.name: path for path in folder.iterdir()})
+    hub_server.add("org/model", files(folder))
     Tokenizer.from_pretrained("org/model")
     assert from_pretrained("org/model").provenance.commit
     before = len(hub_server.requests)
@@ -121,6 +121,10 @@ def versions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [one, two]
 
 
+def files(folder: Path) -> dict[str, bytes | Path]:
+    return {path.name: path for path in folder.iterdir()}
+
+
 def used(model: Any) -> tuple[Any, str | None]:
     """What the weights say, and the model's own tokenizer."""
     with torch.no_grad():
@@ -130,7 +134,7 @@ def used(model: Any) -> tuple[Any, str | None]:
 def test_a_branch_that_moves_during_a_load(hub_server: HubServer, versions: list[Path]) -> None:
     """Before each of its requests in turn: all files are of the one commit or of the other."""
     wanted = [used(from_pretrained(folder)) for folder in versions]
-    old, new = ({path.name: path for path in folder.iterdir()} for folder in versions)
+    old, new = (files(folder) for folder in versions)
     seen, nth, asked = set(), 0, 1
     while nth < asked:
         nth += 1
@@ -150,7 +154,7 @@ def test_a_tokenizer_is_of_its_models_commit(
     hub_server: HubServer, versions: list[Path], tmp_path: Path
 ) -> None:
     """Also where the branch is elsewhere by now, and in the cache that the model is from."""
-    old, new = ({path.name: path for path in folder.iterdir()} for folder in versions)
+    old, new = (files(folder) for folder in versions)
     first = hub_server.add("org/model", old, "dev")
     model = from_pretrained("org/model", revision="dev", cache_dir=tmp_path / "cache")
     hub_server.add("org/model", new, "dev")
@@ -163,7 +167,7 @@ def test_what_a_checkpoint_says_of_its_origin_is_not_followed(
     hub_server: HubServer, versions: list[Path], tmp_path: Path
 ) -> None:
     """A folder is a folder: no tokenizer is fetched from the place that its config.json names."""
-    hub_server.add("org/evil", {path.name: path for path in versions[1].iterdir()})
+    hub_server.add("org/evil", files(versions[1]))
     model, tokenizer = from_pretrained(versions[0]), Tokenizer.from_pretrained(versions[0])
     model.provenance = Provenance("org/evil", hub_server.repositories["org/evil"].refs["main"])
     save_pretrained(model, tmp_path / "saved", tokenizer=tokenizer)

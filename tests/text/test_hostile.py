@@ -122,6 +122,21 @@ HOSTILE = {
     "format of an item": "{{ '{0[__class__].x}'.format('') }}",
     "format map": "{{ '{a.__class__.x}'.format_map({'a': ''}) }}",
     "safe format": "{{ ('{0.__class__.x}' | safe).format('') }}",
+    "texts of lists": "{% set x = ['\\0' * 250000] %}{{ " + "x ~ " * 5000 + "1 }}",
+    "joined lists": "{% set x = ['\\0' * 250000] %}"
+    "{{ range(9999) | map(attribute='a', default=x) | join }}",
+    "many attributes": "{{ range(999) | map(attribute='a.' * 99999, default=1) | list }}",
+    "namespaces": "{% set x = dict.fromkeys(range(9999) | map('string') | list) %}"
+    "{% set n = namespace(x=0) %}{% for a in range(9999) %}"
+    "{% set n.x = namespace(a=n.x, **x) %}{% endfor %}",
+    "searches of ranges": "{% set x = range(99999) %}{% for a in x %}"
+    + "{{ 'a' in x }}" * 500
+    + "{% endfor %}",
+    "searches of views": "{% set x = dict.fromkeys(range(9999)).values() %}{% for a in range(99999) %}"
+    + "{{ 'a' in x }}" * 500
+    + "{% endfor %}",
+    "sorted characters": "{{ ('你' * 250000) | groupby(0) }}",
+    "sum of texts": "{{ ['a', 'b'] | sum(start='') }}",
     "attr": "{{ ('' | attr('__class__')).__mro__ }}",
     "map of attributes": "{{ [''] | map(attribute='__class__.__mro__') | list }}",
     "sort by attributes": "{{ ['', 'a'] | sort(attribute='__class__.__mro__') }}",
