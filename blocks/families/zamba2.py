@@ -17,7 +17,6 @@ from blocks.families._rope import read_rope, write_rope
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 
-_LOWEST = "time_step_min"
 # Sizes that follow from others, and other code that computes the same.
 _UNUSED = dict.fromkeys(("attention_hidden_size", "kv_channels", "num_query_groups"), int)
 _UNUSED |= dict.fromkeys(("use_mamba_kernels", "use_mem_eff_path"), bool)
@@ -30,14 +29,15 @@ def spec(c: Config) -> Spec:
     for fresh in ("time_step_floor", "time_step_max"):
         if c.take(fresh, float, 1.0) <= 0:
             raise c.error(fresh, "must be above zero")
-    for certain in ("tie_word_embeddings", "use_conv_bias"):
-        c.only(certain, True)  # without the first, the reference shares no block either
+    c.only("tie_word_embeddings", True)  # without it, the reference shares no block either
+    c.only("use_conv_bias", True)
     c.only("use_long_context", False)
+    c.assume(rope_theta=10_000.0)  # which none of its files says
     read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
-    c.assume(rope_theta=10_000.0)  # which none of its files says
     norm, rope = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5)), read_rope(c, context)
-    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=(c.take(_LOWEST, float, 0.001), math.inf))
+    limits = (c.take("time_step_min", float, 0.001), math.inf)
+    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=limits)
     shared = own.read_shared(c, dim, norm, (rope,) if c.take("use_mem_rope", bool, False) else ())
     plain = Spec(Chain, steps={"mixer": Spec(Residual, inner=mixer, norm_in=norm)})
     names = own.read_hybrids(c)
@@ -54,7 +54,7 @@ def config(s: Spec) -> dict[str, Any]:
         "rms_norm_eps": at(s, "norm").keywords["eps"],
         "tie_word_embeddings": not whole["ties"] or _HEAD in whole["ties"],
         "vocab_size": whole["vocab"],
-        _LOWEST: mixer["limits"][0],
+        "time_step_min": mixer["limits"][0],
     }
 
 

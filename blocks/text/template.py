@@ -110,7 +110,8 @@ def plain(value: Any, depth: int = 64) -> Any:
     if isinstance(value, Mapping):
         return {plain(k, depth - 1): plain(v, depth - 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return type(value)(plain(item, depth - 1) for item in value)
+        items = [plain(item, depth - 1) for item in value]
+        return items if isinstance(value, list) else tuple(items)
     return f"<{type(value).__name__}>"
 
 

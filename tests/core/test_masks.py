@@ -7,8 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from blocks import (
     Both,
@@ -106,14 +104,3 @@ def test_bad_sizes(kind: Any, size: Any) -> None:
 def test_only_masks_meet() -> None:
     with pytest.raises(SpecError):
         Window(3) & 5  # pyright: ignore[reportOperatorIssue]
-
-
-DRAWN = st.sampled_from(MASKS)
-
-
-@given(DRAWN, DRAWN)
-def test_both_is_the_intersection(a: Mask, b: Mask) -> None:
-    q, k = torch.arange(T)[:, None], torch.arange(T)[None]
-    assert torch.equal((a & b)(q, k), a(q, k) & b(q, k))
-    known = [m.reach for m in (a, b) if m.reach is not None]
-    assert (a & b).reach == (min(known) if known else None)

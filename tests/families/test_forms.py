@@ -131,10 +131,8 @@ def test_a_head_of_its_own_wins_over_the_flag(loaded, tmp_path, family, variant)
     it = loaded(family, variant)
     table, head = it.theirs(it.case.table, "head.weight")
 
-    def apart(tensors):
-        return tensors | {head: tensors[table] * 2}
-
-    folder = ageing.aged(it.folder, tmp_path / "aged", tensors=apart)
+    apart = {"tensors": lambda tensors: tensors | {head: tensors[table] * 2}}
+    folder = ageing.aged(it.folder, tmp_path / "aged", **apart)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "tie_word_embeddings is true, but .* both are kept")
         ours = blocks.from_pretrained(folder)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,10 @@ def test_null_is_absent() -> None:
 
 def test_a_missing_field_shows_the_nearest() -> None:
     error = refused(Config({"hiden_size": 3}, "there/config.json"), "hidden_size", int)
-    assert "hiden_size" in str(error.hint)
-    assert (error.file, error.field) == ("there/config.json", "hidden_size")
+    assert "hiden_size" in str(error.hint) and (error.file, error.field) == (
+        "there/config.json",
+        "hidden_size",
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,18 +101,14 @@ def test_unread_fields_are_an_error_with_the_nearest() -> None:
     st.sampled_from(sorted(HARMLESS)), st.none() | st.integers() | st.text() | st.lists(st.text())
 )
 def test_harmless_fields_pass_whatever_plausible_they_hold(name: str, value: Any) -> None:
-    if implausible(name, value) is None:
+    with pytest.raises(ConfigError) if implausible(name, value) else nullcontext():
         Config({name: value}).finish()
-        return
-    with pytest.raises(ConfigError) as caught:
-        Config({name: value}).finish()
-    assert caught.value.field == name
 
 
 @pytest.mark.parametrize(
     "name", ["hidden_act", "attention_bias", "rope_scaling", "sliding_window", "scale"]
 )
-def test_what_may_change_the_computation_is_never_harmless(name: str) -> None:
+def test_what_may_change_logits_is_never_harmless(name: str) -> None:
     with pytest.raises(ConfigError):
         Config({name: None}).finish()
 

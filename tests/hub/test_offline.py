@@ -132,12 +132,12 @@ def used(model: Any) -> tuple[Any, str | None]:
 
 
 def test_a_branch_that_moves_during_a_load(hub_server: HubServer, versions: list[Path]) -> None:
-    """Before each of its requests in turn: all files are of the one commit or of the other."""
+    """Before every other of its requests: all files are of the one commit or of the other."""
     wanted = [used(from_pretrained(folder)) for folder in versions]
     old, new = (files(folder) for folder in versions)
-    seen, nth, asked = set(), 0, 1
+    seen, nth, asked = set(), -1, 1
     while nth < asked:
-        nth += 1
+        nth += 2
         repo = f"org/model{nth}"
         commits = [hub_server.add(repo, old)]
         move = partial(hub_server.add, repo, new)

@@ -50,6 +50,14 @@ def test_the_predicate_is_the_loop(pair: tuple[Mask, Sees], tokens: int, start: 
         assert all(0 <= q - k < mask.reach for q, k in seen)
 
 
+@given(masks(), masks())
+def test_an_intersection_reaches_as_far_as_the_nearer(
+    one: tuple[Mask, Sees], other: tuple[Mask, Sees]
+) -> None:
+    known = [mask.reach for mask, _ in (one, other) if mask.reach is not None]
+    assert (one[0] & other[0]).reach == (min(known) if known else None)
+
+
 @settings(max_examples=40)
 @given(masks(), TOKENS)
 def test_what_is_not_seen_has_no_gradient(pair: tuple[Mask, Sees], tokens: int) -> None:

@@ -132,9 +132,8 @@ HOSTILE = {
     "searches of ranges": "{% set x = range(99999) %}{% for a in x %}"
     + "{{ 'a' in x }}" * 500
     + "{% endfor %}",
-    "searches of views": "{% set x = dict.fromkeys(range(9999)).values() %}{% for a in range(99999) %}"
-    + "{{ 'a' in x }}" * 500
-    + "{% endfor %}",
+    "searches of views": "{% set x = dict.fromkeys(range(9999)).values() %}"
+    "{% for a in range(99999) %}" + "{{ 'a' in x }}" * 500 + "{% endfor %}",
     "sorted characters": "{{ ('你' * 250000) | groupby(0) }}",
     "sum of texts": "{{ ['a', 'b'] | sum(start='') }}",
     "attr": "{{ ('' | attr('__class__')).__mro__ }}",

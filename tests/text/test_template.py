@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
+from collections import OrderedDict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
 from blocks.errors import TokenizerError
-from blocks.text.template import choose, conversation, render, templates
+from blocks.text.template import choose, conversation, plain, render, templates
 from tests.clock import within
 from tests.text.corpus import CONVERSATIONS, TEMPLATES, TOOLS
 from tests.text.twins import both, ours, theirs
@@ -119,6 +120,18 @@ def test_nested_data_are_bounded() -> None:
         deep = [deep]
     with pytest.raises(TokenizerError, match="nested"):
         conversation([{"role": "user", "content": deep}])
+
+
+def test_data_are_copied_as_plain_types() -> None:
+    class Part(NamedTuple):
+        type: str
+
+    class Names(list[str]):
+        pass
+
+    copied = plain({"a": Part("text"), "b": Names(["x"]), "c": OrderedDict(d=print)})
+    assert copied == {"a": ("text",), "b": ["x"], "c": {"d": "<builtin_function_or_method>"}}
+    assert [type(value) for value in copied.values()] == [tuple, list, dict]
 
 
 def test_templates_are_chosen_by_occasion_and_name() -> None:

@@ -118,7 +118,7 @@ def subsampling(
     for n in range(depth - 1):
         y = image(p[f"each.{n}.weight"], p[f"each.{n}.bias"], y, stride, pad)
         y = image(p[f"mix.{n}.weight"], p[f"mix.{n}.bias"], y, 1, 0).clamp(min=0)
-    for n in range(depth):
+    for _ in range(depth):
         length = (length + 2 * pad - kernel) // stride + 1
     flat = [torch.cat([channel[t] for channel in y]) for t in range(y.shape[1])]
     flat += [torch.zeros_like(flat[0])] * (length - len(flat))

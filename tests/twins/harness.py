@@ -55,7 +55,7 @@ class Entry:
         beside: which inputs are not of the tokens one by one.
         whole: whether an output, or which of them, is of the whole row, not of each token.
         alike: whether a state's output is that of one pass.
-        single: how far off it may be in float32.
+        double, single: how far off it may be in float64, and in float32.
         fix: (module, options) -> None, brings disturbed parameters back into their range.
     """
 
@@ -71,6 +71,7 @@ class Entry:
     beside: tuple[int, ...] = ()
     whole: bool | tuple[bool, ...] = False
     alike: Callable[[Options], bool] = lambda options: True
+    double: float = DOUBLE
     single: float = SINGLE
     fix: Callable[[nn.Module, Options], None] | None = None
 
@@ -219,7 +220,7 @@ class Pair:
             off = max(distance(mine.double(), right.double()) for mine, right in pairs)
             kinds = {t.dtype for t in self.modules[dtype].parameters()} or {output.dtype}
             assert not output.is_floating_point() or output.dtype in kinds, f"{self}: {where}"
-            figure = DOUBLE if dtype == torch.float64 else self.entry.single
+            figure = self.entry.double if dtype == torch.float64 else self.entry.single
             bound = figure * most if output.is_floating_point() else 0.0
             assert off <= bound, f"{self}: {where}: output {n} off by {off:.3g} of {most:.3g}"
 

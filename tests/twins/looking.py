@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import torch
@@ -159,13 +160,16 @@ def relative(
     q, e = q[:, older:], q.shape[-1]
     assert e == (head_dim or dim // heads) and ("q.bias" in p) is ("out.bias" in p) is bias
 
+    @cache
+    def wave(d: int) -> Tensor:
+        """W_R r(d) of each head, [H E]."""
+        r = waves(d, dim, layout=layout, theta=1e4, endpoint=False)
+        return apart(linear(p, "position", r[None]), heads)[:, 0]
+
     def by_distance(h: int, t: int, s: int) -> Tensor:
         d = facts.positions[t] - places[s]
         d = d if clamp is None else max(-clamp, min(clamp, d))
-        r = waves(d, dim, layout=layout, theta=1e4, endpoint=False)
-        return (q[h, t] + p["position_bias"][h]) @ apart(linear(p, "position", r[None]), heads)[
-            h, 0
-        ]
+        return (q[h, t] + p["position_bias"][h]) @ wave(d)[h]
 
     scores = products(q + p["content_bias"][:, None], k, 1.0)
     for h in range(heads):

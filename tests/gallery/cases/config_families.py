@@ -108,7 +108,6 @@ _REFUSED: tuple[tuple[str, dict[str, Any], str | None, str], ...] = (
 _DENIED: tuple[tuple[str, dict[str, Any], str, str], ...] = (
     ("mixtral", {"num_local_experts": 3}, r".*(experts\.3|gate).*", r"\[4, 16\], not \[3, 16\]"),
     ("mixtral", {"num_local_experts": 5}, r".*(experts\.4|gate).*", r"\[4, 16\], not \[5, 16\]"),
-    ("deepseek_v3", {"kv_lora_rank": None}, r".*kv_a.*", r"not \[516, 16\]"),
     ("deepseek_v3", {"kv_lora_rank": 4}, r".*kv_a.*", r"not \["),
     ("deepseek_v3", {"first_k_dense_replace": 2}, r".*layers\.1\.mlp.*", r"missing"),
     ("jamba", {"attn_layer_offset": 0}, r".*layers\.0.*", r"missing"),

@@ -41,7 +41,7 @@ GRID = {
             "strides": ((1, 2), (2, 1), (3, 2)),
             "between": (None, (2,)),
             "padded": BOTH,
-            "norm": (None, LayerNorm, TimeNorm),
+            "norm": (None, Spec(LayerNorm, eps=0.1), Spec(TimeNorm, eps=0.1)),
             "normed": ("all", "first"),
             "act": ("gelu", "relu"),
             "bias": BOTH,

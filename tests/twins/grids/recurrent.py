@@ -73,7 +73,7 @@ GRID = {
             "feature": (None, XIELU),
             "qk": ((), (Spec(RoPE, theta=100.0),)),
             "decay": (None, (0.9, 0.5), (0.9, 0.5, 1.0, 0.1)),
-            "norm": (None, RMSNorm),
+            "norm": (None, Spec(RMSNorm, eps=0.1)),
             "eps": (1e-6, 0.1, None),
             "chunk": (1, 4, 64),
         },
