@@ -20,7 +20,6 @@ from blocks.hub.family import Family
 # Sizes that follow from others, and other code that computes the same.
 _UNUSED = dict.fromkeys(("attention_hidden_size", "kv_channels", "num_query_groups"), int)
 _UNUSED |= dict.fromkeys(("use_mamba_kernels", "use_mem_eff_path"), bool)
-_HEAD = ("head.weight", "embedding.weight")
 
 
 def spec(c: Config) -> Spec:
@@ -52,7 +51,7 @@ def config(s: Spec) -> dict[str, Any]:
     return fields | {
         "hidden_size": whole["dim"],
         "rms_norm_eps": at(s, "norm").keywords["eps"],
-        "tie_word_embeddings": not whole["ties"] or _HEAD in whole["ties"],
+        "tie_word_embeddings": not whole["ties"] or "head.weight" in dict(whole["ties"]),
         "vocab_size": whole["vocab"],
         "time_step_min": mixer["limits"][0],
     }

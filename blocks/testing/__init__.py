@@ -33,7 +33,7 @@ def check_block(
 
     Shape and dtype in float32, bfloat16, float16 and float64; gradients of inputs and parameters
     against finite differences; the same numbers twice, for a row alone, in another order, for other
-    strides, after `deepcopy` and pickle, through `state_dict`, compiled and exported; the shape on
+    strides, after `deepcopy`, through `state_dict`, compiled and exported; the shape on
     the meta device; a text that prints no address. Of a block that reads `step`, or a model that
     takes a mask: padding changes nothing. Of one that remembers: prefill and decode in chunks equal
     one pass, and the state can be copied, its rows selected, its newest tokens forgotten. What is

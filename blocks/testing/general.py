@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import pickle
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -80,14 +78,6 @@ def check_copies(subject: Subject) -> None:
                 f"{subject.name}: {plain} is a plain tensor, which is neither saved nor moved: "
                 "make it a parameter or a buffer"
             )
-    if _importable(type(module)):
-        pickled = pickle.loads(pickle.dumps(module))
-        subject.differs("pickled", run(pickled, inputs), wanted)
-
-
-def _importable(kind: type) -> bool:
-    """Whether pickle can find a class at all: not one that a function defines, for instance."""
-    return getattr(sys.modules.get(kind.__module__), kind.__qualname__, None) is kind
 
 
 def check_printed(subject: Subject) -> None:

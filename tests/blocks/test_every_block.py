@@ -60,6 +60,14 @@ def test_spec_pickles_and_compares(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
+def test_the_block_pickles(name: str) -> None:
+    module = build(name).eval()
+    again, x = pickle.loads(pickle.dumps(module)), TABLE[name].x()
+    for one, other in zip(run(again, x), run(module, x), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", EVERY)
 def test_the_block_prints(name: str) -> None:
     assert repr(build(name)).startswith(name)
 

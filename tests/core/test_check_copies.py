@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from blocks.testing import check_block
 from tests.core.test_check_block import Base, refused
 
 
@@ -22,12 +21,6 @@ class Loose(Base):
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x) * self.table.to(x)
-
-
-class NoPickle(Base):
-    def __init__(self):
-        super().__init__()
-        self.act = lambda x: x  # as deepcopy can take it, but not pickle
 
 
 class NoCopy(Base):
@@ -57,7 +50,6 @@ class Halves(Base):
     ("kind", "words"),
     [
         (Loose, "table is a plain tensor"),
-        (NoPickle, "copied: .*pickle"),
         (NoCopy, "copied: TypeError: one of a kind"),
         (Address, "prints an address"),
         (Stuck, "weight is torch.float32 after"),
@@ -66,10 +58,3 @@ class Halves(Base):
 )
 def test_a_broken_promise_is_named(kind: Any, words: str) -> None:
     refused(kind(), words)
-
-
-def test_a_class_that_pickle_cannot_find_is_not_pickled() -> None:
-    class Local(Base):
-        pass
-
-    check_block(Local(), compile=False)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from blocks import ConfigError
@@ -39,10 +38,8 @@ def test_null_is_absent() -> None:
 
 def test_a_missing_field_shows_the_nearest() -> None:
     error = refused(Config({"hiden_size": 3}, "there/config.json"), "hidden_size", int)
-    assert "hiden_size" in str(error.hint) and (error.file, error.field) == (
-        "there/config.json",
-        "hidden_size",
-    )
+    assert "hiden_size" in str(error.hint)
+    assert (error.file, error.field) == ("there/config.json", "hidden_size")
 
 
 @pytest.mark.parametrize(
@@ -101,8 +98,8 @@ def test_unread_fields_are_an_error_with_the_nearest() -> None:
     st.sampled_from(sorted(HARMLESS)), st.none() | st.integers() | st.text() | st.lists(st.text())
 )
 def test_harmless_fields_pass_whatever_plausible_they_hold(name: str, value: Any) -> None:
-    with pytest.raises(ConfigError) if implausible(name, value) else nullcontext():
-        Config({name: value}).finish()
+    assume(implausible(name, value) is None)
+    Config({name: value}).finish()
 
 
 @pytest.mark.parametrize(
@@ -190,11 +187,10 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
         read(tmp_path, "{} " + fill)
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["none.json", "."])
+def test_a_file_that_is_not_there(place: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        read_json(tmp_path / "none.json")
-    with pytest.raises(ConfigError):
-        read_json(tmp_path)
+        read_json(tmp_path / place)
 
 
 JSON: st.SearchStrategy[Any] = st.recursive(

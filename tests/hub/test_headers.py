@@ -13,7 +13,7 @@ from blocks.hub.checkpoint import open_checkpoint
 from blocks.hub.headers import HEADER_BYTES, read_header
 from blocks.hub.source import resolve
 from tests.clock import within
-from tests.hub.craft import entry, file, many, weights
+from tests.hub.craft import entry, file, many
 
 GOOD = entry("F32", [2])
 

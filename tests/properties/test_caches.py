@@ -129,7 +129,7 @@ KINDS: dict[str, tuple[nn.Module, int | None]] = {
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("examples", [15, pytest.param(150, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [10, pytest.param(150, marks=pytest.mark.slow)])
 def test_against_a_list(kind: str, examples: int) -> None:
     module, room = KINDS[kind]
     machine = type("Of" + kind, (Machine,), {"module": module, "room": room})

@@ -50,7 +50,7 @@ def check(family: str, more: int) -> None:
         assert torch.equal(mapped.rule.save(back), theirs)
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(st.sampled_from(families()), st.integers(0, 10))
 def test_there_and_back(family: str, more: int) -> None:
     check(family, more)

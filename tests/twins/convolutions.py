@@ -106,11 +106,11 @@ def subsampling(
     x: Tensor,
     real: Tensor | None = None,
     *,
+    hidden: int,
     kernel: int = 3,
     stride: int = 2,
     depth: int = 3,
     scale: float = 1.0,
-    **_: object,
 ) -> Tensor:
     pad = (kernel - 1) // 2
     length, x = len(x), x if real is None else x[real]
