@@ -80,7 +80,7 @@ class Layers(nn.Module):
         return x if self.norm is None else self.norm(x)
 
     def check_memory(self) -> None:
-        """Refuses an embedding or stem that remembers tokens: only layers have places in a state."""
+        """Refuses an embedding or stem that remembers tokens: only layers have a state."""
         for name in ("embedding", "stem"):
             part = getattr(self, name)
             if part is not None and any(leaves(content_of(part, 1, 1, torch.float32, None))):

@@ -58,7 +58,15 @@ def test_with_another_option(name: str, option: str) -> None:
     check_gradients(subject(name, **other(name, option)))
 
 
-@pytest.mark.parametrize("name", [name for name in public_blocks() if name not in ONCE])
+# Whole models take longer, and have nothing that their parts have not.
+TWICE = [
+    pytest.param(name, marks=[] if TABLE[name].sizes else [pytest.mark.slow])
+    for name in public_blocks()
+    if name not in ONCE
+]
+
+
+@pytest.mark.parametrize("name", TWICE)
 def test_gradients_of_gradients(name: str) -> None:
     check_gradients(subject(name), second=True)
 
