@@ -44,7 +44,8 @@ def other(name: str, option: str) -> dict[str, Any]:
 
 # What they say is what an input looks like, and these would need another one.
 READ = {"FrameEncoder.channels", "JoinedEmbedding.count", "PatchEmbedding.channels"}
-READ |= {"PatchEmbedding.patch", "Resized.width"}
+READ |= {"PatchEmbedding.patch", "Resized.width", "Attending.reads", "Load.width"}
+READ |= {"SkipStack.reads"}
 KNOBS = [
     pytest.param(name, option, id=f"{name}.{option}", marks=[pytest.mark.slow] if n > 1 else [])
     for name in public_blocks()

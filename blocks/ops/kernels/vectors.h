@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512VNNI__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -36,8 +36,17 @@ inline Floats wide(const bf16* from) {
 }
 
 inline Floats wide(const _Float16* from) {
+#if defined(__AVX512F__)  // of the plain form, GCC makes sixteen scalar conversions
+  return (Floats)_mm512_cvtph_ps(read<__m256i>(from));
+#elif defined(__F16C__)
+  typedef float Eight __attribute__((vector_size(32)));
+  const Eight low = (Eight)_mm256_cvtph_ps(read<__m128i>(from));
+  const Eight high = (Eight)_mm256_cvtph_ps(read<__m128i>(from + 8));
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+#else
   typedef _Float16 Sixteen __attribute__((vector_size(32)));
   return __builtin_convertvector(read<Sixteen>(from), Floats);
+#endif
 }
 
 inline float wide1(const float* from) { return *from; }
