@@ -95,7 +95,9 @@ if TYPE_CHECKING:
     from blocks.generation.banning import Suppressed as Suppressed
     from blocks.generation.banning import SuppressedFirst as SuppressedFirst
     from blocks.generation.beams import beam_search as beam_search
+    from blocks.generation.cache import PromptCache as PromptCache
     from blocks.generation.draft import Draft as Draft
+    from blocks.generation.draftmodel import DraftModel as DraftModel
     from blocks.generation.dreams import dream as dream
     from blocks.generation.filling import Filling as Filling
     from blocks.generation.filling import fill_mask as fill_mask
@@ -104,6 +106,7 @@ if TYPE_CHECKING:
     from blocks.generation.forcing import MinLength as MinLength
     from blocks.generation.forcing import MinNewTokens as MinNewTokens
     from blocks.generation.forcing import Renormalize as Renormalize
+    from blocks.generation.lookup import PromptLookup as PromptLookup
     from blocks.generation.loop import generate as generate
     from blocks.generation.loop import stream as stream
     from blocks.generation.repeating import NoRepeatNGram as NoRepeatNGram
@@ -258,7 +261,9 @@ if TYPE_CHECKING:
     from blocks.text.infill import infill_prompt as infill_prompt
     from blocks.text.infill import to_infill as to_infill
     from blocks.text.tokenizer import Tokenizer as Tokenizer
+    from blocks.training.next_token import next_token_loss as next_token_loss
     from blocks.wiring.chain import Chain as Chain
+    from blocks.wiring.checkpointed import Checkpointed as Checkpointed
     from blocks.wiring.dropout import Dropout as Dropout
     from blocks.wiring.gated import GatedMixer as GatedMixer
     from blocks.wiring.linear import Linear as Linear
@@ -299,6 +304,7 @@ else:
         "Chain": "blocks.wiring.chain",
         "CharacterEncoder": "blocks.models.characters",
         "CheckpointError": "blocks.errors",
+        "Checkpointed": "blocks.wiring.checkpointed",
         "Chunk": "blocks.attention.mask",
         "ChunkAttention": "blocks.attention.chunked",
         "CircleAttention": "blocks.attention.circle",
@@ -316,6 +322,7 @@ else:
         "DeltaState": "blocks.recurrent.corrected",
         "Detokenizer": "blocks.text.detokenize",
         "Draft": "blocks.generation.draft",
+        "DraftModel": "blocks.generation.draftmodel",
         "Dropout": "blocks.wiring.dropout",
         "DynamicScaling": "blocks.positions.scaling",
         "Encoder": "blocks.models.encoder",
@@ -411,6 +418,8 @@ else:
         "Prefix": "blocks.attention.mask",
         "Pretraining": "blocks.heads.pretraining",
         "PretrainingHead": "blocks.heads.pretraining",
+        "PromptCache": "blocks.generation.cache",
+        "PromptLookup": "blocks.generation.lookup",
         "Provenance": "blocks.hub.provenance",
         "QKNorm": "blocks.norm.qk",
         "QueryEmbedding": "blocks.embedding.query",
@@ -517,6 +526,7 @@ else:
         "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
         "mamba_byte": "blocks.models.mambabyte_shapes",
+        "next_token_loss": "blocks.training.next_token",
         "optimize": "blocks.speed.prepare",
         "packaged": "blocks.hub.package",
         "palm": "blocks.models.palm_shapes",

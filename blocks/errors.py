@@ -26,7 +26,10 @@ def printable(text: object, limit: int = 200) -> str:
     whole = str(text)
     if len(whole) > 2 * limit:  # what is cut out need not be looked at
         whole = whole[:limit] + whole[-limit:]
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole)
+    if whole.isprintable():
+        shown = whole
+    else:
+        shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole)
     if len(shown) <= limit:
         return shown
     half = (limit - 3) // 2

@@ -52,6 +52,9 @@ class Content:
     trims = False
     wide: ClassVar[tuple[str, ...]] = ()
 
+    def reserve(self, room: int) -> None:
+        """Makes room for so many tokens in all, where it takes more for more of them."""
+
     def tensors(self) -> Iterator[tuple[str, Tensor]]:
         for item in fields(self):  # pyright: ignore[reportArgumentType]  # subclasses are dataclasses
             value = getattr(self, item.name)
@@ -170,23 +173,49 @@ class State:
         """An independent copy, to go back to."""
         return self.changed(torch.clone)
 
-    def trim(self, n: int) -> None:
-        """Forgets the newest n tokens of every row.
+    def bookmark(self) -> State:
+        """A state to go back to once this one has read on, and has then been given up.
+
+        It shares what can forget its newest tokens: what is written behind them is not seen.
+        """
+        return State(copy.copy(self.clock), _bookmarked(self.content))
+
+    @property
+    def trims(self) -> bool:
+        """Whether it can forget its newest tokens."""
+        return all(content.trims for content in leaves(self.content))
+
+    def trim(self, n: int | Tensor) -> None:
+        """Forgets the newest n tokens of every row; or as many of each as a tensor [B] says.
 
         Errors:
             GenerationError: some content can't (a ring overwrites what left its window), or n is
                 more than what was seen.
         """
-        if n < 0 or n > int(self.clock.next.min()):
-            raise GenerationError(f"can't forget {n} tokens of {int(self.clock.next.min())}")
+        clock, fewest = self.clock, torch.as_tensor(n)
+        after = clock.next - n
+        if int(fewest.min()) < 0 or int(after.min()) < 0:
+            shown = n if isinstance(n, int) else n.tolist()
+            raise GenerationError(f"can't forget {shown} tokens of {clock.next.tolist()}")
         for content in leaves(self.content):
             if not content.trims:
                 raise GenerationError(
                     f"{type(content).__name__} can't forget its newest tokens",
                     hint="keep a state.copy() and run the tokens again",
                 )
-        self.clock.next = self.clock.next - n
-        self.clock.used -= n
+        clock.next = after
+        if isinstance(n, int):
+            clock.used -= n
+        else:
+            clock.used = int(after.max())
+            clock.even = clock.even and bool((after == after[0]).all())
+
+    def reserve(self, room: int) -> None:
+        """Makes room for so many tokens a row in all, without which contents grow as they must."""
+        if self.clock.room is None or room > self.clock.room:
+            self.clock.room, self.prepared = room, None
+            for content in leaves(self.content):
+                content.reserve(room)
 
     @property
     def nbytes(self) -> int:
@@ -241,6 +270,16 @@ def leaves(tree: Any) -> Iterator[Content]:
     elif isinstance(tree, (dict, list)):
         for part in tree.values() if isinstance(tree, dict) else tree:
             yield from leaves(part)
+
+
+def _bookmarked(tree: Any) -> Any:
+    if isinstance(tree, Content) and tree.trims:
+        return tree.changed(lambda tensor: tensor)
+    if isinstance(tree, dict):
+        return {name: _bookmarked(part) for name, part in tree.items()}
+    if isinstance(tree, list):
+        return [_bookmarked(part) for part in tree]
+    return _mapped(tree, torch.clone)
 
 
 def _mapped(tree: Any, change: Callable[[Tensor], Tensor]) -> Any:

@@ -56,6 +56,8 @@ class LatentAttention(nn.Module):
         (torch.Size([1, 5, 64]), True)
     """
 
+    by_hand = ("kv_up",)  # head by head, as two matrices
+
     def __init__(
         self,
         dim: int,

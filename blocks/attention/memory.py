@@ -69,7 +69,7 @@ class KVState(Content):
         clock = clock_of(step)
         past, end = clock.used, clock.used + k.shape[2]
         if clock.room is None:
-            self._grow(end)
+            self.reserve(end)
         end = min(end, self.k.shape[2])
         write(self.k, k, step.positions, step.real)
         write(self.v, v, step.positions, step.real)
@@ -80,10 +80,10 @@ class KVState(Content):
         real = None if even else step.once(("written", end), lambda: slots < step.length)
         return Seen(self.k[:, :, :end], self.v[:, :, :end], slots, real, ("slots", end), even)
 
-    def _grow(self, needed: int) -> None:
-        if needed <= self.k.shape[2]:
+    def reserve(self, room: int) -> None:
+        if room <= self.k.shape[2]:
             return
-        more = max(needed, 2 * self.k.shape[2], 64) - self.k.shape[2]
+        more = max(room, 2 * self.k.shape[2], 64) - self.k.shape[2]
         for name, held in self.tensors():
             empty = held.new_zeros(*held.shape[:2], more, held.shape[3])
             setattr(self, name, torch.cat([held, empty], 2))

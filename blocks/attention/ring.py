@@ -25,6 +25,9 @@ class KVRing(KVState):
 
     trims = False
 
+    def reserve(self, room: int) -> None:
+        """A ring has room for any number."""
+
     def append(self, k: Tensor, v: Tensor, step: Step) -> Seen:
         clock, size = clock_of(step), self.k.shape[2]
         even = clock.even and step.real is None

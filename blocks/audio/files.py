@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 __all__ = ["read_audio"]
 
 _PIECE = 1 << 20  # samples read at a time: a header may promise more than there is
-_FASTEST = 1 << 20  # samples a second beyond which a rate is a mistake
+_SLOWEST, _FASTEST = 1_000, 1 << 20  # samples a second beyond which a rate is a mistake
+_LONGEST = 1 << 26  # samples of any file; and for each of its bytes,
+_PACKED = 256  # more than speech is ever packed: silence can be packed much closer
 
 
 def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> Tensor:
@@ -74,17 +76,19 @@ def _samples(file: Path) -> tuple[numpy.ndarray, int]:
         import soundfile
     try:
         with soundfile.SoundFile(file) as sound:
-            pieces = []
-            while len(piece := sound.read(_PIECE, dtype="float32", always_2d=True)):
+            rate, left = sound.samplerate, _LONGEST + _PACKED * file.stat().st_size
+            at_once, pieces = max(1, _PIECE // sound.channels), []
+            while len(piece := sound.read(at_once, dtype="float32", always_2d=True)):
                 pieces.append(piece.mean(1) if piece.shape[1] > 1 else piece[:, 0])
-            rate = sound.samplerate
+                if (left := left - len(piece)) < 0:
+                    raise AudioError("unpacks to far more samples than sound does", file=file)
     except soundfile.LibsndfileError as error:
         raise AudioError(
             f"can't be read as sound: {error.error_string}",
             file=file,
             hint="wav, flac, ogg, mp3 and aiff can",
         ) from None
-    if not 0 < rate <= _FASTEST:
+    if not _SLOWEST <= rate <= _FASTEST:
         raise AudioError(f"says it has {rate} samples a second", file=file)
     return (numpy.concatenate(pieces) if pieces else numpy.zeros(0, "float32")), rate
 

@@ -29,15 +29,24 @@ def inspect(model: str, as_json: bool, **given: Any) -> None:
 @click.command()
 @click.argument("model")
 @click.option("--depth", type=click.IntRange(0), help="How many levels to show; all by default.")
+@click.option(
+    "--context",
+    type=click.IntRange(1),
+    default=512,
+    show_default=True,
+    help="Tokens that one sees.",
+)
 @as_json
 @hub_options
 @light()
-def explain(model: str, depth: int | None, as_json: bool, **given: Any) -> None:
+def explain(model: str, depth: int | None, context: int, as_json: bool, **given: Any) -> None:
     """Show a model as a tree of blocks.
 
-    With shapes, parameters (shared ones once), bytes, and the bytes of state that a token leaves.
+    With shapes, parameters (shared ones once), bytes, and the bytes of state that a token leaves;
+    then the FLOPs of a new token and the bytes that are read for it.
     """
     from blocks.hub.inspection import inspect
     from blocks.surgery.tree import explain
 
-    show(explain(inspect(place(model), **pick(given, HUB)), depth=depth), as_json)
+    found = inspect(place(model), **pick(given, HUB))
+    show(explain(found, depth=depth, context=context), as_json)

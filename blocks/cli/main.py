@@ -21,12 +21,13 @@ from blocks.cli.leaving import export
 from blocks.cli.looking import explain, inspect
 from blocks.cli.meaning import embed
 from blocks.cli.proving import verify
+from blocks.cli.timing import bench
 from blocks.cli.writing import generate
 from blocks.errors import BlocksError
 
 COMMANDS = (
     *(generate, chat, embed, fill_mask, transcribe),
-    *(catalog, inspect, explain, verify, export),
+    *(catalog, inspect, explain, bench, verify, export),
 )
 
 

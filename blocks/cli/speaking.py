@@ -33,12 +33,13 @@ def load_model(model: str, given: dict[str, Any]) -> Any:
         "float64": torch.float64,
         None: None,
     }
-    device = _device(given["device"])
+    device = device_of(given["device"])
     where = pick(given, LOAD)
     return blocks.from_pretrained(place(model), dtype=kinds[given["dtype"]], device=device, **where)
 
 
-def _device(name: str) -> Any:
+def device_of(name: str) -> Any:
+    """The device of that name, if it can be used here."""
     import torch
 
     try:

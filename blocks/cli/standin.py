@@ -38,6 +38,14 @@ class Inert:
     __or__ = __ror__ = lambda self, other: Any  # in an annotation
 
 
+class Dtype(SimpleNamespace):
+    def __str__(self) -> str:
+        return f"torch.{self.name}"
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
 class Tensor(Inert):
     is_meta, device = True, Inert()
 
@@ -155,14 +163,15 @@ LAYERS: dict[str, Any] = {  # the shapes of weight and bias
 }
 NN = {name: type(name, (Module,), {"shapes": staticmethod(f)}) for name, f in LAYERS.items()}
 NN |= {kind.__name__: kind for kind in (Module, ModuleList, Parameter, ParameterList)}
-WIDTHS = {8: "float64 int64", 4: "float32 int32", 2: "float16 bfloat16", 1: "uint8 bool"}
-DTYPES = {n: SimpleNamespace(name=n, itemsize=w) for w, ns in WIDTHS.items() for n in ns.split()}
+WIDTHS = {8: "float64 int64", 4: "float32 int32", 2: "float16 bfloat16 int16", 1: "uint8 bool"}
+DTYPES = {n: Dtype(name=n, itemsize=w) for w, ns in WIDTHS.items() for n in ns.split()}
 TORCH = DTYPES | {"Tensor": Tensor, "device": Inert(), "empty": new, "zeros": new, "ones": new}
 AUTOGRAD = Stand("torch.autograd", {"Function": object})
 nn = Stand("torch.nn", NN)
 TORCH["promote_types"] = lambda one, other: max(one, other, key=lambda kind: kind.itemsize)
 ALL = TORCH | {"nn": nn, "autograd": AUTOGRAD}
-STANDS = (nn, AUTOGRAD, Stand("torch.nn.functional", {}), Stand("torch", ALL))
+EMPTY = [Stand(name, {}) for name in ("torch.nn.functional", "torch._guards")]
+STANDS = (nn, AUTOGRAD, *EMPTY, Stand("torch", ALL))
 
 
 @contextmanager

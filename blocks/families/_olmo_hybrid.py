@@ -34,6 +34,8 @@ def read_attention(c: Config, dim: int, context: int, norm: Spec) -> Spec:
     """The attention, without positions where a file says that θ is null."""
     said = c.data.get("rope_parameters")
     none = (said if isinstance(said, dict) else c.data).get("rope_theta", 0.0) is None
+    if none:
+        c.assume(rope_theta=10_000.0)  # by which nothing turns
     rope = read_rope(c, context)
     qk = (Spec(QKNorm, norm=norm, over="all"), *(() if none else (rope,)))
     return common.attention(c, dim, *qk, bias=c.take("attention_bias", bool, False))

@@ -29,6 +29,7 @@ def spec(c: Config) -> Spec:
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 262_144)
     eps, bias = c.take("rms_norm_eps", float, 1e-5), c.take("attention_bias", bool, False)
     mlp = common.gated_mlp(c, bias=c.take("mlp_bias", bool, False), act=own.read_silu(c))
+    c.assume(rope_theta=10_000.0)  # which not all of its files say
     rope, limits = read_rope(c, context, rotated=0.5), own.read_limits(c)
     firsts = {
         "attention": common.attention(c, dim, rope, bias=bias, kv_heads=8),

@@ -16,11 +16,16 @@ from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 SERVED = common.architectures("Bert")
+# What the first files say of a pooler that was never built.
+_UNBUILT = ("fc_size", "num_attention_heads", "num_fc_layers", "size_per_head", "type")
 
 
 def spec(c: Config) -> Spec:
     c.only("position_embedding_type", "absolute")
     c.only("is_decoder", False)
+    c.only("directionality", "bidi")
+    for name in _UNBUILT:
+        c.take(f"pooler_{name}", int | str, None)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 512)
     norm = Spec(LayerNorm, eps=c.take("layer_norm_eps", float, 1e-12))
     rate = c.take("hidden_dropout_prob", float, 0.1)

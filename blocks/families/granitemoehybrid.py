@@ -20,6 +20,7 @@ def spec(c: Config) -> Spec:
     mamba.read_silu(c)
     c.only("normalization_function", "rmsnorm")
     c.take("init_method", str, None)  # of fresh weights
+    c.assume(rope_theta=10_000.0)  # which files without positions need not say
     whole, limits = read_granite(c, own.read_mlp(c)), mamba.read_limits(c)
     dim, eps = whole.keywords["dim"], at(whole, "norm").keywords["eps"]
     mixer = mamba.read_mixer(c, dim, mamba.HYBRID, eps, limits=limits)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -71,6 +73,12 @@ class Draft:
     def lengths(self) -> Tensor:
         """[N]: tokens of each text."""
         return self._length - self._begin + self.new
+
+    def alone(self, row: int) -> Draft:
+        """One of the texts, to be written at its own pace."""
+        other = copy.copy(self)
+        other.select(torch.tensor([row], device=self._ids.device))
+        return other
 
     def append(self, column: Tensor) -> None:
         """Adds a token [N] to each text."""

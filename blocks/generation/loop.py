@@ -10,10 +10,13 @@ from torch import Tensor
 
 from blocks.errors import GenerationError
 from blocks.generation.alike import alike
+from blocks.generation.assistant import Assistant, assistant_of
+from blocks.generation.cache import PromptCache
 from blocks.generation.request import Request
 from blocks.generation.rulebook import Rulebook
 from blocks.generation.sampling import Sampler
 from blocks.generation.scores import Rule
+from blocks.generation.speculation import written
 
 __all__ = ["generate", "stream"]
 
@@ -37,13 +40,16 @@ def _asked(
     mask: Tensor | None = None,
     media: Tensor | None = None,
     tokenizer: Any = None,
-) -> tuple[Request, Sampler]:
+    chunk: int | None = None,
+    cache: PromptCache | None = None,
+    assistant: Any = None,
+) -> tuple[Request, Sampler, Assistant | None]:
     """The arguments of `generate` and `stream`, checked."""
     sampler = Sampler(temperature, top_k, top_p, min_p, seed)
     book = Rulebook(model, rules, repetition_penalty, no_repeat_ngram, min_new_tokens)
     asked = {"max_new_tokens": max_new_tokens, "stop": stop, "start": start}
-    asked |= {"media": media, "tokenizer": tokenizer}
-    return Request(model, tokens, mask, rules=book, **asked), sampler
+    asked |= {"media": media, "tokenizer": tokenizer, "chunk": chunk, "cache": cache}
+    return Request(model, tokens, mask, rules=book, **asked), sampler, assistant_of(assistant)
 
 
 @alike(_asked)
@@ -75,6 +81,13 @@ def generate(*given: Any, **options: Any) -> Tensor:
         mask: [B T], True where a token of the prompts is real; padding may lie on either side.
         media: what stands in the places of the prompts' placeholders, as the model takes it.
         tokenizer: decodes while strings are looked for.
+        chunk: read the prompt so many tokens at a time: a long one then takes less memory. A prompt
+            whose length changes how its positions are turned is read at once all the same.
+        cache: a `PromptCache`: the part of the prompt that it holds is not read again.
+        assistant: a smaller model of the same vocabulary, a `DraftModel` of it, or `PromptLookup`:
+            it drafts some tokens, and the model reads them at once and says how many it would have
+            written too. The text is the same, at any temperature (for the same seed), and comes
+            sooner where drafts are good. A rule of your own sees each text by itself then.
 
     Returns:
         [B T + new] int64: the prompts as they were given (an encoder–decoder's start), then what
@@ -92,9 +105,12 @@ def generate(*given: Any, **options: Any) -> Tensor:
         >>> blocks.generate(model, [1, 2, 3], max_new_tokens=5, stop=()).shape
         torch.Size([1, 8])
     """
-    request, sampler = _asked(*given, **options)
+    request, sampler, assistant = _asked(*given, **options)
+    prompt = request.prompt.given
+    if assistant is not None:
+        return torch.cat([prompt, _gathered(request, sampler, assistant)], 1)
     columns = list(_columns(request, sampler))
-    return torch.cat([request.prompt.given, *(column[:, None] for column in columns)], 1)
+    return torch.cat([prompt, *(column[:, None] for column in columns)], 1)
 
 
 @alike(_asked)
@@ -109,17 +125,31 @@ def stream(*given: Any, **options: Any) -> Iterator[int]:
         >>> len(list(blocks.stream(model, [1, 2, 3], max_new_tokens=5, stop=())))
         5
     """
-    request, sampler = _asked(*given, **options)
+    request, sampler, assistant = _asked(*given, **options)
     if (rows := len(request.prompt.lengths)) != 1:
         raise GenerationError(f"stream takes one prompt, not {rows}", field="tokens")
-    return (int(column[0]) for column in _columns(request, sampler))
+    if assistant is None:
+        return (int(column[0]) for column in _columns(request, sampler))
+    return (token for _, tokens in written(request, sampler, assistant) for token in tokens)
+
+
+def _gathered(request: Request, sampler: Sampler, assistant: Assistant) -> Tensor:
+    """The added tokens [B new], filled with the padding token."""
+    given = request.prompt.given
+    rows: list[list[int]] = [[] for _ in given]
+    for row, tokens in written(request, sampler, assistant):
+        rows[row] += tokens
+    longest = max(map(len, rows))
+    pad = request.stopping.pad
+    filled = [row + [pad] * (longest - len(row)) for row in rows]
+    return torch.tensor(filled, dtype=given.dtype, device=given.device)
 
 
 @torch.no_grad()
 def _columns(request: Request, sampler: Sampler) -> Iterator[Tensor]:
     """The added tokens, a column [B] at a time."""
     stopping, draft = request.stopping, request.draft()
-    with request.reading() as reading:
+    with request.reading(draft) as reading:
         logits = reading.begin().float()  # B V
         while True:
             scores = request.rules(logits, draft)

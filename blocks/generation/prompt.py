@@ -82,6 +82,14 @@ def left_aligned(
     return left, None if bool(there.all()) else there, lengths
 
 
+def ragged(rows: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:
+    """Rows of ids, some of them shorter or empty, as tokens [N T], and where they are real."""
+    longest = max(map(len, rows))
+    tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=device)
+    lengths = torch.tensor([len(row) for row in rows], device=device)
+    return tokens, torch.arange(longest, device=device) < lengths[:, None]
+
+
 def _ids(row: Any) -> list[Any]:
     """A row as it is, and what is no row as one that will be refused."""
     row = row.tolist() if isinstance(row, Tensor) else row

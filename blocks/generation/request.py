@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -12,22 +12,29 @@ from torch import Tensor, nn
 from blocks.errors import GenerationError
 from blocks.generation.draft import Draft
 from blocks.generation.finite import check_finite
-from blocks.generation.prompt import Prompt, left_aligned, read_prompt
+from blocks.generation.prompt import Prompt, read_prompt
+from blocks.generation.reading import Reading
 from blocks.generation.rulebook import Rulebook, defaults_of
 from blocks.generation.stopping import Stopping
 from blocks.models.encoder import Encoder
 from blocks.models.reader import SourceReader
+
+if TYPE_CHECKING:
+    from blocks.generation.cache import PromptCache
 
 
 class Request:
     """What `generate`, `stream` and `beam_search` have in common.
 
     Attributes:
+        model: what reads and writes.
         prompt: what the texts begin with: the prompts, or an encoder–decoder's start tokens.
         rules: what the texts obey.
         stopping: where they end.
         most: how many tokens are added at most.
         beside: what the model is given with the prompts: images, sounds.
+        chunk: how many tokens of the prompts are read at a time; None: all.
+        cache: what was read before.
     """
 
     def __init__(
@@ -42,15 +49,20 @@ class Request:
         start: Any,
         tokenizer: Any,
         media: Tensor | None = None,
+        chunk: int | None = None,
+        cache: PromptCache | None = None,
     ):
-        self._model, self.rules, self.most = model, rules, max_new_tokens
+        self.model, self.rules, self.most = model, rules, max_new_tokens
         if media is not None and getattr(model, "media", None) is None:
             raise GenerationError(f"a {type(model).__name__} reads tokens alone", field="media")
         self.beside = {} if media is None else {"media": media}
+        self.chunk, self.cache = chunk, cache
         vocab = _vocab(model)
         self.stopping = Stopping(model, stop, tokenizer)
         pad, first = self.stopping.pad, next(model.parameters(), None)
         device = None if first is None else first.device
+        scalings = (getattr(module, "scaling", None) for module in model.modules())
+        self._scalings: list[Any] = [part for part in scalings if getattr(part, "by_length", False)]
         self._source: tuple[Tensor, Tensor | None] | None = None
         self._read: tuple[Tensor, Tensor] | None = None
         if not hasattr(type(model), "given"):  # it continues what it reads
@@ -69,6 +81,7 @@ class Request:
             rows = len(read.lengths)
             self.prompt = _answers(model, start, rows, vocab, pad, read.tokens.device)
         _check_room(model, self.prompt, max_new_tokens)
+        self._check_pieces()
 
     def draft(self) -> Draft:
         """The texts, as yet without an added token."""
@@ -77,76 +90,84 @@ class Request:
     def speaker(self, rows: Tensor | None = None) -> Any:
         """What is called like a `CausalLM`; an encoder–decoder has then read (some of) the rows."""
         if self._source is None:
-            return self._model
+            return self.model
         source, mask = self._source
         if rows is not None:
             source, mask = source[rows], None if mask is None else mask[rows]
-        return self._model.given(source, mask)
+        return self.model.given(source, mask)
 
     @contextmanager
-    def reading(self) -> Iterator[Reading]:
-        """The model at work, in evaluation mode; afterwards it is as it was."""
-        was_training = self._model.training
-        self._model.eval()
+    def reading(self, draft: Draft | None = None) -> Iterator[Reading]:
+        """The model at work, in evaluation mode; afterwards it is as it was.
+
+        A cache that follows is then given what was read of the draft.
+        """
+        was_training = self.model.training
+        self.model.eval()
         try:
-            yield Reading(self)
+            reading = Reading(self)
+            try:
+                yield reading
+            except GeneratorExit:  # left between two tokens
+                if draft is not None:
+                    reading.leave(draft)
+                raise
+            if draft is not None:
+                reading.leave(draft)
         finally:
-            self._model.train(was_training)
+            self.model.train(was_training)
 
     def check(self, logits: Tensor) -> None:
         """Refuses logits that are not finite."""
         prompt = self.prompt
         check_finite(
-            self._model,
+            self.model,
             logits,
             lambda: self.speaker()(prompt.tokens, prompt.mask, **self.beside),
         )
 
+    def helped(self, model: Any) -> Request:
+        """The same request to an assistant."""
+        prompt, context = self.prompt, getattr(model, "context", None)
+        most = self.most if context is None else min(self.most, context - max(prompt.lengths))
+        if most < 1:
+            reason = f"its context of {context} is not longer than the prompt"
+            raise GenerationError(reason, field="assistant")
+        asked: dict[str, Any] = {"max_new_tokens": most, "stop": (), "tokenizer": None}
+        tokens = prompt.tokens.clamp(max=model.vocab - 1)  # what it doesn't know it may mistake
+        if self._source is None:
+            asked |= {"start": None, "chunk": self.chunk}
+            return Request(model, tokens, prompt.mask, rules=self.rules, **asked)
+        rows = zip(tokens.tolist(), prompt.lengths, strict=True)
+        asked["start"] = [row[:n] for row, n in rows]
+        return Request(model, *self._source, rules=self.rules, **asked)
+
     def switches(self) -> set[int]:
         """Lengths that can't be reached by adding to what is remembered."""
-        scalings = (getattr(module, "scaling", None) for module in self._model.modules())
-        found = (getattr(scaling, "switch", None) for scaling in scalings)
+        found = (scaling.switch for scaling in self._scalings)
         return {length + 1 for length in found if length is not None}
 
+    def same_angles(self, one: int, other: int) -> bool:
+        """Whether all positions of texts of these two lengths are turned alike."""
+        for scaling in self._scalings:
+            beyond = [length > getattr(scaling, "trained", 0) for length in (one, other)]
+            if any(beyond) and not (all(beyond) and scaling.switch is not None):
+                return False
+        return True
 
-class Reading:
-    """What the model has read so far, and its logits after that."""
-
-    def __init__(self, request: Request):
-        self._request = request
-        self._speaker = request.speaker()
-        self._switches = request.switches()
-        tokens = request.prompt.tokens
-        self._room = tokens.shape[1] + request.most
-        self._rows = torch.arange(len(tokens), device=tokens.device)
-        self._state = self._speaker.init_state(len(tokens), self._room)
-
-    def begin(self) -> Tensor:
-        """Logits [B V] after the prompts."""
-        prompt = self._request.prompt
-        beside = self._request.beside
-        logits = self._speaker(prompt.tokens, prompt.mask, self._state, last=True, **beside)
-        return self._checked(logits)
-
-    def next(self, draft: Draft, column: Tensor) -> Tensor:
-        """Logits [N V] after a new token [N] of each text, which the draft holds already."""
-        if self._switches and not self._switches.isdisjoint(draft.lengths.tolist()):
-            # Angles are others from here on: what was remembered is computed anew.
-            whole, mask, _ = left_aligned(draft.ids, draft.real)
-            self._speaker = self._request.speaker(self._rows)
-            self._state = self._speaker.init_state(len(whole), self._room)
-            beside = self._request.beside
-            return self._checked(self._speaker(whole, mask, self._state, last=True, **beside))
-        return self._checked(self._speaker(column[:, None], None, self._state))
-
-    def select(self, rows: Tensor) -> None:
-        """Goes on with some of the texts; rows [M] may name one more than once."""
-        if not torch.equal(rows, torch.arange(len(self._rows), device=rows.device)):
-            self._rows, self._state = self._rows[rows], self._state.select(rows)
-
-    def _checked(self, logits: Tensor) -> Tensor:
-        self._request.check(logits[:, -1])
-        return logits[:, -1]  # N V
+    def _check_pieces(self) -> None:
+        """Refuses prompts that can't be read in pieces, where that is asked for."""
+        chunk, cache = self.chunk, self.cache
+        if chunk is not None and (isinstance(chunk, bool) or not isinstance(chunk, int)):
+            raise GenerationError(f"{chunk!r} is not a number of tokens", field="chunk")
+        if chunk is not None and chunk < 1:
+            raise GenerationError(f"{chunk} is not above zero", field="chunk")
+        if self.beside and (chunk, cache) != (None, None):
+            field = "chunk" if cache is None else "cache"
+            raise GenerationError("prompts with media are read at once", field=field)
+        if cache is not None and self._source is not None:
+            reason = f"what a {type(self.model).__name__} remembers is of one source"
+            raise GenerationError(reason, field="cache")
 
 
 def _answers(

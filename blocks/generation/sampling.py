@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -76,13 +78,25 @@ class Sampler:
             )
         self._generators: list[torch.Generator] = []
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        """Draws a token a row."""
+    def __call__(self, logits: Tensor, rows: Sequence[int] | None = None) -> Tensor:
+        """Draws a token a row; `rows` are their numbers where they aren't 0, 1, 2 …"""
         logits = logits.float()
         if self.temperature == 0:
             return logits.argmax(-1)
         probabilities = self.distribution(logits)
-        return torch.cat([self._draw(row, p) for row, p in enumerate(probabilities)])
+        numbers = range(len(logits)) if rows is None else rows
+        drawn = zip(numbers, probabilities, strict=True)
+        return torch.cat([self._draw(row, p) for row, p in drawn])
+
+    def ahead(self) -> Sampler:
+        """Another that draws with the random numbers which this one will draw with."""
+        other = copy.copy(self)
+        other._generators = []
+        for generator in self._generators:
+            twin = torch.Generator(generator.device)
+            twin.set_state(generator.get_state())
+            other._generators.append(twin)
+        return other
 
     def distribution(self, logits: Tensor) -> Tensor:
         """The probabilities [B V] that tokens are drawn by, at a temperature above 0."""

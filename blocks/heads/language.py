@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive, check_width
+from blocks.ops.crossentropy import linear_cross_entropy
 
 __all__ = ["LMHead"]
 
@@ -65,3 +66,9 @@ class LMHead(nn.Module):
     def product(self, x: Tensor) -> Tensor:
         """W x + b."""
         return F.linear(x, self.weight, self.bias)
+
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        """The mean cross entropy of targets [N] after x [N D], without all logits at once."""
+        check_width(x, self.dim, "LMHead")
+        how = {"bias": self.bias, "scale": self.scale, "cap": self.cap}
+        return linear_cross_entropy(self.project(x), self.weight, targets, **how)

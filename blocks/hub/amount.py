@@ -23,7 +23,7 @@ def ordered(spec: Spec[Any], also: tuple[str, ...] = ()) -> int:
     Example:
         >>> from blocks import GatedMLP, MoE, Spec
         >>> ordered(Spec(MoE, experts=8, top_k=2, expert=Spec(GatedMLP, hidden=4)))
-        16
+        24
     """
     said = (spec.keywords.get(name) for name in (*_REPEATED, *also))
     times = prod(n for n in said if type(n) is int and n > 1)

@@ -95,5 +95,5 @@ def _scalar(text: str) -> str:
 
 
 def _listed(title: str, lines: Iterable[str]) -> str:
-    shown = [f"- {printable(line, 500)}".replace("\n", " ") for line in lines]
+    shown = ["- " + printable(line.replace("\n", " "), 500) for line in lines]
     return "\n".join([f"## {title}", "", *shown]) if shown else ""

@@ -33,6 +33,20 @@ def human(nbytes: float) -> str:
     return f"{nbytes:,.0f} B" if unit == "B" else f"{nbytes:,.1f} {unit}"
 
 
+def counted(number: float) -> str:
+    """A large number with a letter for thousands, millions and so on.
+
+    Example:
+        >>> counted(859_832_320)
+        '859.8 M'
+    """
+    for letter in ("", "k", "M", "G", "T"):
+        if number < 1000 or letter == "T":
+            break
+        number /= 1000
+    return f"{number:,.1f} {letter}" if letter else f"{number:,.0f}"
+
+
 def form(name: str) -> tuple[str, tuple[int, ...]]:
     """A name with `#` for the numbers in it, and the numbers.
 

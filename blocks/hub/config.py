@@ -18,12 +18,11 @@ __all__: list[str] = []
 REQUIRED: Any = object()
 _LARGEST = 2**47  # no size of a model comes near it, and products of two such still fit torch
 _FILE_LIMIT = 1 << 20  # bytes of a config.json
-_DEEPEST = 64  # objects within objects
 _DEEPEST = 200  # lists and objects in one another: a saved Spec has the most, three for a part
 
-# Fields that the family's files have always had since that version of their writer. What is lost
-# is not what was never there.
-_SINCE = {"rms_norm_eps": (4, 28), "rope_theta": (4, 32)}
+# Fields that files have always had since that version of their writer. What is lost is not what was
+# never there: LLaMA 2 has no theta in files of 4.32, Falcon has none in files of 4.33.
+_SINCE = {"rms_norm_eps": (4, 28), "rope_theta": (4, 34)}
 
 
 class Config:

@@ -16,6 +16,7 @@ from blocks.hub.source import Source
 __all__ = ["GenerationDefaults"]
 
 NAME = "generation_config.json"
+_MOST_WORDS = 10_000  # each is looked for at every token
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ def _id(value: Any) -> int | None:
 def _words(value: Any) -> tuple[tuple[int, ...], ...]:
     if not isinstance(value, list) or not all(isinstance(word, list) for word in value):
         raise ConfigError(f"{value!r} is not a list of lists of token ids")
+    if len(value) > _MOST_WORDS:
+        raise ConfigError(f"forbids {len(value)} runs of tokens, more than can be looked for")
     return tuple(_ids(word) for word in value if word)
 
 

@@ -197,7 +197,8 @@ def parse_header(
         base = 8 + len(raw)
         home = file if isinstance(file, Path) else None
         entries: dict[str, Entry] = {}
-        for name, given in table.items():
+        for name in list(table):
+            given = table.pop(name)  # takes more room than what is made of it
             if reason := _fault(name, given):
                 raise CheckpointError(reason, file=file, tensor=name, hint=AGAIN)
             start, end = given["data_offsets"]

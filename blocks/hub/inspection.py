@@ -15,11 +15,13 @@ from blocks.hub.checkpoint import Peek, peek_checkpoint
 from blocks.hub.diagnose import depths
 from blocks.hub.keys import Mapped
 from blocks.hub.match import match, spread
-from blocks.hub.outline import Outline, read_outline
+from blocks.hub.outline import Outline, Whole, read_outline
 from blocks.hub.report import KINDS, Inspection, Landing
 from blocks.hub.source import resolve
+from blocks.models.packing import PackedHead, packed_ties, stood_for
 from blocks.models.places import addresses, modules
 from blocks.spec import building
+from blocks.wiring.packed import PackedLinear
 
 __all__ = ["inspect"]
 
@@ -75,12 +77,13 @@ def inspect(
     with building() as made, torch.device("meta"):
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
-    ties = [pair for tie in outline.ties for pair in spread(tie, shapes)]
-    found = match(outline.keys, shapes, peek.entries, outline.sharable(ties))
+    ties = [pair for tie in packed_ties(model, outline.ties) for pair in spread(tie, shapes)]
+    found = match(outline.table(model), shapes, peek.entries, outline.sharable(ties))
     owners = _owners(model, {id(module) for module, _, _ in made})
+    values = {address: prod(shape) for address, shape in shapes.items()} | stood_for(model)
     order = {address: at for at, address in enumerate(shapes)}
     in_order = sorted(found.found, key=lambda mapped: order[mapped.ours[0]])
-    tensors = tuple(_landing(mapped, shapes, peek, owners) for mapped in in_order)
+    tensors = tuple(_landing(mapped, shapes, values, peek, owners) for mapped in in_order)
     known = [entry for entry in peek.entries.values() if entry]
     data, body = outline.config.data, outline.config.body
     return Inspection(
@@ -101,6 +104,7 @@ def inspect(
         ignored=tuple(n for n in peek.entries if outline.keys.ignored(n, peek.entries)),
         tied=found.ties,
         assumed=outline.config.assumed | {body.path(n): v for n, v in body.assumed.items()},
+        packed=dict(Counter(f"int{one.bits}" for one in outline.packed.values())),
         files=peek.files,
         model=model,
     )
@@ -119,26 +123,34 @@ def _check_depth(outline: Outline, peek: Peek) -> None:
 
 def _owners(model: Any, built: set[int]) -> dict[str, str]:
     """The class of each block by address; what a block is made of inside is its own matter."""
-    found = {address: m for address, m in modules(model) if id(m) in built or m is model}
+    named = (PackedLinear, PackedHead)
+    found = {a: m for a, m in modules(model) if id(m) in built or m is model or type(m) in named}
     return {address: type(module).__name__ for address, module in found.items()}
 
 
 def _landing(
-    mapped: Mapped, shapes: Mapping[str, tuple[int, ...]], peek: Peek, owners: Mapping[str, str]
+    mapped: Mapped,
+    shapes: Mapping[str, tuple[int, ...]],
+    values: Mapping[str, int],
+    peek: Peek,
+    owners: Mapping[str, str],
 ) -> Landing:
     entry, place = peek.entries[mapped.theirs], mapped.ours[0]
     while place not in owners:
         place = place.rpartition(".")[0]
-    dtype = entry.dtype if entry else None
+    whole = mapped.rule.kind if isinstance(mapped.rule, Whole) else None
+    dtype = entry.dtype if entry else whole
     shape = entry.shape if entry else mapped.rule.shape([shapes[a] for a in mapped.ours])
-    values = sum(prod(shapes[address]) for address in mapped.ours)
-    return Landing(mapped.theirs, dtype, shape, mapped.ours, owners[place], values)
+    count = sum(values[address] for address in mapped.ours)
+    return Landing(
+        mapped.theirs, dtype, shape, mapped.ours, owners[place], count, whole is not None
+    )
 
 
 def _dtype(tensors: Iterable[Landing], data: Mapping[str, Any]) -> str:
     count: Counter[str] = Counter()
     for row in tensors:
-        if row.becomes is not None:
+        if row.becomes is not None and not row.whole:
             count[_NAMES[row.becomes]] += row.parameters
     said = str(data.get("dtype") or data.get("torch_dtype"))
     return count.most_common(1)[0][0] if count else said if said in KINDS else "float32"

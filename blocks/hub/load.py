@@ -21,9 +21,11 @@ from blocks.hub.defaults import read_generation
 from blocks.hub.diagnose import depth_field, depths, suggestion
 from blocks.hub.fill import assign, check_target, initialise, read_tensors
 from blocks.hub.match import Match, listed, match, spread
-from blocks.hub.outline import Outline, is_of_head, read_outline
+from blocks.hub.outline import Outline, Whole, read_outline
+from blocks.hub.packing import check_scales, check_ties, put_packed
 from blocks.hub.provenance import Provenance
 from blocks.hub.source import Source, resolve
+from blocks.models.packing import packed_ties
 from blocks.models.places import addresses, buffers, tie
 from blocks.spec import Spec, building, is_spec
 
@@ -112,9 +114,9 @@ def from_pretrained(
         with torch.device("meta"):
             model = outline.build()
         shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
-        pairs = {tie: spread(tie, shapes) for tie in outline.ties}
+        pairs = {tie: spread(tie, shapes) for tie in packed_ties(model, outline.ties)}
         each = [pair for parts in pairs.values() for pair in parts]
-        found = match(outline.keys, shapes, checkpoint.entries, outline.sharable(each))
+        found = match(outline.table(model), shapes, checkpoint.entries, outline.sharable(each))
         _check(found, outline, checkpoint, strict)
         generation = read_generation(source)
         kind = dtype or _common_dtype(checkpoint, found)
@@ -122,18 +124,25 @@ def from_pretrained(
         reading = {"buffers": buffers(model), "copy": copy, "check_finite": check_finite}
         tensors = read_tensors(checkpoint, found.found, shapes, **reading, **options)
         shared = {*found.ties, *_equal(each, tensors)}
-        for tie in filter(is_of_head, each if outline.tied else ()):
+        for tie in [t for t in each if outline.tied and t[0] == "head.weight"]:
             if tie not in shared and {*tie} <= tensors.keys():
                 both = f"{tie[0]} and {tie[1]} differ: both are kept"
                 warnings.warn(f"tie_word_embeddings is true, but {both}", stacklevel=2)
-        spec = replace(outline.spec, ties=_ties(pairs, shared))
+        spec = outline.spec
+        if outline.packed:
+            check_ties(each, shared, outline.config)
+        else:
+            spec = replace(spec, ties=_ties(pairs, shared))
         changes: tuple[str, ...] = ()
         if rewrite is not None:
             spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
         with building() as made, torch.device("meta"):
             model = spec()
+        put_packed(model, outline.packed)
         model.provenance = _provenance(source, outline, changes)
         _settle(model, made, tensors, found, options)
+        if check_finite:
+            check_scales(model, checkpoint.files[0])
         model.generation = generation
         model.source_config = outline.config.data
         # Where its tokenizer is: what the files themselves say of their origin is never followed.
@@ -160,7 +169,7 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
     """Fills the model, draws what the file doesn't hold, and ties what is shared."""
     wanted = addresses(model)
     kept = {a: t for a, t in tensors.items() if a in wanted and t.shape == wanted[a].shape}
-    ties = model.spec.keywords["ties"]
+    ties = packed_ties(model, model.spec.keywords["ties"])
     shared = {place for pair in ties for place, _ in spread(pair, wanted)}
     new = [a for a in wanted if a not in kept and a not in shared]
     assign(model, kept)
@@ -203,7 +212,8 @@ def _check(found: Match, outline: Outline, checkpoint: Checkpoint, strict: bool)
     wrong = []
     if found.misfits:
         wrong.append("wrong shape: " + listed([str(misfit) for misfit in found.misfits]))
-    if found.missing and strict:
+    lost = [one.theirs for one in found.missing if isinstance(one.rule, Whole)]
+    if found.missing and (strict or lost):
         wrong.append("missing: " + listed([mapped.theirs for mapped in found.missing]))
     if found.unmapped and strict:
         wrong.append("the family has no name for: " + listed(found.unmapped))
@@ -220,7 +230,7 @@ def _check(found: Match, outline: Outline, checkpoint: Checkpoint, strict: bool)
             f"the weights don't fit {outline.config.file}: " + "; ".join(wrong),
             file=checkpoint.shard_of(first) if first in checkpoint.entries else home,
             tensor=first,
-            hint=hint or ("strict=False initialises what is missing" if strict else None),
+            hint=hint or ("strict=False initialises what is missing" if not lost else None),
         )
     if found.missing or found.unmapped or found.extra:
         initialised = [*(m.theirs for m in found.missing), *found.unmapped]
@@ -240,6 +250,8 @@ def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
     count: Counter[str] = Counter()
     first: dict[str, str] = {}
     for mapped in found.found:
+        if isinstance(mapped.rule, Whole):
+            continue
         entry = checkpoint.entries[mapped.theirs]
         count[entry.dtype if entry.dtype in _TORCH else "BF16"] += entry.nbytes
         for name in mapped.names:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from blocks.edit import layers_of, walk
@@ -13,9 +13,12 @@ from blocks.hub.amount import MOST, ordered
 from blocks.hub.blame import as_config_error
 from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
-from blocks.hub.keys import Keys
+from blocks.hub.keys import Keys, Mapped, Rule, Shape
+from blocks.hub.packing import check_packing, put_packed, read_packing
 from blocks.hub.sentence import read_sentence_head
 from blocks.hub.source import Source
+from blocks.models.packing import Packed
+from blocks.models.places import addresses
 from blocks.spec import Spec
 from blocks.written import from_json
 
@@ -23,13 +26,39 @@ NATIVE = "blocks"  # the model_type of our own format
 _MOST_EXPERTS = 200_000  # ten times what the largest public models have
 
 
+# Types of tensors that no float can stand for, as torch and as headers name them.
+_WHOLE = {"uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64"}
+_WHOLE |= {"bool": "BOOL"}
+
+
+@dataclass(frozen=True)
+class Whole(Rule):
+    """A tensor of whole numbers, such as the bytes of packed weights: no dtype changes it."""
+
+    kind: str = ""
+
+    def forms(self, ours: Sequence[Shape]) -> tuple[tuple[Shape, tuple[str, ...]], ...]:
+        return ((ours[0], (self.kind,)),)
+
+
 class SameNames(Keys):
-    """The table of our own format: names are addresses."""
+    """The table of our own format: names are addresses.
 
-    def candidates(self, ours: Any) -> list[Any]:
-        from blocks.hub.keys import Mapped, Rule
+    Args:
+        whole: the types of tensors that hold whole numbers, by address.
+    """
 
-        return [Mapped(Rule(address, (address,)), address, (address,)) for address in ours]
+    def __init__(self, whole: Mapping[str, str] | None = None):
+        super().__init__()
+        self.whole = whole or {}
+
+    def candidates(self, ours: Sequence[str]) -> list[Mapped]:
+        return [Mapped(self._rule(address), address, (address,)) for address in ours]
+
+    def _rule(self, address: str) -> Rule:
+        if address in self.whole:
+            return Whole(address, (address,), self.whole[address])
+        return Rule(address, (address,))
 
 
 @dataclass(frozen=True)
@@ -43,6 +72,7 @@ class Outline:
         ties: places that may share a tensor with another.
         config: the reader, with what was read and what was assumed.
         family: None for our own format.
+        packed: the matrices that our own format holds packed, by address.
     """
 
     model_type: str
@@ -51,6 +81,7 @@ class Outline:
     ties: tuple[tuple[str, str], ...]
     config: Config
     family: Family | None
+    packed: Mapping[str, Packed] = field(default_factory=dict)
 
     def fitted(self, names: Collection[str]) -> Outline:
         """Without those optional parts of which a file with these tensors holds nothing."""
@@ -73,8 +104,21 @@ class Outline:
         """Those of which a file may hold one tensor alone: no head that the config unties."""
         return [pair for pair in pairs if self.tied is not False or not is_of_head(pair)]
 
+    def table(self, model: Any) -> Keys:
+        """The table of tensor names, of a model that was built from this."""
+        if self.family is not None:
+            return self.keys
+        kinds = {address: whole_kind(tensor) for address, tensor in addresses(model).items()}
+        return SameNames({address: kind for address, kind in kinds.items() if kind})
+
     def build(self) -> Any:
         """The model; sizes that don't fit each other are the config's mistake."""
+        model = self._built()
+        check_packing(model, self.packed, self.config)
+        put_packed(model, self.packed)
+        return model
+
+    def _built(self) -> Any:
         try:
             return self.spec()
         except BlocksError as error:
@@ -85,6 +129,11 @@ class Outline:
             raise ConfigError(
                 "asks for more values than can be counted", file=self.config.file
             ) from None
+
+
+def whole_kind(tensor: Any) -> str | None:
+    """The type of a tensor of whole numbers, as headers name it; None for any other."""
+    return _WHOLE.get(str(tensor.dtype).removeprefix("torch."))
 
 
 def is_of_head(tie: tuple[str, str]) -> bool:
@@ -156,4 +205,5 @@ def _native(config: Config, blocks: Iterable[type]) -> Outline:
         raise config.error("spec", f"a {spec.func.__name__} is a part of a model, not a whole one")
     if (count := ordered(spec, ("heads",))) > MOST:
         raise config.error("spec", f"orders {count} parts, more than can be built")
-    return Outline(NATIVE, spec, SameNames(), spec.keywords["ties"], config, None)
+    packed = read_packing(config)
+    return Outline(NATIVE, spec, SameNames(), spec.keywords["ties"], config, None, packed)

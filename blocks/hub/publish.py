@@ -89,11 +89,13 @@ def card_of(model: Any, repo_id: str) -> str:
         if names:
             more = f" and {len(names) - 10} more" if len(names) > 10 else ""
             lines.append(f"{what}: {', '.join(names[:10])}{more}.")
+    from blocks.models.packing import count_weights
+
     base = origin.source.partition("@")[0] if origin.source and origin.commit else None
     return model_card(
         repo_id,
         architecture=type(model).__name__,
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        parameters=count_weights(model),
         base_model=base,
         tags=[origin.family] if origin.family else [],
         provenance=lines,

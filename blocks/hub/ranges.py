@@ -41,7 +41,7 @@ HARMLESS = frozenset(
     summary_first_dropout summary_proj_to_labels summary_type summary_use_proj suppress_tokens
     task_specific_params temperature tf_legacy_loss tie_word_embeddings tokenizer_class top_k top_p
     torch_dtype torchscript transformers.js_config transformers_version typical_p unk_token_id
-    use_bfloat16 use_cache z_loss_coefficient
+    unsloth_fixed unsloth_version use_bfloat16 use_cache z_loss_coefficient
     """.split()
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, NamedTuple
 
 import torch
@@ -32,7 +33,8 @@ class Landing(NamedTuple):
         shape: from the header, else what the model asks for.
         addresses: the places that it fills; several where it is fused or stacked.
         block: the class that holds the first of them.
-        parameters: how many values they have.
+        parameters: how many values they have; of packed weights, how many they stand for.
+        whole: it holds whole numbers, which no dtype changes.
     """
 
     name: str
@@ -41,12 +43,21 @@ class Landing(NamedTuple):
     addresses: tuple[str, ...]
     block: str
     parameters: int
+    whole: bool = False
 
     @property
     def becomes(self) -> str | None:
         """The dtype that it is loaded as: quantised values become BF16."""
+        if self.whole:
+            return self.dtype
         known = {header for header, _ in KINDS.values()} | {None}
         return self.dtype if self.dtype in known else "BF16"
+
+    def bits(self, header: str, as_stored: bool) -> int:
+        """The bits that it takes in a model of floats of this kind, or as the file has it."""
+        if self.whole:
+            return prod(self.shape) * DTYPE_BITS[self.dtype or header]
+        return self.parameters * DTYPE_BITS[(as_stored and self.becomes) or header]
 
 
 @dataclass(frozen=True)
@@ -72,6 +83,7 @@ class Inspection:
         ignored: names that such a file may hold and that nobody reads.
         tied: (place, source) of what is left out of the file because it is shared.
         assumed: config fields that are absent, with the value that this means.
+        packed: how many matrices `optimize` had packed, by "int8" and "int4".
         files: names of the weight files.
     """
 
@@ -92,6 +104,7 @@ class Inspection:
     ignored: tuple[str, ...]
     tied: tuple[tuple[str, str], ...]
     assumed: Mapping[str, Any]
+    packed: Mapping[str, int]
     files: tuple[str, ...]
     model: Any = field(repr=False, compare=False)  # on meta
 
@@ -124,9 +137,7 @@ class Inspection:
         if name not in KINDS:
             raise SpecError(f"{name!r} is not one of {', '.join(KINDS)}", field="dtype")
         header, kind = KINDS[name]
-        stored = (t.becomes if dtype is None and t.becomes else header for t in self.tensors)
-        bits = (t.parameters * DTYPE_BITS[d] for t, d in zip(self.tensors, stored, strict=True))
-        weights = sum(bits) // 8
+        weights = sum(t.bits(header, dtype is None) for t in self.tensors) // 8
         init: Any = getattr(self.model, "init_state", None)  # an encoder remembers nothing
         state = 0 if init is None else init(batch, tokens, kind).nbytes
         return {"weights": weights, "state": state, "total": weights + state}
@@ -152,6 +163,7 @@ class Inspection:
             "context": f"{self.context:,}" if self.context else "no bound",
             "memory": f"weights {memory['weights']} + state {memory['state']} of one sequence of "
             f"{self.context or _ROOM:,} tokens = {memory['total']}",
+            "packed": ", ".join(f"{n} matrices in {kind}" for kind, n in self.packed.items()),
             "tied": ", ".join(folded(f"{place} = {source}" for place, source in self.tied)),
             "assumed": ", ".join(f"{k}={v}" for k, v in self.assumed.items() if v is not None),
             "fits": "yes" if self.fits else "NO",

@@ -13,8 +13,10 @@ from blocks._version import __version__
 from blocks.errors import CheckpointError
 from blocks.hub.folder import Draft, writing
 from blocks.hub.outline import NATIVE
+from blocks.hub.packing import packing_json
 from blocks.hub.provenance import Provenance
 from blocks.hub.shards import read_size, write_tensors
+from blocks.models.packing import packed_matrices
 from blocks.models.places import addresses
 from blocks.spec import Spec, is_spec
 from blocks.text.tokenfiles import NAMES as TOKENIZER
@@ -35,7 +37,7 @@ def save_pretrained(
     The folder gets config.json (the Spec with every value, and where the weights came from),
     generation_config.json, safetensors whose names are addresses, and the SHA-256 of each file. It
     holds the older checkpoint or the new one, whole, at every moment. To give a model to other
-    tools, use `export`.
+    tools, use `export`. Matrices that `optimize` has packed stay packed.
 
     Args:
         model: an assembly with a `.spec`.
@@ -65,6 +67,8 @@ def save_pretrained(
         "provenance": _told(getattr(model, "provenance", Provenance())),
         "spec": to_json(spec),
     }
+    if packed := packed_matrices(model):
+        data["packed"] = packing_json(packed)
     parts = {
         name: (tensor.numel() * tensor.element_size(), lambda tensor=tensor: tensor)
         for name, tensor in unique_tensors(model).items()

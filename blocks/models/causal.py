@@ -113,6 +113,21 @@ class CausalLM(Layers):
                 document, and positions start anew in each.
             last: give the logits after each row's last real token alone, [B 1 V].
         """
+        x = self.hidden(tokens, mask, state, media=media, segments=segments)  # B T D
+        if last:
+            x = newest(x, check_mask(mask, tokens))
+        return self.head(x)  # B T V
+
+    def hidden(
+        self,
+        tokens: Tensor,
+        mask: Tensor | None = None,
+        state: State | None = None,
+        *,
+        media: Tensor | None = None,
+        segments: Tensor | None = None,
+    ) -> Tensor:
+        """What the head reads [B T D], from what `forward` reads."""
         check_tokens(tokens, self.vocab)
         mask = check_mask(mask, tokens)
         step = self._step(tokens, mask, state, segments)
@@ -125,9 +140,7 @@ class CausalLM(Layers):
         x = self.layered(self.stemmed(x, step), step, None if state is None else state.content)
         if state is not None:
             state.end(step)
-        if last:
-            x = newest(x, mask)
-        return self.head(x)  # B T V
+        return x
 
     def _step(
         self, tokens: Tensor, mask: Tensor | None, state: State | None, segments: Tensor | None

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import copy
 import warnings
+from dataclasses import replace
 from typing import Any, Literal, TypeVar
 
 import torch
 from torch import nn
 
 from blocks.errors import SpecError
+from blocks.hub.progress import progress
 from blocks.models.causal import CausalLM
-from blocks.models.packing import pack_matrices
+from blocks.models.packing import Bits, body_bits, pack_matrices, packable, packed_matrices
 from blocks.ops import native
 from blocks.speed.quick import Quick, why_not
-from blocks.wiring.streamed import streamed
+from blocks.wiring.streamed import streamed, unstreamed
 
 __all__ = ["optimize"]
 
 Model = TypeVar("Model", bound=nn.Module)
-_BITS: dict[str, Literal[8, 4]] = {"int8": 8, "int4": 4}
+_BITS: dict[str, Bits] = {"int8": 8, "int4": 4}
 
 
 def optimize(
@@ -61,12 +63,14 @@ def optimize(
         raise SpecError(f"{quantize!r} is not one of int8, int4 and None", field="quantize")
     if not isinstance(model, nn.Module):
         raise SpecError(f"a {type(model).__name__} is no model", field="model")
-    made: Any = _twin(model).eval().requires_grad_(False)
+    made: Any = _twin(model)
     told: list[str] = []
     if quantize is not None:
-        count = len(pack_matrices(made, _BITS[quantize]))
-        made.packed = _BITS[quantize]
-        told.append(f"{count} matrices are kept in {quantize}")
+        _pack(made, _BITS[quantize])
+    for kind, bits in _BITS.items():
+        if count := sum(one.bits == bits for one in packed_matrices(made).values()):
+            told.append(f"{count} matri{'x is' if count == 1 else 'ces are'} kept in {kind}")
+    made.eval().requires_grad_(False)
     on_cpu = all(p.device.type == "cpu" for p in made.parameters())
     missing = [] if not on_cpu else _use_kernels(made, told)
     if compile:
@@ -78,9 +82,33 @@ def optimize(
 
 
 def _twin(model: nn.Module) -> Any:
-    """A copy that shares every tensor."""
+    """A copy that shares every tensor, without what an earlier `optimize` has done but packing."""
     tensors = [*model.parameters(), *model.buffers()]
-    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+    made = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
+    vars(made).pop("forward", None)
+    for module in made.modules():
+        if kind := unstreamed(module):
+            module.__class__ = kind
+    return made
+
+
+def _pack(model: Any, bits: Bits) -> None:
+    """Packs what isn't packed yet."""
+    if others := body_bits(model) - {bits}:
+        raise SpecError(
+            f"its matrices are in int{others.pop()} already",
+            field="quantize",
+            hint="pack the model that they were made from, or leave quantize out",
+        )
+    wanted = packable(model, bits)
+    if not wanted and not packed_matrices(model):
+        raise SpecError(f"{type(model).__name__} has no matrix to pack", field="quantize")
+    for _ in zip(pack_matrices(model, wanted), progress(wanted, "packing"), strict=True):
+        pass
+    origin = getattr(model, "provenance", None)
+    if wanted and origin is not None:
+        change = f"matrices packed in int{bits}"
+        model.provenance = replace(origin, changes=(*origin.changes, change))
 
 
 def _use_kernels(model: nn.Module, told: list[str]) -> list[str]:

@@ -14,10 +14,13 @@ import torch
 from torch import nn
 
 from blocks.edit import walk
-from blocks.errors import printable
+from blocks.errors import GenerationError, printable
 from blocks.hub.columns import form
+from blocks.hub.outline import whole_kind
+from blocks.models.packing import stood_for
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
+from blocks.surgery.work import added, own_bytes, own_flops, share
 
 __all__: list[str] = []
 
@@ -43,6 +46,7 @@ class Part:
         nbytes: of these and of saved buffers.
         state_per_token: bytes that it remembers of each token.
         state_fixed: bytes that it remembers however long a text is.
+        flops: of one new token; None where what a block does depends on what it reads.
         parts: what it is made of.
     """
 
@@ -57,13 +61,22 @@ class Part:
     nbytes: int = 0
     state_per_token: int = 0
     state_fixed: int = 0
+    flops: int | None = 0
     parts: list[Part] = field(default_factory=list)
     _kind: int = field(default=0, repr=False)  # the same for parts that differ in place alone
+    _weights: int = field(default=0, repr=False)  # bytes that are read for a token
+    _memory: int = field(default=0, repr=False)
+
+    @property
+    def bytes_read(self) -> int:
+        """For one new token: of weights, and of what is remembered of those before it."""
+        return self._weights + self._memory
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""
-        data = {name: value for name, value in vars(self).items() if name != "_kind"}
-        return data | {"parts": [part.to_json() for part in self.parts]}
+        data = {name: value for name, value in vars(self).items() if name[0] != "_"}
+        parts = [part.to_json() for part in self.parts]
+        return data | {"bytes_read": self.bytes_read, "parts": parts}
 
 
 class Tree:
@@ -74,6 +87,7 @@ class Tree:
         shared: place -> source of what one tensor will be for, besides what is one already.
         dtypes: of tensors by address, where they will be others than the model's.
         dtype: of all other tensors and of the state; None: the model's own.
+        context: how many tokens a new one sees, itself among them.
     """
 
     def __init__(
@@ -82,8 +96,11 @@ class Tree:
         shared: Mapping[str, str],
         dtypes: Mapping[str, torch.dtype],
         dtype: torch.dtype | None,
+        context: int,
     ):
         self.model, self.shared, self.dtypes, self.dtype = model, shared, dtypes, dtype
+        self.context = context
+        self.packed = stood_for(model)
         first = next(model.parameters(), None)
         self.kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
         spec: Any = getattr(model, "spec", None)
@@ -108,11 +125,17 @@ class Tree:
             for option, text in ({} if spec is None else _given(spec)).items():
                 part.options[before + option] = text
             self._count(part, one)
+            part.flops = added(part.flops, own_flops(one, 1, self.context))
+            part._weights += own_bytes(one, lambda n, t: self._kept(join(address, n), t).itemsize)
         once = getattr(module, "forgets", ())
         parts = [
-            self._part(c, f"{address}.{n}".lstrip("."), n, encodes or n in once)
-            for n, c in _children(module)
+            self._part(c, join(address, n), n, encodes or n in once) for n, c in _children(module)
         ]
+        for inner in parts:
+            few, many = share(wrapped, inner.name)
+            if few and inner.name not in once:  # else no new token runs it
+                part.flops = added(part.flops, inner.flops, few, many)
+                part._weights += inner._weights * few // many
         part.parts = [p for p in parts if p.shapes or p.parts or p.address in self._known]
         part.parameters += sum(p.parameters for p in parts)
         part.nbytes += sum(p.nbytes for p in parts)
@@ -120,8 +143,9 @@ class Tree:
             unit = getattr(module, "unit", 1)  # tokens that it remembers as one
             part.state_per_token = sum(p.state_per_token for p in parts) // unit
             part.state_fixed = sum(p.state_fixed for p in parts)
+            part._memory = sum(p._memory for p in parts)
         elif not encodes:
-            part.state_per_token, part.state_fixed = self._state(module)
+            part.state_per_token, part.state_fixed, part._memory = self._state(module)
         part.parts = _folded(part.parts)
         part._kind = self._kind(part)
         return part
@@ -132,28 +156,35 @@ class Tree:
         for name, tensor in (module._parameters | saved).items():
             if tensor is None:
                 continue
-            place = f"{part.address}.{name}".lstrip(".")
+            place = join(part.address, name)
             part.shapes[name] = tuple(tensor.shape)
             source = self.shared.get(place) or self._counted.setdefault(id(tensor), place)
             if source != place:
                 part.tied[name] = source
                 continue
             values = prod(tensor.shape)
-            dtype = self.dtypes.get(place) or self.dtype or tensor.dtype
-            part.parameters += values if name in module._parameters else 0
-            part.nbytes += values * dtype.itemsize
+            held = values if name in module._parameters else 0
+            part.parameters += self.packed.get(place, held)
+            part.nbytes += values * self._kept(place, tensor).itemsize
 
-    def _state(self, module: nn.Module) -> tuple[int, int]:
-        """Bytes that a block remembers: of each token, and whatever the length."""
+    def _kept(self, place: str, tensor: Any) -> torch.dtype:
+        said = None if whole_kind(tensor) else self.dtypes.get(place) or self.dtype
+        return said or tensor.dtype
+
+    def _state(self, module: nn.Module) -> tuple[int, int, int]:
+        """Bytes that a block remembers: of each token, whatever the length, and now."""
         if not hasattr(module, "init_state"):
-            return 0, 0
+            return 0, 0, 0
         meta = torch.device("meta")
-        near, far = (
-            State(Clock(1, room, meta), content_of(module, 1, room, self.kind, meta)).nbytes
-            for room in (_FAR, 2 * _FAR)
-        )
+        try:
+            near, far, now = (
+                State(Clock(1, room, meta), content_of(module, 1, room, self.kind, meta)).nbytes
+                for room in (_FAR, 2 * _FAR, self.context)
+            )
+        except GenerationError:  # of a stack whose tokens another one remembers
+            return 0, 0, 0
         each = (far - near) // _FAR
-        return each, near - each * _FAR
+        return each, near - each * _FAR, now
 
     def _kind(self, part: Part) -> int:
         tied = tuple((name, form(source)[0]) for name, source in part.tied.items())
@@ -161,6 +192,11 @@ class Tree:
         options, shapes = tuple(part.options.items()), tuple(part.shapes.items())
         key = (part.block, options, shapes, tied, part.nbytes, within)
         return self._alike.setdefault(key, len(self._alike))
+
+
+def join(address: str, name: str) -> str:
+    """The address of what is there under a name."""
+    return f"{address}.{name}" if address else name
 
 
 def _wrapped(module: nn.Module) -> Iterator[nn.Module]:

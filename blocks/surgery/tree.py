@@ -12,14 +12,16 @@ import torch
 from torch import nn
 
 from blocks.errors import SpecError
-from blocks.hub.columns import columns, human
+from blocks.hub.columns import columns, counted, human
 from blocks.hub.inspection import inspect
 from blocks.hub.report import KINDS, Inspection
+from blocks.ops.check import check_positive
 from blocks.spec import Spec, is_spec
 from blocks.surgery.parts import Part, Tree
 
 __all__ = ["Explanation", "explain"]
 
+CONTEXT = 512  # tokens
 _DTYPES = dict(KINDS.values())  # by their names in headers
 
 
@@ -30,10 +32,12 @@ class Explanation:
     Attributes:
         root: the whole model; its parts are in `root.parts`.
         depth: how many levels are printed, None for all.
+        context: how many tokens the new one sees, whose work is counted.
     """
 
     root: Part
     depth: int | None = None
+    context: int = CONTEXT
 
     @property
     def parameters(self) -> int:
@@ -47,20 +51,27 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data, all levels of it."""
-        return self.root.to_json()
+        return self.root.to_json() | {"context": self.context}
 
     def __str__(self) -> str:
-        head = ["PART", "SHAPE", "PARAMETERS", "BYTES", "STATE/TOKEN", "BLOCK"]
+        head = ["PART", "SHAPE", "PARAMETERS", "BYTES", "STATE/TOKEN", "FLOPS", "READ", "BLOCK"]
         return columns([head, *_rows(self.root, 0, self.depth)])
 
 
-def explain(x: Any, *, depth: int | None = None) -> Explanation:
+def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Explanation:
     """Shows a model as a tree, block by block; equal layers are folded.
+
+    FLOPS and READ say what one new token costs after `context − 1` others: two FLOPs for each
+    multiplication and addition of a product, an attention, a convolution or a recurrence, and the
+    bytes of weights and of what is remembered that are read for it. A mixture runs few of its
+    experts, and of a table a row is read. Where what a block does depends on what it reads, and
+    in a model that makes more or fewer tokens of its text, FLOPS are left open.
 
     Args:
         x: a Spec of a whole model, a live model or block, a folder or repository, or what
             `inspect` gave. Of a repository only config.json and headers are read.
         depth: how many levels to print; all by default.
+        context: how many tokens the new one sees, itself among them.
 
     Returns:
         An Explanation: `print` it, or read `.parameters`, `.nbytes` and `.root`.
@@ -72,14 +83,15 @@ def explain(x: Any, *, depth: int | None = None) -> Explanation:
     Example:
         >>> from blocks import GatedMLP, explain
         >>> print(explain(GatedMLP(16, hidden=64)))
-        PART    SHAPE  PARAMETERS  BYTES    STATE/TOKEN  BLOCK
-        all            3,072       12.3 kB               GatedMLP
-          gate  64×16  1,024       4.1 kB                Linear
-          up    64×16  1,024       4.1 kB                Linear
-          down  16×64  1,024       4.1 kB                Linear
+        PART    SHAPE  PARAMETERS  BYTES    STATE/TOKEN  FLOPS  READ     BLOCK
+        all            3,072       12.3 kB               6.1 k  12.3 kB  GatedMLP
+          gate  64×16  1,024       4.1 kB                2.0 k  4.1 kB   Linear
+          up    64×16  1,024       4.1 kB                2.0 k  4.1 kB   Linear
+          down  16×64  1,024       4.1 kB                2.0 k  4.1 kB   Linear
     """
     if depth is not None and depth < 0:
         raise SpecError(f"must be zero or more, not {depth}", field="depth")
+    check_positive("explain", context=context)
     if isinstance(x, str | os.PathLike):
         x = inspect(x)
     if isinstance(x, Inspection):
@@ -89,14 +101,14 @@ def explain(x: Any, *, depth: int | None = None) -> Explanation:
             if row.dtype in _DTYPES
             for address in row.addresses
         }
-        tree = Tree(x.model, dict(x.tied), dtypes, KINDS[x.dtype][1])
+        tree = Tree(x.model, dict(x.tied), dtypes, KINDS[x.dtype][1], context)
     elif is_spec(x):
-        tree = Tree(_built(x), {}, {}, None)
+        tree = Tree(_built(x), {}, {}, None, context)
     elif isinstance(x, nn.Module):
-        tree = Tree(x, {}, {}, None)
+        tree = Tree(x, {}, {}, None, context)
     else:
         raise SpecError(f"{type(x).__name__} is no Spec, model, folder or repository", field="x")
-    return Explanation(tree.root(), depth)
+    return Explanation(tree.root(), depth, context)
 
 
 def _built(spec: Spec) -> nn.Module:
@@ -129,6 +141,8 @@ def _rows(part: Part, level: int, depth: int | None) -> Iterator[list[str]]:
         f"{times}{part.parameters:,}" if part.parameters else "",
         f"{times}{human(part.nbytes)}" if part.nbytes else "",
         times + state if state else "",
+        f"{times}{counted(part.flops)}" if part.flops else "",
+        f"{times}{human(part.bytes_read)}" if part.bytes_read else "",
         " ".join([part.block, *options, *tied]),
     ]
     if depth is None or level < depth:

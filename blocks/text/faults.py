@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -14,6 +15,7 @@ from blocks.text.tokenfiles import read_json
 __all__: list[str] = []
 
 IDS = 1 << 31
+_HOLES = 1 << 20  # ids below the last that no token has: whoever writes the vocabulary lists them
 _GROWTH = 1 << 10  # how many times longer than a text all steps together may make it
 _PARTS = ("normalizer", "pre_tokenizer", "post_processor", "decoder", "model")
 _MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
@@ -59,7 +61,7 @@ def _bare(error: BaseException) -> str:
 
 
 def check_tokens(backend: Tokenizer, vocab: dict[str, int], file: str) -> None:
-    """Refuses a vocabulary without tokens, one that gives an id twice, or ids beyond all bounds."""
+    """Refuses a vocabulary without tokens, one that gives an id twice, or an id far from others."""
 
     def wrong(reason: str, field: str = "model.vocab") -> TokenizerError:
         return TokenizerError(reason, file=file, field=field)
@@ -67,8 +69,9 @@ def check_tokens(backend: Tokenizer, vocab: dict[str, int], file: str) -> None:
     if not backend.get_vocab_size(False):
         raise wrong("holds no token")
     last = max(vocab, key=vocab.__getitem__)
-    if vocab[last] >= IDS:
-        raise wrong(f"gives {printable(last)!r} the id {vocab[last]}, beyond {IDS - 1}")
+    if vocab[last] > len(vocab) + _HOLES:
+        few = f"of {len(vocab)} tokens"
+        raise wrong(f"gives {printable(last)!r} the id {vocab[last]}, far too large for one {few}")
     if len(set(vocab.values())) < len(vocab):
         for token, id in vocab.items():
             if backend.id_to_token(id) != token:
@@ -105,6 +108,8 @@ def check_steps(backend: Tokenizer, file: str) -> None:
             reason = _step_fault(step, backend)
             if step.get("type") == "Replace":
                 growth *= max(1, len(step["content"]))
+            elif step.get("type") == "Prepend":
+                growth += len(step["prepend"])
             if growth > _GROWTH:
                 reason = f"makes a text over {_GROWTH} times longer"
             if reason:
@@ -127,7 +132,10 @@ def _step_fault(step: dict[str, Any], backend: Tokenizer) -> str | None:
         return f"{step['type']} looks for nothing"
     if step.get("type") == "FixedLength" and not step["length"]:
         return "FixedLength cuts pieces of no length"
-    for name, id in _added_by(step):
+    added = [*islice(_added_by(step), _GROWTH + 1)]
+    if len(added) > _GROWTH:
+        return f"adds over {_GROWTH} tokens"
+    for name, id in added:
         if id is None or backend.id_to_token(id) is None:
             return f"adds {printable(name)!r}, which is not in the vocabulary"
     return None

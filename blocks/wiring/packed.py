@@ -60,19 +60,25 @@ class PackedLinear(nn.Module):
         self.dim, self.out_dim, self.bits = dim, out_dim or dim, bits
         plain = nn.Linear(dim, self.out_dim, bias=bias)
         self.bias = plain.bias
-        self._fill(plain.weight)
+        self._fill(*pack(plain.weight, bits))
 
     @classmethod
-    def of(cls, weight: Tensor, bias: nn.Parameter | None, bits: Literal[8, 4]) -> PackedLinear:
-        """The matrix [O D], packed."""
+    def of(
+        cls,
+        weight: Tensor,
+        bias: nn.Parameter | None,
+        bits: Literal[8, 4],
+        twin: PackedLinear | None = None,
+    ) -> PackedLinear:
+        """The matrix [O D], packed; one that has been packed before shares what came of it."""
         made = cls.__new__(cls)
         nn.Module.__init__(made)
-        made.dim, made.out_dim, made.bits, made.bias = weight.shape[1], len(weight), bits, bias
-        made._fill(weight)
+        made.out_dim, made.dim = weight.shape
+        made.bits, made.bias = bits, bias
+        made._fill(*(pack(weight, bits) if twin is None else (twin.packed, twin.scale)))
         return made
 
-    def _fill(self, weight: Tensor) -> None:
-        laid, scale = pack(weight, self.bits)
+    def _fill(self, laid: Tensor, scale: Tensor) -> None:
         self.register_buffer("packed", laid)
         self.register_buffer("scale", scale)
 

@@ -46,6 +46,15 @@ class StreamedHead(LMHead):
         return y if self.bias is None else y + self.bias
 
 
+_KINDS: dict[type[Any], type[Any]] = {nn.Linear: Streamed, LMHead: StreamedHead}
+_PLAIN = {quick: plain for plain, quick in _KINDS.items()}
+
+
 def streamed(module: nn.Module) -> type[Any] | None:
     """The class that does the same with the kernels, where there is one."""
-    return {nn.Linear: Streamed, LMHead: StreamedHead}.get(type(module))
+    return _KINDS.get(type(module))
+
+
+def unstreamed(module: nn.Module) -> type[Any] | None:
+    """The class that a module had before."""
+    return _PLAIN.get(type(module))

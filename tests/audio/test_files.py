@@ -12,6 +12,7 @@ import torch
 
 import blocks
 from blocks import AudioError, read_audio
+from blocks.audio import files
 
 SPEECH = Path(__file__).parents[3] / "shared" / "data" / "jfk.flac"
 soundfile = pytest.importorskip("soundfile", reason="the extra [audio] is not installed")
@@ -74,6 +75,18 @@ def refused(path: Path, reason: str, **how: Any) -> AudioError:
     with pytest.raises(AudioError, match=reason) as caught:
         read_audio(path, **how)
     return caught.value
+
+
+def test_what_unpacks_to_far_more_than_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silence = write(tmp_path / "a.flac", numpy.zeros(200_000, "float32"))
+    slow = write(tmp_path / "a.wav", wave(1000), 999)
+    assert len(read_audio(silence)) == 200_000
+    monkeypatch.setattr(files, "_LONGEST", 1000)
+    monkeypatch.setattr(files, "_PACKED", 1)
+    assert refused(silence, "far more samples").file == str(silence)
+    assert refused(slow, "999 samples a second").file == str(slow)
 
 
 def test_what_is_no_sound(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ OTHERS: dict[str, dict[str, Any]] = {
     "RWKVChannelMix": {"hidden": 20},
     "GatedMixer": {"steps": {"mlp": Spec(GatedMLP, hidden=20)}, "inner": 20},
     "Linear": {"out_dim": 10},
-    "PackedLinear": {"out_dim": 10, "bits": 8},
+    "PackedLinear": {"out_dim": 10},
     "Load": {"name": "other", "inner": None, "width": (8, {"inner": Linear})},
     "LowRank": {
         "inner": Spec(GatedMLP, hidden=20),

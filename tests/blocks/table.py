@@ -144,6 +144,7 @@ TABLE: dict[str, Small] = (
         ),
         "CausalConv": Small((16,), {"kernel": 3}),
         "Chain": Small((16,), {"steps": {"attention": ATTENTION, "norm": LayerNorm, "mlp": MLP}}),
+        "Checkpointed": Small((16,), {"inner": ATTENTION}),
         "ChunkAttention": Small((16,), {"heads": 4, "chunk": 2}, zero=("before", "after")),
         "CircleAttention": Small(
             (16,),

@@ -125,6 +125,7 @@ VALUES: dict[str, dict[str, Any]] = (
             "context": 8,
         },
         "Chain": {"steps": dict(reversed(TABLE["Chain"].options["steps"].items()))},
+        "Checkpointed": {"inner": OTHER},
         "ChunkAttention": {
             "heads": 2,
             "chunk": 3,

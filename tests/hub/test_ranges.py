@@ -64,8 +64,9 @@ def test_what_no_field_says_keeps_the_name_of_the_block() -> None:
     ("version", "said", "fine"),
     [
         ("4.31.0", {}, True),
-        ("4.32.0", {}, False),
-        ("4.31.0.dev0", {}, True),
+        ("4.32.0.dev0", {}, True),
+        ("4.33.3", {}, True),
+        ("4.34.0", {}, False),
         (None, {}, False),
         ("5.0", {}, False),
         ("4.31.0", {"rope_theta": None}, False),

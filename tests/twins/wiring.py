@@ -19,6 +19,10 @@ def chain(p: Params, x: Tensor, facts: Facts, *, steps: Parts) -> Tensor:
     return x
 
 
+def checkpointed(p: Params, x: Tensor, facts: Facts, *, inner: Part) -> Tensor:
+    return inner(p, x, facts=facts)
+
+
 def dropout(p: Params, x: Tensor) -> Tensor:
     return x
 

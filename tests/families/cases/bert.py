@@ -94,6 +94,19 @@ PUBLISHED = {
         _FORM | {"architectures": ["BertForPreTraining"]},
         110_106_428,
     ),
+    "google-bert/bert-base-chinese": (
+        _FORM
+        | {
+            "directionality": "bidi",
+            "pooler_fc_size": 768,
+            "pooler_num_attention_heads": 12,
+            "pooler_num_fc_layers": 3,
+            "pooler_size_per_head": 128,
+            "pooler_type": "first_token_transform",
+            "vocab_size": 21128,
+        },
+        102_290_312,
+    ),
 }
 
 FIELDS = {

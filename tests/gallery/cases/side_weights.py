@@ -250,6 +250,7 @@ CASES = [
     default("half a beam", "0.5 is not a number of tokens", num_beams=0.5),
     default("fewer than no beams", "-1 is not a number of tokens", num_beams=-1),
     default("words for a penalty", "'high' is not a number", repetition_penalty="high"),
+    default("ten thousand bad words", "more than can be looked", bad_words_ids=[[1, 2]] * 10_001),
     default("a bad word that is a word", "is not a list of lists", bad_words_ids=["bad"]),
     case("no checksums", lambda folder: None, f"has no {SUMS}", act=checked),
     case("checksums that are no JSON", text(SUMS, "{"), NO_JSON, SUMS, ConfigError, verified),

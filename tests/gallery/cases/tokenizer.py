@@ -71,12 +71,26 @@ def grows(name: str, *lengths: int) -> Damage:
     return part(name, {"type": "Sequence", f"{name}s": steps})
 
 
+def grows_in_front(folder: Path) -> None:
+    """Steps that put so many letters before each text."""
+    steps = [{"type": "Prepend", "prepend": "x" * 600}] * 2
+    part("normalizer", {"type": "Sequence", "normalizers": steps})(folder)
+
+
 def around(known: dict[str, Any]) -> Damage:
     """A token <q> before each text."""
     one, other = ({"Sequence": {"id": name, "type_id": 0}} for name in "AB")
     single = [{"SpecialToken": {"id": "<q>", "type_id": 0}}, one]
     step = {"type": "TemplateProcessing", "single": single, "pair": [one, other]}
     return part("post_processor", {**step, "special_tokens": known})
+
+
+def crowd(folder: Path) -> None:
+    """Forty tokens before each text, each of which is forty."""
+    pieces = [{"SpecialToken": {"id": "<s>", "type_id": 0}}] * 40
+    known = {"<s>": {"id": "<s>", "ids": [0] * 40, "tokens": ["<s>"] * 40}}
+    around(known)(folder)
+    edit(folder / JSON, lambda data: data["post_processor"].update(single=pieces))
 
 
 def token(id: int) -> Damage:
@@ -194,6 +208,7 @@ UNREAD = [
 READ = [
     wrong("model.vocab", "no vocabulary", model(vocab={}, merges=[]), "holds no token"),
     wrong("model.vocab", "id of 32 bits", vocabulary(zz=1 << 31), "'zz' the id 2147483648"),
+    wrong("model.vocab", "an id far from others", vocabulary(zz=1 << 30), "too large for one of 33"),
     wrong("model.vocab", "an id twice", vocabulary(zz=3), "'(zz|b)' the same id 3"),
     wrong("added_tokens", "added token after a gap", token(50), "id 50, where only 32 can be"),
     wrong("added_tokens", "added token in a place taken", token(3), "id 3, where only 32 can be"),
@@ -202,6 +217,8 @@ READ = [
     wrong("post_processor", "far token around a text", around(FAR), "'<q>', which is not in"),
     wrong("post_processor", "far token of a pair", part("post_processor", PAIR), "'<s>', which is"),
     wrong("normalizer", "texts grow", grows("normalizer", 9, 9, 9, 9), "1024 times longer"),
+    wrong("normalizer", "texts grow in front", grows_in_front, "1024 times longer"),
+    wrong("post_processor", "tokens of tokens around a text", crowd, "adds over 1024 tokens"),
     wrong("decoder", "texts grow at the end", grows("decoder", 1025), "1024 times longer"),
     wrong("normalizer", "looks for nothing", part("normalizer", NOTHING), "looks for nothing"),
     wrong(
@@ -238,6 +255,7 @@ OTHERS = [
     bad("SentencePiece of 200 MiB", sparse(PIECES), "is larger than", PIECES),
     bad("vocab.json is no JSON", older(b"{"), "is no JSON", VOCAB),
     bad("vocab.json with a negative id", older(b'{"a": -1}'), "must map tokens to ids", VOCAB),
+    bad("vocab.json with a far id", older(b'{"a": 2147483647}', b""), "too large for one of 1 t"),
     bad("vocab.json with an id twice", older(b'{"a": 1, "b": 1}', b""), "the same id", VOCAB),
     bad("merges.txt of three", older(None, b"t h e\n"), "must hold two tokens", MERGES),
     bad("merges.txt of strangers", older(None, b"qq q\n"), "'qq', which is not in", MERGES),

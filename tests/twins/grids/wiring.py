@@ -44,6 +44,7 @@ def saved(options: Options, rows: int, tokens: int) -> dict[str, Any]:
 
 GRID = {
     "Chain": Entry(wiring.chain, {"dim": (8,), "steps": (*STEPS, {"one": SMALL})}),
+    "Checkpointed": Entry(wiring.checkpointed, {"dim": (8,), "inner": (SMALL, KEPT)}),
     "Dropout": Entry(wiring.dropout, {"dim": (8,)}),
     "GatedMixer": Entry(
         wiring.gated_mixer,
