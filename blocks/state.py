@@ -46,10 +46,13 @@ class Content:
 
     A new kind of memory lists its tensors as dataclass fields; `select`, `copy` and `nbytes` of
     the State then reach it. One that can forget its newest tokens sets `trims = True`; one that
-    sums over the whole text names in `wide` the tensors that are at least float32 for that.
+    sums over the whole text names in `wide` the tensors that are at least float32 for that. Where a
+    step of one token reads and writes those tensors alone, and never asks the clock, `timeless =
+    True` lets it be compiled.
     """
 
     trims = False
+    timeless = False
     wide: ClassVar[tuple[str, ...]] = ()
 
     def reserve(self, room: int) -> None:

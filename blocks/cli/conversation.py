@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import load_options, sampling_options
+from blocks.cli.options import load_options, quantize_option, sampling_options
 
 MOST = 512
 END = "/exit"
@@ -17,13 +17,14 @@ END = "/exit"
 @click.argument("model")
 @click.option("--system", help="What the model is told before the conversation.")
 @sampling_options
+@quantize_option
 @load_options
 def chat(model: str, system: str | None, **given: Any) -> None:
     """Talk with MODEL, a line at a time.
 
     /exit, Ctrl-D or Ctrl-C ends the conversation. Lines may also be piped in.
     """
-    from blocks.cli.speaking import Voice, load_model, load_tokenizer, say
+    from blocks.cli.speaking import Voice, load_tokenizer, packed_model, say
     from blocks.errors import TokenizerError
 
     tokenizer = load_tokenizer(model, given)
@@ -31,7 +32,7 @@ def chat(model: str, system: str | None, **given: Any) -> None:
         raise TokenizerError(
             "its tokenizer has no chat template", file=model, hint="try: blocks generate"
         )
-    voice = Voice(load_model(model, given), tokenizer, given, MOST)
+    voice = Voice(packed_model(model, given), tokenizer, given, MOST)
     messages = [] if system is None else [{"role": "system", "content": system}]
     try:
         while (line := _line()) != END:

@@ -54,6 +54,12 @@ load_options = together(
     force_download,
 )
 
+quantize_option = click.option(
+    "--quantize",
+    type=click.Choice(["int8", "int4"]),
+    help="Keep the matrices in 8.5 or 4.5 bits a weight, which is quicker and takes less memory.",
+)
+
 sampling_options = together(
     click.option(
         "--max-new-tokens", type=click.IntRange(1), help="How many tokens to add at most."

@@ -38,6 +38,18 @@ def load_model(model: str, given: dict[str, Any]) -> Any:
     return blocks.from_pretrained(place(model), dtype=kinds[given["dtype"]], device=device, **where)
 
 
+def packed_model(model: str, given: dict[str, Any]) -> Any:
+    """The same, its matrices packed where that is asked for, and quick where they are packed."""
+    import blocks
+    from blocks.models.packing import packed_matrices
+
+    loaded = load_model(model, given)
+    if given["quantize"] is None and not packed_matrices(loaded):
+        return loaded
+    # A step that had to be compiled first would come too late for one text.
+    return blocks.optimize(loaded, quantize=given["quantize"], compile=False)
+
+
 def device_of(name: str) -> Any:
     """The device of that name, if it can be used here."""
     import torch

@@ -15,6 +15,7 @@ from blocks.cli.options import (
     beams_option,
     is_place,
     load_options,
+    quantize_option,
     sampling_options,
 )
 
@@ -28,6 +29,7 @@ MOST = 128
 @click.argument("text", required=False)
 @sampling_options
 @beams_option
+@quantize_option
 @load_options
 @click.pass_context
 def generate(ctx: click.Context, model: str | None, text: str | None, **given: Any) -> None:
@@ -48,10 +50,10 @@ def generate(ctx: click.Context, model: str | None, text: str | None, **given: A
     model, text = _checked(model or "", text)
     if text == "-":
         text = sys.stdin.read().removesuffix("\n")
-    from blocks.cli.speaking import Voice, load_model, load_tokenizer, say
+    from blocks.cli.speaking import Voice, load_tokenizer, packed_model, say
 
     tokenizer = load_tokenizer(model, given)
-    voice = Voice(load_model(model, given), tokenizer, given, MOST)
+    voice = Voice(packed_model(model, given), tokenizer, given, MOST)
     start = time.perf_counter()
     interrupted = False
     try:

@@ -26,6 +26,7 @@ if torch.backends.cpu.get_cpu_capability() == "AVX512":
 class TailState(Content):
     """The last tokens [B kernel−1 C], with which the next ones are read; `of` names the block."""
 
+    timeless = True
     tail: Tensor
     of: str
 

@@ -89,6 +89,8 @@ class Reading:
         """Goes on with some of the texts; rows [M] may name one more than once."""
         if not torch.equal(rows, torch.arange(len(self._rows), device=rows.device)):
             self._rows, self._state = self._rows[rows], self._state.select(rows)
+            self._back = None if self._back is None else self._back.select(rows)
+            self._tail = [self._tail[n] for n in rows.tolist()] if self._tail else []
 
     def leave(self, draft: Draft) -> None:
         """Gives what was read to a cache that follows."""

@@ -16,6 +16,7 @@ from blocks.hub.source import Source
 __all__ = ["GenerationDefaults"]
 
 NAME = "generation_config.json"
+_FAR = 1 << 31  # no token has such an id, and no text as many tokens
 _MOST_WORDS = 10_000  # each is looked for at every token
 
 
@@ -84,7 +85,7 @@ def _plain(value: Any, *, alone: bool) -> Any:
 
 
 def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) < _FAR
 
 
 def _ids(value: Any) -> tuple[int, ...]:
@@ -113,7 +114,7 @@ def _count(value: Any) -> int:
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e30:
         raise ConfigError(f"{value!r} is not a number")
     return float(value)
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from blocks.errors import ConfigError
+from blocks.hub.adapter import check_adapter
 from blocks.hub.checkpoint import Peek, peek_checkpoint
 from blocks.hub.diagnose import depths
 from blocks.hub.keys import Mapped
@@ -70,6 +71,7 @@ def inspect(
         cache_dir=cache_dir,
         local_files_only=local_files_only,
     )
+    check_adapter(source, strict=False)
     outline = read_outline(source, blocks)
     peek = peek_checkpoint(source)
     outline = outline.fitted(peek.entries)

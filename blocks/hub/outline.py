@@ -96,9 +96,14 @@ class Outline:
 
     @property
     def tied(self) -> bool | None:
-        """Whether the head shares the table of tokens; None where the config doesn't say."""
-        name, data = "tie_word_embeddings", self.config.data
-        return data.get(name, self.config.body.data.get(name))
+        """Whether the head shares the table of tokens; None where the config doesn't say.
+
+        Of two models in one file the inner says one thing and the outer another in public files:
+        then the weights tell.
+        """
+        places = (self.config.data, self.config.body.data)
+        said = {data.get("tie_word_embeddings") for data in places} - {None}
+        return said.pop() if len(said) == 1 else None
 
     def sharable(self, pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Those of which a file may hold one tensor alone: no head that the config unties."""

@@ -163,7 +163,7 @@ class Inspection:
             "context": f"{self.context:,}" if self.context else "no bound",
             "memory": f"weights {memory['weights']} + state {memory['state']} of one sequence of "
             f"{self.context or _ROOM:,} tokens = {memory['total']}",
-            "packed": ", ".join(f"{n} matrices in {kind}" for kind, n in self.packed.items()),
+            "packed": ", ".join(f"matrices in {kind} × {n:,}" for kind, n in self.packed.items()),
             "tied": ", ".join(folded(f"{place} = {source}" for place, source in self.tied)),
             "assumed": ", ".join(f"{k}={v}" for k, v in self.assumed.items() if v is not None),
             "fits": "yes" if self.fits else "NO",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive, check_rate
+from blocks.ops.together import together
 
 __all__ = ["ClampedGLU"]
 
@@ -54,7 +55,14 @@ class ClampedGLU(nn.Module):
         self.down = nn.Linear(hidden, dim, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate = self.gate(x).clamp(max=self.limit)  # ... F
-        up = self.up(x).clamp(-self.limit, self.limit)
-        gated = gate * torch.sigmoid(self.alpha * gate) * (up + 1)  # ... F
+        gated = self.gated(*together(x, self.gate, self.up))  # ... F
         return self.down(self.drop(gated))  # ... D
+
+    def gated(self, gate: Tensor, up: Tensor) -> Tensor:
+        gate, up = gate.clamp(max=self.limit), up.clamp(-self.limit, self.limit)
+        return gate * torch.sigmoid(self.alpha * gate) * (up + 1)
+
+    def alike(self, other: nn.Module) -> bool:
+        """Whether another differs in its weights alone."""
+        both = type(other) is type(self)
+        return both and (other.alpha, other.limit) == (self.alpha, self.limit)

@@ -53,6 +53,12 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "GatedMLP")
-        gate, up = together(x, self.gate, self.up)  # ... F
-        gated = self.act(gate) * up  # ... F
+        gated = self.gated(*together(x, self.gate, self.up))  # ... F
         return self.down(self.drop(gated))  # ... D
+
+    def gated(self, gate: Tensor, up: Tensor) -> Tensor:
+        return self.act(gate) * up
+
+    def alike(self, other: nn.Module) -> bool:
+        """Whether another differs in its weights alone."""
+        return type(other) is type(self) and other.act is self.act

@@ -75,10 +75,14 @@ class MoE(nn.Module):
         check_input(x, self.dim, "MoE")
         tokens = x.flatten(0, 1)  # N D
         weights, chosen = self.router(tokens)  # N k
-        y = dispatch(tokens, weights, chosen, self.experts).view_as(x)  # B T D
+        y = self.mixed(tokens, weights, chosen).view_as(x)  # B T D
         if self.shared is not None:
             shared = self.shared(x)  # B T D
             if self.shared_gate is not None:
                 shared = torch.sigmoid(self.shared_gate(x)) * shared
             y = y + shared
         return y if self.scale == 1.0 else y * self.scale
+
+    def mixed(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """What the chosen experts [N k] make of x [N D], by weights [N k]."""
+        return dispatch(x, weights, chosen, self.experts)

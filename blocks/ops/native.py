@@ -84,11 +84,12 @@ def _beside_python() -> Iterator[None]:
 def _tell_shapes() -> None:
     """What torch.compile has to know of the kernels."""
 
-    def products(x: Tensor, weights: list[Tensor]) -> Tensor:
-        return x.new_empty(x.shape[0], sum(len(weight) for weight in weights))
+    def products(x: Tensor, weights: list[Tensor], counts: Any = ()) -> Tensor:
+        outs = [len(weight) for weight in weights]
+        return x.new_empty(x.shape[0], sum(outs) // (len(counts) or 1))
 
-    def packed(x: Tensor, weights: Any, scales: Any, outs: list[int]) -> Tensor:
-        return x.new_empty(x.shape[0], sum(outs))
+    def packed(x: Tensor, weights: Any, scales: Any, outs: list[int], counts: Any = ()) -> Tensor:
+        return x.new_empty(x.shape[0], sum(outs) // (len(counts) or 1))
 
     def look(q: Tensor, k: Tensor, v: Tensor, last: Tensor, scale: float) -> Tensor:
         return q.new_empty(q.shape[0], q.shape[1], v.shape[3])

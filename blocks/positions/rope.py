@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
+from blocks.ops.closed import learns, turned
 from blocks.positions.scaling import Scaling, frequencies
 from blocks.step import Step
 
@@ -105,11 +106,13 @@ class RoPE(nn.Module):
 
     def _turned(self, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         cos, sin = table
-        part, rest = x[..., : self.dims], x[..., self.dims :]
-        if self.pairing == "half":
+        part, rest = (x, None) if self.dims == x.shape[-1] else x.tensor_split((self.dims,), -1)
+        if self.pairing == "half" and learns(part):
+            y = turned(part, cos, sin)
+        elif self.pairing == "half":
             a, b = part.chunk(2, -1)
-            turned = torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
+            y = torch.cat([a * cos - b * sin, b * cos + a * sin], -1)
         else:
             a, b = part.unflatten(-1, (-1, 2)).unbind(-1)
-            turned = torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
-        return torch.cat([turned, rest], -1) if rest.shape[-1] else turned
+            y = torch.stack([a * cos - b * sin, b * cos + a * sin], -1).flatten(-2)
+        return y if rest is None else torch.cat([y, rest], -1)

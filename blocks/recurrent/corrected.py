@@ -17,6 +17,7 @@ __all__ = ["DeltaState"]
 class DeltaState(Content):
     """The memory of each head [B H E V], and the last tokens [B kernel−1 C] before the convs."""
 
+    timeless = True
     memory: Tensor
     tail: Tensor
 

@@ -27,6 +27,7 @@ _SMALLEST = 1e-6  # below it the gradient of a root is that of a line: at most 1
 class RGLRUState(Content):
     """The hidden state [B D] after the last token."""
 
+    timeless = True
     wide = ("hidden",)
     hidden: Tensor
 

@@ -21,6 +21,7 @@ __all__ = ["RWKV", "WKVState"]
 class WKVState(Content):
     """The last token [B 1 D]; sums of weighed values and of weights, counted from a peak [B C]."""
 
+    timeless = True
     tail: Tensor
     over: Tensor
     under: Tensor

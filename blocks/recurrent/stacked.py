@@ -28,6 +28,7 @@ Carry = tuple[Tensor, ...]  # h, and c where there is one
 class HiddenState(Content):
     """What each layer of an RNN or a GRU said last: [B depth H]; `of` names what they are."""
 
+    timeless = True
     hidden: Tensor
     of: str
 
@@ -36,6 +37,7 @@ class HiddenState(Content):
 class CellState(Content):
     """What each layer of an LSTM said last and what its cells hold: [B depth H] both."""
 
+    timeless = True
     hidden: Tensor
     cell: Tensor
     of: str

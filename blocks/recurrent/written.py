@@ -18,6 +18,7 @@ __all__ = ["LinearState"]
 class LinearState(Content):
     """What was written under each feature, [B K F V]; behind it may be how much that was."""
 
+    timeless = True
     wide = ("memory",)
     memory: Tensor
 

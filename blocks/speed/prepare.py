@@ -15,8 +15,8 @@ from blocks.hub.progress import progress
 from blocks.models.causal import CausalLM
 from blocks.models.packing import Bits, body_bits, pack_matrices, packable, packed_matrices
 from blocks.ops import native
+from blocks.wiring.kinds import quicken, unquicken
 from blocks.speed.quick import Quick, why_not
-from blocks.wiring.streamed import streamed, unstreamed
 
 __all__ = ["optimize"]
 
@@ -86,9 +86,7 @@ def _twin(model: nn.Module) -> Any:
     tensors = [*model.parameters(), *model.buffers()]
     made = copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
     vars(made).pop("forward", None)
-    for module in made.modules():
-        if kind := unstreamed(module):
-            module.__class__ = kind
+    unquicken(made)
     return made
 
 
@@ -114,9 +112,7 @@ def _pack(model: Any, bits: Bits) -> None:
 def _use_kernels(model: nn.Module, told: list[str]) -> list[str]:
     if obstacle := native.obstacle():
         return [f"without the library's kernels, since {obstacle}"]
-    for module in model.modules():
-        if kind := streamed(module):
-            module.__class__ = kind
+    quicken(model)
     told.append("few rows at a time are multiplied by the library's kernels")
     return []
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from blocks.attention.memory import KVState, write
 from blocks.attention.ring import KVRing, ring_positions
 from blocks.attention.seen import Seen
+from blocks.state import Content
 from blocks.step import Step
 
 
@@ -73,6 +74,8 @@ def slots_of(content: Any) -> Any:
         return [slots_of(part) for part in content]
     if content is None:
         return None
+    if isinstance(content, Content) and content.timeless:
+        return content
     slots = KINDS[type(content)](content.k, content.v)
     if type(slots) is Slots:
         for tensor in (slots.k, slots.v):

@@ -18,6 +18,7 @@ __all__ = ["Mamba2State", "MambaState", "S4State"]
 class Summed(Content):
     """Sums over all tokens, and the last tokens before a convolution."""
 
+    timeless = True
     wide = ("sums",)
     sums: Tensor
     tail: Tensor
@@ -57,6 +58,7 @@ class S4State(Content):
         of: which recurrence, for others are of the same sizes.
     """
 
+    timeless = True
     wide = ("hidden",)
     hidden: Tensor
     of: str

@@ -20,6 +20,7 @@ from blocks.hub.outline import whole_kind
 from blocks.models.packing import stood_for
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
+from blocks.surgery.paths import COMPILED, kind_of, path_of
 from blocks.surgery.work import added, own_bytes, own_flops, share
 
 __all__: list[str] = []
@@ -47,6 +48,9 @@ class Part:
         state_per_token: bytes that it remembers of each token.
         state_fixed: bytes that it remembers however long a text is.
         flops: of one new token; None where what a block does depends on what it reads.
+        path: which way it is computed, where `optimize` has seen to that: "packed int8" or "int4";
+            "streamed" by a kernel that reads weights, or keys and values, once and in order, where
+            rows are few; "compiled step"; "plain".
         parts: what it is made of.
     """
 
@@ -62,6 +66,7 @@ class Part:
     state_per_token: int = 0
     state_fixed: int = 0
     flops: int | None = 0
+    path: str = ""
     parts: list[Part] = field(default_factory=list)
     _kind: int = field(default=0, repr=False)  # the same for parts that differ in place alone
     _weights: int = field(default=0, repr=False)  # bytes that are read for a token
@@ -101,6 +106,8 @@ class Tree:
         self.model, self.shared, self.dtypes, self.dtype = model, shared, dtypes, dtype
         self.context = context
         self.packed = stood_for(model)
+        self.tells = bool(self.packed) or hasattr(model, "prepared")
+        self.compiled = path_of(model, False) == COMPILED
         first = next(model.parameters(), None)
         self.kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
         spec: Any = getattr(model, "spec", None)
@@ -117,10 +124,10 @@ class Tree:
 
     def _part(self, module: nn.Module, address: str, name: str, encodes: bool) -> Part:
         wrapped = list(_wrapped(module))
-        names = [type(one).__name__ for one in wrapped]
+        names = [kind_of(one).__name__ for one in wrapped]
         part = Part(name, address, "(".join(names) + ")" * (len(names) - 1), {})
         for one in wrapped:
-            spec = self.specs.get((address, type(one)))
+            spec = self.specs.get((address, kind_of(one)))
             before = "" if one is wrapped[-1] else f"{type(one).__name__}."
             for option, text in ({} if spec is None else _given(spec)).items():
                 part.options[before + option] = text
@@ -146,6 +153,9 @@ class Tree:
             part._memory = sum(p._memory for p in parts)
         elif not encodes:
             part.state_per_token, part.state_fixed, part._memory = self._state(module)
+        path = path_of(wrapped[-1], self.compiled)
+        if self.tells and (path != "plain" or part.shapes or not part.parts):
+            part.path = path  # of what is only made of parts, these say it
         part.parts = _folded(part.parts)
         part._kind = self._kind(part)
         return part
@@ -190,7 +200,7 @@ class Tree:
         tied = tuple((name, form(source)[0]) for name, source in part.tied.items())
         within = tuple((inner.name, inner.times, inner._kind) for inner in part.parts)
         options, shapes = tuple(part.options.items()), tuple(part.shapes.items())
-        key = (part.block, options, shapes, tied, part.nbytes, within)
+        key = (part.block, part.path, options, shapes, tied, part.nbytes, within)
         return self._alike.setdefault(key, len(self._alike))
 
 

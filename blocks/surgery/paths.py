@@ -7,13 +7,16 @@ from typing import Any
 from torch import nn
 
 from blocks.attention.gq import GQAttention
+from blocks.attention.mask import Causal, Window
 from blocks.heads.language import LMHead
 from blocks.models.packing import PackedHead
 from blocks.speed.quick import Quick
 from blocks.wiring.packed import PackedLinear
-from blocks.wiring.streamed import unstreamed
+from blocks.wiring.kinds import unstreamed
 
 __all__: list[str] = []
+
+COMPILED = "compiled step"
 
 
 def kind_of(module: nn.Module) -> type[Any]:
@@ -22,16 +25,17 @@ def kind_of(module: nn.Module) -> type[Any]:
 
 
 def path_of(module: nn.Module, compiled: bool) -> str:
-    """The path of one block, in a model whose step is compiled or not.
-
-    "streamed" is a kernel that reads weights, or keys and values, once and in order, where there
-    are few rows; "plain" is torch's own.
-    """
+    """The path of one block, as `Part.path` has it, in a model whose step is compiled or not."""
     if isinstance(vars(module).get("forward"), Quick):
-        return "compiled step"
+        return COMPILED
     if isinstance(module, PackedLinear):
         return f"packed int{module.bits}"
-    looks = compiled and isinstance(module, GQAttention) and module.sinks is None
-    if unstreamed(module) or (looks and not module.scores):
+    if unstreamed(module) or (compiled and isinstance(module, GQAttention) and _looks(module)):
         return "streamed"
     return "plain"
+
+
+def _looks(attention: GQAttention) -> bool:
+    """Whether a kernel does all that happens to the scores."""
+    bare = attention.sinks is None and not attention.scores
+    return bare and isinstance(attention.mask, Causal | Window)

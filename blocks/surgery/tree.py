@@ -33,11 +33,13 @@ class Explanation:
         root: the whole model; its parts are in `root.parts`.
         depth: how many levels are printed, None for all.
         context: how many tokens the new one sees, whose work is counted.
+        prepared: what `optimize` did, and what it could not do, in words.
     """
 
     root: Part
     depth: int | None = None
     context: int = CONTEXT
+    prepared: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -51,11 +53,17 @@ class Explanation:
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data, all levels of it."""
-        return self.root.to_json() | {"context": self.context}
+        told = {"context": self.context, "prepared": list(self.prepared)}
+        return self.root.to_json() | told
 
     def __str__(self) -> str:
         head = ["PART", "SHAPE", "PARAMETERS", "BYTES", "STATE/TOKEN", "FLOPS", "READ", "BLOCK"]
-        return columns([head, *_rows(self.root, 0, self.depth)])
+        rows = list(_rows(self.root, 0, self.depth))
+        paths = [row.pop() for row in rows]
+        if any(paths):
+            head.append("PATH")
+            rows = [[*row, path] for row, path in zip(rows, paths, strict=True)]
+        return "\n".join([columns([head, *rows]), *self.prepared])
 
 
 def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Explanation:
@@ -108,7 +116,7 @@ def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Expl
         tree = Tree(x, {}, {}, None, context)
     else:
         raise SpecError(f"{type(x).__name__} is no Spec, model, folder or repository", field="x")
-    return Explanation(tree.root(), depth, context)
+    return Explanation(tree.root(), depth, context, getattr(x, "prepared", ()))
 
 
 def _built(spec: Spec) -> nn.Module:
@@ -144,6 +152,7 @@ def _rows(part: Part, level: int, depth: int | None) -> Iterator[list[str]]:
         f"{times}{counted(part.flops)}" if part.flops else "",
         f"{times}{human(part.bytes_read)}" if part.bytes_read else "",
         " ".join([part.block, *options, *tied]),
+        part.path,
     ]
     if depth is None or level < depth:
         for inner in part.parts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,17 +43,3 @@ class StreamedHead(LMHead):
             return super().product(x)
         y = torch.ops.blocks.products(rows, [self.weight]).view(*x.shape[:-1], -1)
         return y if self.bias is None else y + self.bias
-
-
-_KINDS: dict[type[Any], type[Any]] = {nn.Linear: Streamed, LMHead: StreamedHead}
-_PLAIN = {quick: plain for plain, quick in _KINDS.items()}
-
-
-def streamed(module: nn.Module) -> type[Any] | None:
-    """The class that does the same with the kernels, where there is one."""
-    return _KINDS.get(type(module))
-
-
-def unstreamed(module: nn.Module) -> type[Any] | None:
-    """The class that a module had before."""
-    return _PLAIN.get(type(module))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from blocks import CheckpointError, from_pretrained
+from blocks import CheckpointError, from_pretrained, inspect
 from tests.hub.toy import tensors, write
 
 
@@ -23,3 +23,6 @@ def test_the_whole_model_is_loaded_where_it_is_asked_for(tmp_path: Path) -> None
         model = from_pretrained(tmp_path, strict=False)
     assert str(told[0].message).isprintable() and told[0].filename == __file__
     assert torch.equal(model.head.weight, data["lm_head.weight"])
+    with pytest.warns(UserWarning, match="is an adapter of") as told:
+        assert inspect(tmp_path).fits
+    assert told[0].filename == __file__

@@ -58,33 +58,59 @@ void dots(const float* x, const T* w, int64_t d, float* found) {
     for (int n = 0; n < N; n++) found[n] += x[n * d + i] * wide1(w + i);
 }
 
-// x [N D], weights [O_i D] -> [N ΣO_i]
-Tensor products(Tensor x, std::vector<Tensor> weights) {
-  const int64_t n = x.size(0), d = x.size(1);
-  std::vector<int64_t> ends;
+// One matrix, and the rows that it is multiplied with: what comes of it goes into a column of y.
+struct Job {
+  size_t which;        // of the matrices
+  int64_t row, count;  // rows of x
+  int64_t column;
+  int64_t end;  // of all jobs up to this one, in parts of the work
+};
+
+// Rows come group after group, `counts` of each or one group of all; a group has as many matrices as
+// every other, of the same sizes. `sizes` are the parts that the work on a matrix comes in, `outs`
+// its columns of y.
+std::vector<Job> jobs_of(std::vector<int64_t>& counts, int64_t rows,
+                         const std::vector<int64_t>& sizes, const std::vector<int64_t>& outs) {
+  if (counts.empty()) counts.push_back(rows);
+  const size_t each = outs.size() / counts.size();
+  std::vector<Job> jobs;
+  int64_t row = 0, end = 0;
+  for (size_t g = 0; g < counts.size(); row += counts[g++])
+    for (size_t i = g * each, column = 0; i < (g + 1) * each; column += outs[i++])
+      jobs.push_back({i, row, counts[g], int64_t(column), end += sizes[i]});
+  return jobs;
+}
+
+// x [N D], weights [O_i D] of each group in turn -> [N ΣO_i]
+Tensor products(Tensor x, std::vector<Tensor> weights, std::vector<int64_t> counts) {
+  const int64_t d = x.size(1);
   int64_t all = 0;
-  for (const Tensor& w : weights) ends.push_back(all += w.size(0));
-  Tensor y = torch::stable::new_empty(x, {n, all});
+  std::vector<int64_t> outs;
+  for (const Tensor& w : weights) outs.push_back(w.size(0));
+  const std::vector<Job> jobs = jobs_of(counts, x.size(0), outs, outs);
+  for (size_t i = 0; i < outs.size() / counts.size(); i++) all += outs[i];
+  Tensor y = torch::stable::new_empty(x, {x.size(0), all});
   const std::vector<float> wide_x = widened(x);
   by_type(x, [&](auto kind) {
     using T = decltype(kind);
     T* to = data<T>(y);
-    parallel_for(0, all, 16, [&](int64_t from, int64_t until) {
-      size_t which = 0;
-      while (ends[which] <= from) which++;
+    parallel_for(0, jobs.back().end, 16, [&](int64_t from, int64_t until) {
+      auto job = jobs.begin();
       float found[4];
-      for (int64_t row = from; row < until; row++) {
-        while (ends[which] <= row) which++;
-        const Tensor& w = weights[which];
-        const T* at = data<T>(w) + (row - ends[which] + w.size(0)) * d;
+      for (int64_t at = from; at < until; at++) {
+        while (job->end <= at) job++;
+        const int64_t own = at - job->end + outs[job->which];
+        const T* w = data<T>(weights[job->which]) + own * d;
+        const float* rows = &wide_x[job->row * d];
+        T* out = to + job->row * all + job->column + own;
         int64_t k = 0;
-        for (; k + 4 <= n; k += 4) {
-          dots<4>(&wide_x[k * d], at, d, found);
-          for (int j = 0; j < 4; j++) narrow(found[j], to + (k + j) * all + row);
+        for (; k + 4 <= job->count; k += 4) {
+          dots<4>(rows + k * d, w, d, found);
+          for (int j = 0; j < 4; j++) narrow(found[j], out + (k + j) * all);
         }
-        for (; k < n; k++) {
-          dots<1>(&wide_x[k * d], at, d, found);
-          narrow(found[0], to + k * all + row);
+        for (; k < job->count; k++) {
+          dots<1>(rows + k * d, w, d, found);
+          narrow(found[0], out + k * all);
         }
       }
     });
@@ -150,29 +176,27 @@ Ints group(const uint8_t* w, const int8_t* x, int32_t total) {
 // x [N D]; weights [O/16 G ·], bytes as `group` reads them; scales [O/16 G 16]; outs: rows of each
 template <int BITS>
 Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
-              std::vector<int64_t> outs) {
-  const int64_t n = x.size(0), groups = scales[0].size(1), size = GROUP * LANES * BITS / 8;
-  std::vector<int64_t> ends, begins;
-  int64_t tiles = 0, all = 0;
-  for (size_t i = 0; i < outs.size(); i++) {
-    begins.push_back(all);
-    ends.push_back(tiles += weights[i].size(0));
-    all += outs[i];
-  }
-  Tensor y = torch::stable::new_empty(x, {n, all});
+              std::vector<int64_t> outs, std::vector<int64_t> counts) {
+  const int64_t groups = scales[0].size(1), size = GROUP * LANES * BITS / 8;
+  int64_t all = 0;
+  std::vector<int64_t> sizes;
+  for (const Tensor& w : weights) sizes.push_back(w.size(0));
+  const std::vector<Job> jobs = jobs_of(counts, x.size(0), sizes, outs);
+  for (size_t i = 0; i < outs.size() / counts.size(); i++) all += outs[i];
+  Tensor y = torch::stable::new_empty(x, {x.size(0), all});
   const Bytes given(x, groups * GROUP);
   by_type(x, [&](auto kind) {
     using T = decltype(kind);
     T* to = data<T>(y);
-    parallel_for(0, tiles, 1, [&](int64_t from, int64_t until) {
-      size_t which = 0;
+    parallel_for(0, jobs.back().end, 1, [&](int64_t from, int64_t until) {
+      auto job = jobs.begin();
       for (int64_t tile = from; tile < until; tile++) {
-        while (ends[which] <= tile) which++;
-        const int64_t own = tile - ends[which] + weights[which].size(0);
-        const uint8_t* w = data<uint8_t>(weights[which]) + own * groups * size;
-        const _Float16* s = data<_Float16>(scales[which]) + own * groups * LANES;
-        const int64_t rows = std::min(LANES, outs[which] - own * LANES);
-        for (int64_t k = 0; k < n; k++) {
+        while (job->end <= tile) job++;
+        const int64_t own = tile - job->end + sizes[job->which];
+        const uint8_t* w = data<uint8_t>(weights[job->which]) + own * groups * size;
+        const _Float16* s = data<_Float16>(scales[job->which]) + own * groups * LANES;
+        const int64_t rows = std::min(LANES, outs[job->which] - own * LANES);
+        for (int64_t k = job->row; k < job->row + job->count; k++) {
           Floats sums = {};
           for (int64_t g = 0; g < groups; g++) {
             const int64_t at = k * groups + g;
@@ -180,7 +204,7 @@ Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
                 group<BITS>(w + g * size, &given.bytes[at * GROUP], given.totals[at]);
             sums += __builtin_convertvector(found, Floats) * (wide(s + g * LANES) * given.scales[at]);
           }
-          T* out = to + k * all + begins[which] + own * LANES;
+          T* out = to + k * all + job->column + own * LANES;
           for (int64_t r = 0; r < rows; r++) narrow(sums[r], out + r);
         }
       }
@@ -190,13 +214,13 @@ Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
 }
 
 Tensor products8(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
-                 std::vector<int64_t> outs) {
-  return packed<8>(x, weights, scales, outs);
+                 std::vector<int64_t> outs, std::vector<int64_t> counts) {
+  return packed<8>(x, weights, scales, outs, counts);
 }
 
 Tensor products4(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
-                 std::vector<int64_t> outs) {
-  return packed<4>(x, weights, scales, outs);
+                 std::vector<int64_t> outs, std::vector<int64_t> counts) {
+  return packed<4>(x, weights, scales, outs, counts);
 }
 
 // What a query finds in some keys: powers are relative to `highest`, values not yet divided.
@@ -253,10 +277,13 @@ void look_at(const float* q, const T* k, const T* v, int64_t count, int64_t e, i
 Tensor look(Tensor q, Tensor k, Tensor v, Tensor last, double scale) {
   const int64_t b = q.size(0), h = q.size(1), e = q.size(2);
   const int64_t heads = k.size(1), room = k.size(2), width = v.size(3), each = h / heads;
-  constexpr int64_t SLICE = 256;  // slots that one task reads
   const int64_t* newest = data<int64_t>(last);
-  const int64_t furthest = *std::max_element(newest, newest + last.size(0)) + 1;
-  const int64_t slices = (std::min(furthest, room) + SLICE - 1) / SLICE;
+  const int64_t furthest =
+      std::min(*std::max_element(newest, newest + last.size(0)) + 1, room);
+  // Some tasks for each thread, but none of a few slots alone.
+  const int64_t tasks = (4 * torch::stable::get_num_threads() + b * heads - 1) / (b * heads);
+  const int64_t slices = std::max<int64_t>(1, std::min(tasks, furthest / 128));
+  const int64_t size = (furthest + slices - 1) / slices;  // slots that one task reads
   Tensor y = torch::stable::new_empty(q, {b, h, width});
   const std::vector<float> wide_q = widened(q);
   std::vector<Found> found(b * h * slices);  // by slice, then by head
@@ -268,8 +295,8 @@ Tensor look(Tensor q, Tensor k, Tensor v, Tensor last, double scale) {
     parallel_for(0, b * heads * slices, 1, [&](int64_t from, int64_t until) {
       for (int64_t task = from; task < until; task++) {
         const int64_t slice = task / (b * heads), head = task % (b * heads);
-        const int64_t start = slice * SLICE, seen = newest[shared ? 0 : head / heads] + 1;
-        const int64_t count = std::min(SLICE, std::min(seen, room) - start);
+        const int64_t start = slice * size, seen = newest[shared ? 0 : head / heads] + 1;
+        const int64_t count = std::min(size, std::min(seen, room) - start);
         if (count <= 0) continue;
         const T *some_keys = keys + (head * room + start) * e,
                 *some_values = values + (head * room + start) * width;
@@ -308,9 +335,9 @@ Tensor look(Tensor q, Tensor k, Tensor v, Tensor last, double scale) {
 }  // namespace
 
 STABLE_TORCH_LIBRARY(blocks, library) {
-  library.def("products(Tensor x, Tensor[] weights) -> Tensor");
-  library.def("products8(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs) -> Tensor");
-  library.def("products4(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs) -> Tensor");
+  library.def("products(Tensor x, Tensor[] weights, int[] counts=[]) -> Tensor");
+  library.def("products8(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs, int[] counts=[]) -> Tensor");
+  library.def("products4(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs, int[] counts=[]) -> Tensor");
   library.def("look(Tensor q, Tensor k, Tensor v, Tensor last, float scale) -> Tensor");
 }
 

@@ -34,6 +34,8 @@ BOOKKEEPING = {
     "task_specific_params": {"text": {"max_length": 50}},
     "id2label": {"0": "a"},
     "torchscript": False,
+    "unsloth_fixed": True,
+    "unsloth_version": "2024.9",
 }
 
 
@@ -270,6 +272,7 @@ CASES = [
     Case("a RoPE that is not stretched", say("rope_scaling", None), None),
     Case("an integer for a float", say("rope_theta", 10000), None),
     Case("a file from before theta", says("rope_theta", transformers_version="4.28.1"), None),
+    Case("LLaMA 2, before theta", says("rope_theta", transformers_version="4.32.0.dev0"), None),
     Case("bookkeeping", says(**BOOKKEEPING), None, act=chat),
     Case("a token to pad with beyond the vocabulary", say("pad_token_id", 32), None, act=answer),
     Case(

@@ -1,0 +1,115 @@
+"""Experts whose chosen ones alone are read, all of them by one call of a kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor, nn
+
+from blocks.mlp.clamped import ClampedGLU
+from blocks.mlp.gated import GatedMLP
+from blocks.moe.moe import MoE
+from blocks.ops import native
+from blocks.ops.dispatch import dispatch
+from blocks.wiring import packed, streamed
+
+__all__: list[str] = []
+
+_numbers = count()
+_enlisted: WeakValueDictionary[int, StreamedMoE] = WeakValueDictionary()
+
+
+class StreamedMoE(MoE):
+    """A `MoE` that a compiled step calls as one operation, whatever experts it has.
+
+    Where few tokens go to each of them, experts that are alike are multiplied together.
+    """
+
+    number: int
+
+    def enlist(self) -> None:
+        """Gives it the number by which a compiled step finds it."""
+        self.number = next(_numbers)
+        _enlisted[self.number] = self
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.enlist()  # a copy has experts of its own
+
+    def mixed(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        compiled = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+        if compiled and not torch.is_grad_enabled():
+            return torch.ops.blocks.experts(x, weights, chosen, self.number)
+        if torch.compiler.is_compiling() or self.training or x.is_meta:
+            return super().mixed(x, weights, chosen)
+        return self.chosen_ones(x, weights, chosen)
+
+    def chosen_ones(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
+        """The same, of numbers that are known."""
+        n, k = chosen.shape
+        names = chosen.flatten().tolist()  # N·k
+        used = sorted(set(names))
+        counts = [names.count(name) for name in used]
+        experts = [self.experts[name] for name in used]
+        if not n or not _together(experts, max(counts), x):
+            return dispatch(x, weights, chosen, self.experts)
+        order = torch.tensor(sorted(range(n * k), key=names.__getitem__))
+        gates = [part for expert in experts for part in (expert.gate, expert.up)]
+        gate, up = _products(x[order // k], gates, counts).chunk(2, -1)  # N·k F
+        gated = experts[0].gated(gate, up)
+        found = _products(gated, [expert.down for expert in experts], counts)
+        rows = torch.empty_like(found).index_copy_(0, order, found).view(n, k, -1)
+        return (rows * weights[..., None]).sum(1).to(x.dtype)  # N D
+
+
+def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
+    """Whether the kernels can take these experts, of which one gets `most` tokens, together."""
+    first = experts[0]
+    if type(first) not in (GatedMLP, ClampedGLU) or not all(first.alike(e) for e in experts):
+        return False
+    matrices = [part for e in experts for part in (e.gate, e.up, e.down)]
+    kind, shapes = type(first.gate), [_shape(part) for part in matrices]
+    if any(type(part) is not kind for part in matrices) or shapes != shapes[:3] * len(experts):
+        return False
+    if kind is packed.PackedLinear:
+        return most <= packed.FEW and native.suits(x) and len({p.bits for p in matrices}) == 1
+    weights = [part.weight for part in matrices]
+    return kind is streamed.Streamed and most <= streamed.FEW and native.suits(x, *weights)
+
+
+def _shape(part: Any) -> tuple[Any, ...]:
+    weight = part.packed if isinstance(part, packed.PackedLinear) else part.weight
+    return weight.shape, part.bias is None
+
+
+def _products(x: Tensor, parts: Sequence[Any], counts: list[int]) -> Tensor:
+    """Groups of rows [R D], each multiplied by the next of the matrices -> [R O]."""
+    first, kernels = parts[0], torch.ops.blocks
+    if isinstance(first, nn.Linear):
+        y = kernels.products(x, [part.weight for part in parts], counts)
+    else:
+        kernel = kernels.products8 if first.bits == 8 else kernels.products4
+        bytes_and_scales = [p.packed for p in parts], [p.scale for p in parts]
+        y = kernel(x, *bytes_and_scales, [part.out_dim for part in parts], counts)
+    if first.bias is None:
+        return y
+    bias = torch.stack([part.bias for part in parts]).view(len(counts), -1)
+    return y + bias.repeat_interleave(torch.tensor(counts), 0)
+
+
+def _experts(x: Tensor, weights: Tensor, chosen: Tensor, number: int) -> Tensor:
+    return _enlisted[number].chosen_ones(x, weights, chosen)
+
+
+def _alike(x: Tensor, weights: Tensor, chosen: Tensor, number: int) -> Tensor:
+    return torch.empty_like(x)
+
+
+_library = torch.library.Library("blocks", "FRAGMENT")
+_library.define("experts(Tensor x, Tensor weights, Tensor chosen, int number) -> Tensor")
+_library.impl("experts", _experts, "CompositeExplicitAutograd")
+torch.library.register_fake("blocks::experts", _alike)
