@@ -32,7 +32,7 @@ def chat(model: str, system: str | None, **given: Any) -> None:
         raise TokenizerError(
             "its tokenizer has no chat template", file=model, hint="try: blocks generate"
         )
-    voice = Voice(packed_model(model, given), tokenizer, given, MOST)
+    voice = Voice(packed_model(model, given), tokenizer, given, MOST, follow=True)
     messages = [] if system is None else [{"role": "system", "content": system}]
     try:
         while (line := _line()) != END:

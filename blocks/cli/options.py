@@ -78,6 +78,11 @@ beams_option = click.option(
     "--beams", type=click.IntRange(1), help="Follow so many texts and print the best; 1 streams."
 )
 
+assistant_options = together(
+    click.option("--assistant", metavar="MODEL", help="A smaller model that drafts, same tokens."),
+    click.option("--lookup", is_flag=True, help="Draft what followed the same words before."),
+)
+
 
 def pick(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     """Some of a command's options, as arguments of the function below it."""

@@ -73,13 +73,22 @@ class Voice:
         tokenizer: its own.
         given: the options of the command.
         most: how many tokens to add where the options don't say.
+        follow: each text begins with the one before: that is not read again.
 
     Attributes:
         count: how many tokens came in all.
         answers: the model reads one text and writes another.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, given: dict[str, Any], most: int):
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        given: dict[str, Any],
+        most: int,
+        *,
+        follow: bool = False,
+    ):
         self.model, self.tokenizer, self.most = model, tokenizer, most
         self.answers = hasattr(model, "given")
         self.options: dict[str, Any] = pick(given, SAMPLING)
@@ -87,6 +96,32 @@ class Voice:
         self.asked = given["max_new_tokens"]
         self.beams = self._beams(given.get("beams"))
         self.count = 0
+        self.assistant = self._assistant(given)
+        self.cache = self._cache() if follow and not self.answers and self.beams == 1 else None
+
+    def _cache(self) -> Any:
+        import blocks
+
+        return blocks.PromptCache(self.model, follow=True)
+
+    def _assistant(self, given: dict[str, Any]) -> Any:
+        """What drafts, if anything shall."""
+        name, lookup = given.get("assistant"), given.get("lookup")
+        if name and lookup:
+            raise click.UsageError("--assistant and --lookup both draft: choose one.")
+        if (name or lookup) and self.beams > 1:
+            raise click.UsageError("Nothing is drafted for several beams: try --beams 1.")
+        import blocks
+
+        if name:
+            return blocks.DraftModel(load_model(name, given))
+        return blocks.PromptLookup() if lookup else None
+
+    def drafts(self) -> str:
+        """What came of the drafts, as the end of a line."""
+        if self.assistant is None:
+            return ""
+        return f", {self.assistant.accepted} of {self.assistant.drafted} drafted tokens accepted"
 
     def _stop(self, texts: Sequence[str]) -> tuple[int | str, ...] | None:
         """Strings to stop at join the tokens that end a text; they don't replace them."""
@@ -122,7 +157,8 @@ class Voice:
             _, found = blocks.beam_search(self.model, prompt, beams=self.beams, **options)
             said = found[0, begun:].tolist()
         else:
-            said = blocks.stream(self.model, prompt, **options)
+            helpers = {"cache": self.cache, "assistant": self.assistant}
+            said = blocks.stream(self.model, prompt, **options, **helpers)
         for id in said:
             self.count += 1
             yield detokenizer.push(id)

@@ -50,14 +50,13 @@ def measured(model: str, given: dict[str, Any]) -> dict[str, Any]:
 
     from blocks.speed.measuring import Spread, paces, peak, product_rate, read_rate
 
-    start = time.perf_counter()
     made, spent = _made(model, given)
     first = next(made.parameters())
     context, tokens, batch = (given[name] for name in ("context", "tokens", "batch"))
     rounds = paces(made, context, tokens, batch, given["rounds"])
     bar = tqdm(rounds, "measuring", total=given["rounds"], leave=False, disable=None)
     reads, writes = (Spread.of(row) for row in zip(*bar, strict=True))
-    on_cpu = first.device.type == "cpu"
+    most, on_cpu = peak(), first.device.type == "cpu"
     limits = {"read": read_rate(), "products": product_rate(first.dtype)} if on_cpu else {}
     flops, read = costs(made, context, context + tokens // 2, batch)
     found: dict[str, Any] = {
@@ -71,8 +70,7 @@ def measured(model: str, given: dict[str, Any]) -> dict[str, Any]:
         "done": [*getattr(made, "prepared", ())],
         "load_seconds": spent["load"],
         "optimize_seconds": spent["optimize"],
-        "seconds": time.perf_counter() - start,
-        "peak_bytes": peak(),
+        "peak_bytes": most,
         "prefill": reads.to_json(),
         "decode": writes.to_json(),
         "flops_read": flops,
@@ -122,17 +120,12 @@ def told(found: dict[str, Any]) -> str:
     rows.append([reading, *spread(found["prefill"], rate), share("share_of_products")])
     rows.append([writing, *spread(found["decode"], rate), share("share_of_read")])
     if found["limits"]:
-        names = {
-            "read": (human, "limit: memory read a second"),
-            "products": (counted, "limit: FLOPs a second"),
-        }
-        rows += [
-            [text, *spread(found["limits"][name], unit), ""] for name, (unit, text) in names.items()
-        ]
+        limits = found["limits"]
+        rows.append(["limit: bytes read a second", *spread(limits["read"], human), ""])
+        rows.append(["limit: FLOPs a second", *spread(limits["products"], counted), ""])
     lines = [head, *found["done"], "", columns(rows), ""]
-    lines.append(
-        f"loaded in {found['load_seconds']:.2f} s, optimised in {found['optimize_seconds']:.1f} s"
-    )
+    loaded, optimised = found["load_seconds"], found["optimize_seconds"]
+    lines.append(f"loaded in {loaded:.2f} s, optimised in {optimised:.1f} s")
     lines.append(f"{human(found['bytes_written'])} are read for a step")
     if found["peak_bytes"]:
         lines.append(f"at most {human(found['peak_bytes'])} of memory")

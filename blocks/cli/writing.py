@@ -12,6 +12,7 @@ import click
 
 from blocks.cli.options import (
     PACKAGED,
+    assistant_options,
     beams_option,
     is_place,
     load_options,
@@ -63,7 +64,7 @@ def generate(ctx: click.Context, model: str | None, text: str | None, **given: A
     finally:
         click.echo()
     rate = voice.count / (time.perf_counter() - start)
-    click.echo(f"{voice.count} tokens, {rate:.1f} tokens per second", err=True)
+    click.echo(f"{voice.count} tokens, {rate:.1f} tokens per second{voice.drafts()}", err=True)
     if interrupted:
         ctx.exit(130)
 

@@ -56,6 +56,9 @@ class PromptCache:
         follow: bool = False,
         chunk: int | None = None,
     ):
+        if hasattr(type(model), "given"):
+            reason = f"what a {type(model).__name__} remembers is of one source"
+            raise GenerationError(reason, field="model")
         self.model, self.follow = model, follow
         self.tokens: list[int] = []
         self.reused = 0
@@ -77,8 +80,6 @@ class PromptCache:
 
     def recall(self, request: Request) -> tuple[int, State | None]:
         """How many of each prompt's first tokens need not be read, and the memory of them."""
-        if request.model is not self.model:
-            raise GenerationError("it is of another model", field="cache")
         prompt = request.prompt
         rows = [row[:n] for row, n in zip(prompt.tokens.tolist(), prompt.lengths, strict=True)]
         common = min(min(shared(self.tokens, row), len(row) - 1) for row in rows)

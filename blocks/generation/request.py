@@ -165,9 +165,8 @@ class Request:
         if self.beside and (chunk, cache) != (None, None):
             field = "chunk" if cache is None else "cache"
             raise GenerationError("prompts with media are read at once", field=field)
-        if cache is not None and self._source is not None:
-            reason = f"what a {type(self.model).__name__} remembers is of one source"
-            raise GenerationError(reason, field="cache")
+        if cache is not None and cache.model is not self.model:
+            raise GenerationError("it is of another model", field="cache")
 
 
 def _answers(

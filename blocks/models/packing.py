@@ -55,9 +55,10 @@ class PackedHead(LMHead):
 def packed_matrices(model: nn.Module) -> dict[str, Packed]:
     """The packed matrices of a model, by the address of what each took the place of."""
     found: dict[str, Packed] = {}
-    for address, parent, _, part in _places(model):
+    for address, parent, name, part in _places(model):
         matrix = part.matrix if type(part) is PackedHead else part
-        if type(matrix) is PackedLinear and type(parent) is not PackedHead:
+        within = type(parent) is PackedHead and name == "matrix"
+        if type(matrix) is PackedLinear and not within:
             found[address] = Packed(matrix.bits, (matrix.out_dim, matrix.dim))
     return found
 
@@ -72,13 +73,14 @@ def body_bits(model: nn.Module) -> set[int]:
 def packable(model: nn.Module, bits: Bits, smallest: int = SMALLEST) -> dict[str, Packed]:
     """The matrices of a model that can be packed, by address; those of heads in 8 bits.
 
-    Embeddings, norms, routers, convolutions and small matrices are none of them, nor is what a
-    block reads in another way than by calling it.
+    Embeddings, norms, routers, convolutions and small matrices but a head's are none of them, nor
+    is what a block reads in another way than by calling it.
     """
     return {
-        address: Packed(8 if isinstance(part, LMHead) else bits, tuple(part.weight.shape))
+        address: Packed(8 if type(part) is LMHead else bits, tuple(part.weight.shape))
         for address, parent, name, part in _places(model)
-        if _plain(parent, name, part) and part.weight.numel() >= smallest
+        if _plain(parent, name, part)
+        and (type(part) is LMHead or part.weight.numel() >= smallest)
     }
 
 
@@ -93,7 +95,10 @@ def pack_matrices(model: nn.Module, wanted: Mapping[str, Packed]) -> Iterator[st
     done: dict[int, tuple[Any, nn.Module]] = {}  # originals, kept lest another gets their number
     twins: dict[tuple[int, int], PackedLinear] = {}
     for address, parent, name, part in _places(model):
-        if address not in wanted or not _plain(parent, name, part):
+        if address not in wanted:
+            continue
+        if not _plain(parent, name, part):  # of a parent that has two addresses
+            yield address
             continue
         if id(part) not in done:
             bits = wanted[address].bits

@@ -139,16 +139,16 @@ def main(
                 start = time.perf_counter()
                 step()
                 times[name].append(time.perf_counter() - start)
+        for name in names if rounds else ():
+            pairs = zip(times[name], times["transformers"], strict=True)
+            ratio = spread((theirs / ours for ours, theirs in pairs), "×")
+            print(f"{name:13} {spread(times[name], ' s')}, {ratio} as fast", flush=True)
         peaks = {}
-        for name in names:  # each in a process of its own
+        for name in reversed(names):  # each in a process of its own
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as one:
                 peaks[name] = one.submit(memory, name, folder, dtype, text, threads).result()
-    for name in names:
-        pairs = zip(times[name], times["transformers"], strict=True)
-        ratio = spread((theirs / ours for ours, theirs in pairs), "×")
-        share = peaks[name] / peaks["transformers"]
-        print(f"{name:13} {spread(times[name], ' s')}, {ratio} as fast;", end=" ")
-        print(f"{peaks[name]:.0f} MiB, {share:.2f} of the reference's")
+            share = peaks[name] / peaks["transformers"]
+            print(f"{name:13} {peaks[name]:.0f} MiB, {share:.2f} of the reference's", flush=True)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,8 @@ def test_a_conversation_is_read_once(kind: str) -> None:
     assert cache.tokens == first[:-1] and cache.reused == 0
     generate(model, [*first, 5, 6], cache=cache, **NEW)
     assert cache.reused == len(first) - 1
-    generate(model, [*DOCUMENT, 5, 6], cache=cache, **NEW)
+    other = (first[len(DOCUMENT)] + 1) % VOCAB
+    generate(model, [*DOCUMENT, other, 6], cache=cache, **NEW)
     kept = len(DOCUMENT) if kind in FORGETS else len(DOCUMENT) - 1
     assert cache.reused == kept, "the prompt before its answer"
     generate(model, PROMPTS, cache=cache, **NEW)
@@ -135,8 +136,8 @@ def test_what_can_not_be_cached() -> None:
         (lambda: generate(tiny(), [1], cache=PromptCache(model, [1])), "another model", "cache"),
         (lambda: PromptCache(model, PROMPTS), "of one text", "tokens"),
         (lambda: PromptCache(model, [VOCAB]), "not in the vocabulary", "tokens"),
-        (lambda: PromptCache(built(), [1, 2]), "begins|of one source|begin", "start"),
-        (lambda: generate(built(), [1], start=1, cache=PromptCache(built())), "another", "cache"),
+        (lambda: PromptCache(built()), "of one source", "model"),
+        (lambda: generate(built(), [1], start=1, cache=PromptCache(model)), "another", "cache"),
         (lambda: generate(model, [1], chunk=0), "above zero", "chunk"),
         (lambda: generate(model, [1], chunk=True), "number of tokens", "chunk"),
     ]

