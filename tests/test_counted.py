@@ -123,7 +123,7 @@ def step_costs(model: CausalLM, context: int) -> int:
 @pytest.mark.parametrize("window", [None, 5])
 def test_a_step_costs_what_torch_counts(window: int | None) -> None:
     more = {} if window is None else {"mask": Window(window)}
-    # Torch doesn't know what its fused attention costs on a processor; with a sink it is written out.
+    # Torch's counter doesn't know the fused attention of a processor; a sink has it written out.
     attention = Spec(GQAttention, heads=4, kv_heads=2, sinks=True, **more)
     model = stack({"attention": Spec(Residual, inner=attention)})
     assert explain(model, context=9).root.flops == step_costs(model, 9)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import load_options, quantize_option, sampling_options
+from blocks.cli.options import assistant_options, load_options, quantize_option, sampling_options
 
 MOST = 512
 END = "/exit"
@@ -17,6 +17,7 @@ END = "/exit"
 @click.argument("model")
 @click.option("--system", help="What the model is told before the conversation.")
 @sampling_options
+@assistant_options
 @quantize_option
 @load_options
 def chat(model: str, system: str | None, **given: Any) -> None:

@@ -114,7 +114,7 @@ class Voice:
         import blocks
 
         if name:
-            return blocks.DraftModel(load_model(name, given))
+            return blocks.DraftModel(load_model(name, {**given, "revision": None}))
         return blocks.PromptLookup() if lookup else None
 
     def drafts(self) -> str:

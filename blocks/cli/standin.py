@@ -42,9 +42,6 @@ class Dtype(SimpleNamespace):
     def __str__(self) -> str:
         return f"torch.{self.name}"
 
-    def __hash__(self) -> int:
-        return hash(self.name)
-
 
 class Tensor(Inert):
     is_meta, device = True, Inert()
@@ -171,6 +168,7 @@ nn = Stand("torch.nn", NN)
 TORCH["promote_types"] = lambda one, other: max(one, other, key=lambda kind: kind.itemsize)
 ALL = TORCH | {"nn": nn, "autograd": AUTOGRAD}
 EMPTY = [Stand(name, {}) for name in ("torch.nn.functional", "torch._guards")]
+EMPTY.append(Stand("torch.overrides", {"TorchFunctionMode": Inert}))
 STANDS = (nn, AUTOGRAD, *EMPTY, Stand("torch", ALL))
 
 

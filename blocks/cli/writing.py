@@ -30,6 +30,7 @@ MOST = 128
 @click.argument("text", required=False)
 @sampling_options
 @beams_option
+@assistant_options
 @quantize_option
 @load_options
 @click.pass_context

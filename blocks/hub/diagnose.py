@@ -6,14 +6,13 @@ import re
 import time
 from collections.abc import Sequence
 
-import torch
-
 from blocks.edit import replace, rewrite, stacks_of
 from blocks.errors import BlocksError
 from blocks.hub.config import Config
 from blocks.hub.family import Family
 from blocks.hub.match import Match, Misfit
 from blocks.models.places import addresses
+from blocks.ops.shapeless import on_meta
 from blocks.spec import Spec
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
@@ -124,7 +123,7 @@ def _fixed(
     try:
         spec = family.spec(config.changed(field, value))
         numbers = [int(hit[0]) for m in misfits if (hit := _LAYER.search(m.mapped.ours[0]))]
-        with torch.device("meta"):
+        with on_meta():
             model = _cut(spec, min(max(numbers, default=0) + 1, 8))()
     except (BlocksError, RuntimeError, TypeError):  # the others where sizes overflow
         return 0

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from math import prod
 from typing import Any
 
-import torch
-
 from blocks.errors import ConfigError
 from blocks.hub.adapter import check_adapter
 from blocks.hub.checkpoint import Peek, peek_checkpoint
@@ -21,6 +19,7 @@ from blocks.hub.report import KINDS, Inspection, Landing
 from blocks.hub.source import resolve
 from blocks.models.packing import PackedHead, packed_ties, stood_for
 from blocks.models.places import addresses, modules
+from blocks.ops.shapeless import on_meta
 from blocks.spec import building
 from blocks.wiring.packed import PackedLinear
 
@@ -76,7 +75,7 @@ def inspect(
     peek = peek_checkpoint(source)
     outline = outline.fitted(peek.entries)
     _check_depth(outline, peek)
-    with building() as made, torch.device("meta"):
+    with building() as made, on_meta():
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
     ties = [pair for tie in packed_ties(model, outline.ties) for pair in spread(tie, shapes)]

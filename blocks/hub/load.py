@@ -27,6 +27,7 @@ from blocks.hub.provenance import Provenance
 from blocks.hub.source import Source, resolve
 from blocks.models.packing import packed_ties
 from blocks.models.places import addresses, buffers, tie
+from blocks.ops.shapeless import on_meta
 from blocks.spec import Spec, building, is_spec
 
 __all__ = ["from_pretrained"]
@@ -111,7 +112,7 @@ def from_pretrained(
             verify_source(source, weight_files(source))
         outline = outline.fitted(checkpoint.entries)
         _check_depth(outline, checkpoint)
-        with torch.device("meta"):
+        with on_meta():
             model = outline.build()
         shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
         pairs = {tie: spread(tie, shapes) for tie in packed_ties(model, outline.ties)}
@@ -136,7 +137,7 @@ def from_pretrained(
         changes: tuple[str, ...] = ()
         if rewrite is not None:
             spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
-        with building() as made, torch.device("meta"):
+        with building() as made, on_meta():
             model = spec()
         put_packed(model, outline.packed)
         model.provenance = _provenance(source, outline, changes)

@@ -77,10 +77,11 @@ def packable(model: nn.Module, bits: Bits, smallest: int = SMALLEST) -> dict[str
     is what a block reads in another way than by calling it.
     """
     return {
-        address: Packed(8 if type(part) is LMHead else bits, tuple(part.weight.shape))
+        address: Packed(
+            8 if type(part) is LMHead else bits, (part.weight.shape[0], part.weight.shape[1])
+        )
         for address, parent, name, part in _places(model)
-        if _plain(parent, name, part)
-        and (type(part) is LMHead or part.weight.numel() >= smallest)
+        if _plain(parent, name, part) and (type(part) is LMHead or part.weight.numel() >= smallest)
     }
 
 

@@ -55,7 +55,7 @@ class _RMSNorm(torch.autograd.Function):
 
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Channels i and i + R/2 of x [B H T R], turned by an angle [B 1 T R/2]; no copies of halves."""
+    """Channels i and i + R/2 of x [B H T R], turned by an angle [B 1 T R/2], without cut copies."""
     return _Turned.apply(x, cos, sin)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
 
 

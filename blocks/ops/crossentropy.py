@@ -53,8 +53,8 @@ def linear_cross_entropy(
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Any, targets: Tensor, *how: Any) -> Any:
-        *how, learn = how
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Any, targets: Tensor, *rest: Any) -> Any:
+        *how, learn = rest
         loss = torch.zeros((), dtype=_wide(x), device=x.device)
         # Without 1/N and the pull from outside, which float16 might round to nothing.
         to_x, to_weight, to_bias = sums = [

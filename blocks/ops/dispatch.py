@@ -13,6 +13,7 @@ from torch._guards import detect_fake_mode
 
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
+from blocks.ops.constant import constant
 
 __all__: list[str] = []
 
@@ -56,7 +57,7 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
     return y  # N D
 
 
-@torch.compiler.assume_constant_result
+@constant
 def _may_hold_unknown_numbers() -> bool:
     """Whether the graph in the making may hold sizes that are known only at run time.
 

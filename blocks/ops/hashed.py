@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from blocks.errors import SpecError
+from blocks.ops.constant import constant
 
 __all__: list[str] = []
 
@@ -25,7 +26,7 @@ def check_buckets(buckets: int | tuple[int, ...]) -> tuple[int, ...]:
     return each
 
 
-@torch.compiler.assume_constant_result
+@constant
 def drawn(shape: tuple[int, ...], seed: int) -> Tensor:
     """Rotations of a seed: on the CPU and in float32, so that it says the same everywhere."""
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), device="cpu")

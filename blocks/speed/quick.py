@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -24,6 +25,10 @@ class Quick:
     def __init__(self, model: CausalLM):
         self.model = model
         self._compiled = torch.compile(self._step, fullgraph=True)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Quick:
+        """The step of a copied model is the copy's own."""
+        return Quick(copy.deepcopy(self.model, memo))
 
     def warm(self) -> None:
         """Compiles the step for one row, by a step."""

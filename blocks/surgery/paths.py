@@ -11,8 +11,8 @@ from blocks.attention.mask import Causal, Window
 from blocks.heads.language import LMHead
 from blocks.models.packing import PackedHead
 from blocks.speed.quick import Quick
-from blocks.wiring.packed import PackedLinear
 from blocks.wiring.kinds import unstreamed
+from blocks.wiring.packed import PackedLinear
 
 __all__: list[str] = []
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
-import torch
 from torch import nn
 
 from blocks.errors import SpecError
@@ -16,6 +15,7 @@ from blocks.hub.columns import columns, counted, human
 from blocks.hub.inspection import inspect
 from blocks.hub.report import KINDS, Inspection
 from blocks.ops.check import check_positive
+from blocks.ops.shapeless import on_meta
 from blocks.spec import Spec, is_spec
 from blocks.surgery.parts import Part, Tree
 
@@ -132,7 +132,7 @@ def _built(spec: Spec) -> nn.Module:
             field="x",
             hint="a parent gives sizes; build it: explain(spec(512))",
         )
-    with torch.device("meta"):
+    with on_meta():
         return spec()
 
 

@@ -25,14 +25,14 @@ TABLES = frozenset(
 LINEWISE = frozenset("QKNorm TypeRelation CausalConv RelativeAttention Mamba".split())
 # Blocks that remember, and cost nothing but their matrices and what their parts do.
 PLAIN = frozenset("RNN LSTM GRU RWKV RWKVChannelMix RGLRU TokenShift".split())
-# Blocks that make more or fewer tokens of those they get, run once a text, or choose what they do by
-# what they read.
+# Blocks that make more or fewer tokens of those they get, run once a text, or choose what they do
+# by what they read.
 UNTOLD = frozenset(
-    "ByteLatentLM CharacterEncoder MegaByte FrameEncoder Handwriting AdaptiveEmbedding AdaptiveHead "
-    "HashedEmbedding NGramEmbedding JoinedEmbedding EntropyPatches EqualPatches PatchEmbedding "
-    "MediaTokens Molecules Conv1d Conv2d ConvPositions LSHAttention S4 S4D RTRBM SkipStack "
-    "Attending AdditiveAttention InfiniAttention Pooler SequenceHead SentenceHead SpanSearchHead "
-    "PretrainingHead MixtureDensityHead".split()
+    "ByteLatentLM CharacterEncoder MegaByte FrameEncoder Handwriting AdaptiveEmbedding "
+    "AdaptiveHead HashedEmbedding NGramEmbedding JoinedEmbedding EntropyPatches EqualPatches "
+    "PatchEmbedding MediaTokens Molecules Conv1d Conv2d ConvPositions LSHAttention S4 S4D RTRBM "
+    "SkipStack Attending AdditiveAttention InfiniAttention Pooler SequenceHead SentenceHead "
+    "SpanSearchHead PretrainingHead MixtureDensityHead".split()
 )
 
 

@@ -27,7 +27,7 @@ def next_token_loss(
     segments: Tensor | None = None,
     targets: Tensor | None = None,
 ) -> Tensor:
-    r"""mean over t of −log p(token_{t+1} | tokens up to t), without ever holding the logits [B T V].
+    r"""mean over t of −log p(token_{t+1} | tokens up to t), without holding the logits [B T V].
 
     A training step is `next_token_loss(model, tokens).backward()`. The mean is over all pairs of
     real neighbours in one document. Its gradient is that of the cross entropy of `model(tokens)`;

@@ -46,6 +46,7 @@ class PackedLinear(nn.Module):
 
     packed: Tensor
     scale: Tensor
+    bits: Literal[8, 4]
 
     def __init__(
         self,

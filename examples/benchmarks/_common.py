@@ -45,7 +45,8 @@ Pace = tuple[float, ...]  # figures of one round
 def reference(kind: str, shape: dict[str, Any], dtype: torch.dtype, folder: Path) -> Any:
     """A model of transformers with fresh weights, which are in `folder` as well."""
     torch.manual_seed(0)
-    config = getattr(transformers, f"{kind}Config")(**shape, eos_token_id=None, bos_token_id=None)
+    shape = {**shape, "bos_token_id": None, "eos_token_id": None}  # a toy has no such tokens
+    config = getattr(transformers, f"{kind}Config")(**shape)
     made = getattr(transformers, f"{kind}ForCausalLM")(config).to(dtype).eval()
     made.save_pretrained(folder)
     return made

@@ -18,8 +18,20 @@ from typing import Any
 
 import click
 import torch
-from _common import LLAMA, TOY, Pace, facts, in_turn, limits, loaded, of_limits, ratios, row, tell
-from _common import their_paces
+from _common import (
+    LLAMA,
+    TOY,
+    Pace,
+    facts,
+    in_turn,
+    limits,
+    loaded,
+    of_limits,
+    ratios,
+    row,
+    tell,
+    their_paces,
+)
 from _llama import Llama
 
 import blocks

@@ -10,16 +10,15 @@ both. What counts are the ratios: their median, and the smallest and largest.
 from __future__ import annotations
 
 import statistics
-import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import click
 import torch
-import transformers
+from _common import loaded
 from torch import Tensor
 
 import blocks
+from blocks.speed.measuring import Spread, seconds
 
 SHAPES = {
     "mamba": ("Mamba", {}),
@@ -37,25 +36,9 @@ SHAPES = {
 }
 
 
-def seconds(call: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
 def spread(values: Iterable[float], unit: str) -> str:
-    found = sorted(values)
-    return f"{statistics.median(found):.2f}{unit} ({found[0]:.2f} to {found[-1]:.2f})"
-
-
-def loaded(kind: str, layers: int, dtype: torch.dtype) -> tuple[torch.nn.Module, blocks.CausalLM]:
-    """The reference with fresh weights, and ours from its file."""
-    name, options = SHAPES[kind]
-    config = getattr(transformers, f"{name}Config")(**options, num_hidden_layers=layers)
-    theirs = getattr(transformers, f"{name}ForCausalLM")(config).to(dtype).eval()
-    with tempfile.TemporaryDirectory() as folder:
-        theirs.save_pretrained(folder)
-        return theirs, blocks.from_pretrained(folder, dtype=dtype, copy=True)
+    found = Spread.of(values)
+    return f"{found.median:.2f}{unit} ({found.least:.2f} to {found.most:.2f})"
 
 
 def reading(theirs: torch.nn.Module, ours: blocks.CausalLM, tokens: Tensor, rounds: int) -> None:
@@ -117,12 +100,12 @@ def main(
     threads: int,
 ) -> None:
     """Compares KIND with transformers."""
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     print(f"{kind} of {layers} layers in {dtype}, {threads} threads, torch {torch.__version__}")
-    theirs, ours = loaded(kind, layers, getattr(torch, dtype))
+    name, options = SHAPES[kind]
+    shape = {**options, "num_hidden_layers": layers}
+    theirs, ours = loaded(name, shape, getattr(torch, dtype))
     with torch.no_grad():
         if rounds:
             reading(theirs, ours, torch.randint(ours.vocab, (1, tokens)), rounds)

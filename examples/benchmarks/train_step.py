@@ -37,9 +37,7 @@ def spread(values: Iterable[float], unit: str) -> str:
 
 def wrapped(spec: blocks.Spec) -> blocks.Spec:
     """The same model, whose layers compute again in the backward pass what they don't keep."""
-    return blocks.rewrite(
-        spec, "layers.*", lambda old: blocks.Spec(blocks.Checkpointed, inner=old)
-    )
+    return blocks.rewrite(spec, "layers.*", lambda old: blocks.Spec(blocks.Checkpointed, inner=old))
 
 
 def training(which: str, folder: str, dtype: str, tokens: Tensor, keep: bool = False) -> Step:

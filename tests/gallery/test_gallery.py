@@ -26,6 +26,7 @@ GROUPS = {
     "run_time": 21,
     "sound": 12,
 }
+FAST = 70  # cases of a group that the fast tests run at most
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="memory is read from /proc")
 
@@ -47,8 +48,19 @@ def right(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
 EVERY = [(group, name) for group in GROUPS for name in cases(group)]
 
 
+def chosen() -> list[Any]:
+    """All of them, of which the fast tests run an even choice from each group."""
+    found: list[Any] = []
+    for group in GROUPS:
+        step = -(-len(cases(group)) // FAST)
+        for at, name in enumerate(cases(group)):
+            marks = () if at % step == 0 else (pytest.mark.slow,)
+            found.append(pytest.param(group, name, marks=marks))
+    return found
+
+
 @linux
-@pytest.mark.parametrize(("group", "name"), EVERY)
+@pytest.mark.parametrize(("group", "name"), chosen())
 def test_gallery(group: str, name: str, right: dict[Any, Any], tmp_path: Path) -> None:
     case = cases(group)[name]
     report = found(case, sound.write(tmp_path / "model"))

@@ -25,8 +25,8 @@ HEAD = [("head.weight", "embedding.weight")]
     ],
 )
 def test_the_weights_tell_where_two_models_disagree(outer: Any, inner: Any, tied: Any) -> None:
-    said = {n: v for n, v in config_of("gemma3").items() if n != "tie_word_embeddings"}
-    text = {n: v for n, v in said["text_config"].items() if n != "tie_word_embeddings"}
-    outline = outline_of(Config(said | {"text_config": text | inner} | outer))
+    text = {n: v for n, v in config_of("gemma3_text").items() if n != "tie_word_embeddings"}
+    whole = {"model_type": "gemma3", "text_config": text | inner, **outer}
+    outline = outline_of(Config(whole))
     assert outline.tied is tied
     assert outline.sharable(HEAD) == ([] if tied is False else HEAD)

@@ -208,7 +208,7 @@ UNREAD = [
 READ = [
     wrong("model.vocab", "no vocabulary", model(vocab={}, merges=[]), "holds no token"),
     wrong("model.vocab", "id of 32 bits", vocabulary(zz=1 << 31), "'zz' the id 2147483648"),
-    wrong("model.vocab", "an id far from others", vocabulary(zz=1 << 30), "too large for one of 33"),
+    wrong("model.vocab", "an id far away", vocabulary(zz=1 << 30), "too large for one of 33"),
     wrong("model.vocab", "an id twice", vocabulary(zz=3), "'(zz|b)' the same id 3"),
     wrong("added_tokens", "added token after a gap", token(50), "id 50, where only 32 can be"),
     wrong("added_tokens", "added token in a place taken", token(3), "id 3, where only 32 can be"),

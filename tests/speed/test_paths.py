@@ -1,0 +1,96 @@
+"""explain says which way each block of an optimised model is computed."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+import torch
+
+import blocks
+from blocks.ops import native
+from blocks.speed.quick import Quick
+from blocks.surgery.parts import Part
+from tests.speed.test_optimize import ATTENTION, KINDS, model
+
+kernels = pytest.mark.skipif(bool(native.obstacle()), reason=f"{native.obstacle()}")
+
+
+def paths(found: Any) -> dict[str, tuple[str, str]]:
+    """(block, path) of every part by address."""
+
+    def every(part: Part) -> dict[str, tuple[str, str]]:
+        own = {part.address: (part.block, part.path)}
+        return own | {a: p for inner in part.parts for a, p in every(inner).items()}
+
+    return every(found.root)
+
+
+def test_a_plain_model_has_no_paths() -> None:
+    found = blocks.explain(model(ATTENTION))
+    assert {path for _, path in paths(found).values()} == {""} and found.prepared == ()
+    assert "PATH" not in str(found)
+
+
+@kernels
+def test_streamed_matrices() -> None:
+    first = model(ATTENTION)
+    found = blocks.explain(blocks.optimize(first, compile=False))
+    told, before = paths(found), paths(blocks.explain(first))
+    assert {a: block for a, (block, _) in told.items()} == {a: b for a, (b, _) in before.items()}
+    assert told["layers.0.mlp.up"] == ("Linear", "streamed")
+    assert told["head"] == ("LMHead", "streamed")
+    assert told["layers.0.attention.norm_in"] == ("RMSNorm", "plain")
+    assert told["layers.0.mlp"][1] == told[""][1] == ""
+    assert str(found).endswith("\nfew rows at a time are multiplied by the library's kernels")
+    data = json.loads(json.dumps(found.to_json()))
+    assert data["prepared"] == list(found.prepared) and data["parts"][0]["path"] == "plain"
+
+
+@pytest.mark.parametrize("kind", ["int8", "int4"])
+def test_packed_matrices(kind: Any) -> None:
+    quick = blocks.optimize(model(ATTENTION, head=blocks.Spec(blocks.LMHead, cap=5.0)),
+                            quantize=kind, compile=False)  # fmt: skip
+    told = paths(blocks.explain(quick))
+    assert told["layers.0.mlp.down"] == ("PackedLinear", f"packed {kind}")
+    assert told["head.matrix"] == ("PackedLinear", "packed int8")
+    assert told["head"][0] == "LMHead" and " LMHead cap=5.0" in str(blocks.explain(quick))
+
+
+@kernels
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_compiled_step(kind: str) -> None:
+    """Compiled when it is first called: here it is only put in."""
+    quick: Any = blocks.optimize(model(KINDS[kind]), compile=False)
+    quick.forward = Quick(quick)
+    told = paths(blocks.explain(quick))
+    assert told[""] == ("CausalLM", "compiled step")
+    streamed = kind in ("plain", "window")
+    assert (told["layers.0.attention"][1] == "streamed") == streamed
+
+
+def test_what_could_not_be_done_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native, "obstacle", lambda: "there is none")
+    with pytest.warns(UserWarning, match="there is none"):
+        quick = blocks.optimize(model(ATTENTION), compile=False)
+    found = blocks.explain(quick)
+    assert str(found).endswith("\nwithout the library's kernels, since there is none")
+    assert paths(found)["layers.0.mlp.up"] == ("Linear", "plain")
+
+
+def test_an_older_step_is_not_taken_over() -> None:
+    first: Any = blocks.optimize(model(ATTENTION), compile=False)
+    first.forward = Quick(first)
+    second = blocks.optimize(first, compile=False)
+    assert "forward" not in vars(second)
+    with torch.no_grad():
+        assert second(torch.tensor([[1, 2]])).shape == (1, 2, 50)
+
+
+def test_a_copy_has_a_step_of_its_own() -> None:
+    first: Any = blocks.optimize(model(ATTENTION), compile=False)
+    first.forward = Quick(first)
+    second = copy.deepcopy(first)
+    assert second.forward is not first.forward and second.forward.model is second
