@@ -9,12 +9,12 @@ Patterson, "Roofline", 2009: with an intensity of so many FLOPs a byte nobody is
 smaller of the peak and bandwidth × intensity.
 """
 
-# ruff: noqa: E402  # NumPy reads its number of threads when it is imported
 from __future__ import annotations
 
 import os
 
-os.environ.update({f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")})  # NumPy's
+# Which NumPy reads when it is imported.
+os.environ.update({f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")})
 
 import ctypes
 import math

@@ -22,20 +22,13 @@ def load_tokenizer(model: str, given: dict[str, Any]) -> Any:
 
 def load_model(model: str, given: dict[str, Any]) -> Any:
     """MODEL with the dtype and on the device that are asked for."""
-    import torch
-
     import blocks
 
-    kinds = {
-        "float32": torch.float32,
-        "bfloat16": torch.bfloat16,
-        "float16": torch.float16,
-        "float64": torch.float64,
-        None: None,
-    }
     device = device_of(given["device"])
     where = pick(given, LOAD)
-    return blocks.from_pretrained(place(model), dtype=kinds[given["dtype"]], device=device, **where)
+    return blocks.from_pretrained(
+        place(model), dtype=dtype_of(given["dtype"]), device=device, **where
+    )
 
 
 def packed_model(model: str, given: dict[str, Any]) -> Any:
@@ -48,6 +41,20 @@ def packed_model(model: str, given: dict[str, Any]) -> Any:
         return loaded
     # A step that had to be compiled first would come too late for one text.
     return blocks.optimize(loaded, quantize=given["quantize"], compile=False)
+
+
+def dtype_of(name: str | None) -> Any:
+    """The dtype of that name; None keeps what there is."""
+    import torch
+
+    kinds = {
+        "float32": torch.float32,
+        "bfloat16": torch.bfloat16,
+        "float16": torch.float16,
+        "float64": torch.float64,
+        None: None,
+    }
+    return kinds[name]
 
 
 def device_of(name: str) -> Any:

@@ -8,13 +8,21 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import HUB, as_json, json_text, load_options, pick, place
+from blocks.cli.options import (
+    HUB,
+    as_json,
+    json_text,
+    load_options,
+    pick,
+    place,
+    quantize_option,
+)
 
 
 @click.command()
 @click.argument("model")
 @click.option("--random", is_flag=True, help="Draw weights for the shape in MODEL's config.json.")
-@click.option("--quantize", type=click.Choice(["int8", "int4"]), help="Keep matrices in few bits.")
+@quantize_option
 @click.option("--plain", is_flag=True, help="Take the model as it is loaded, not optimised.")
 @click.option("--no-compile", is_flag=True, help="Optimise it without compiling a step.")
 @click.option(
@@ -154,12 +162,12 @@ def _drawn(model: str, given: dict[str, Any]) -> Any:
     """A model of the shape in a config.json, with fresh weights."""
     import torch
 
-    from blocks.cli.speaking import device_of
+    from blocks.cli.speaking import device_of, dtype_of
     from blocks.hub.outline import read_outline
     from blocks.hub.source import resolve
 
     folder = Path(model).parent if Path(model).name == "config.json" else place(model)
     torch.manual_seed(0)
     made = read_outline(resolve(folder, **pick(given, HUB))).build()
-    dtype = getattr(torch, given["dtype"] or "bfloat16")
+    dtype = dtype_of(given["dtype"] or "bfloat16")
     return made.to(device=device_of(given["device"]), dtype=dtype)

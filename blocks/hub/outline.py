@@ -8,7 +8,7 @@ from typing import Any
 
 from blocks.edit import layers_of, walk
 from blocks.edit import replace as edited
-from blocks.errors import BlocksError, ConfigError
+from blocks.errors import BlocksError, ConfigError, nearest
 from blocks.hub.amount import MOST, ordered
 from blocks.hub.blame import as_config_error
 from blocks.hub.config import Config, read_json
@@ -23,6 +23,7 @@ from blocks.spec import Spec
 from blocks.written import from_json
 
 NATIVE = "blocks"  # the model_type of our own format
+_OURS = tuple("model_type architectures library_name blocks_version provenance spec packed".split())
 _MOST_EXPERTS = 200_000  # ten times what the largest public models have
 
 
@@ -200,6 +201,11 @@ def _check_count(spec: Spec[Any], config: Config) -> None:
 
 
 def _native(config: Config, blocks: Iterable[type]) -> Outline:
+    for name in config.data:
+        if name not in _OURS:
+            near = nearest(name, _OURS)
+            hint = f"did you mean {near[0]!r}?" if near else "a later version may have written it"
+            raise config.error(name, "this field is not known to the format", hint)
     try:
         spec = from_json(config.data.get("spec") or {}, blocks)
     except BlocksError as error:

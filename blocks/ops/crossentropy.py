@@ -14,7 +14,7 @@ from blocks.ops.once import once
 
 __all__: list[str] = []
 
-LOGITS = 2**23  # in their own dtype, that are there at once
+LOGITS = 2**24  # in their own dtype, that are there at once
 SCORES = 2**19  # in float32, that are worked on at once: a processor's cache holds them
 FEWEST = 128  # rows or tokens in a part: products with fewer are slow
 
@@ -110,7 +110,7 @@ def _wide(x: Tensor) -> torch.dtype:
 
 
 def _parts(length: int, size: int) -> Iterator[slice]:
-    size = max(FEWEST, size)
+    size = max(FEWEST, 2 ** max(size, 1).bit_length() // 2)  # even parts are quicker
     return (slice(start, min(start + size, length)) for start in range(0, length, size))
 
 

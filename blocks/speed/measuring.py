@@ -59,7 +59,7 @@ def read_rate(rounds: int = 5, numbers: int = READ) -> Spread:
 def product_rate(dtype: torch.dtype, rounds: int = 5, side: int = SIDE) -> Spread:
     """FLOPs a second of a product of two large matrices."""
     one, other = (torch.randn(side, side).to(dtype) for _ in range(2))
-    one @ other
+    one.matmul(other)
     return Spread.of(2 * side**3 / seconds(lambda: one @ other) for _ in range(rounds))
 
 

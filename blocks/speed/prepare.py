@@ -15,8 +15,8 @@ from blocks.hub.progress import progress
 from blocks.models.causal import CausalLM
 from blocks.models.packing import Bits, body_bits, pack_matrices, packable, packed_matrices
 from blocks.ops import native
-from blocks.wiring.kinds import quicken, unquicken
 from blocks.speed.quick import Quick, why_not
+from blocks.wiring.kinds import quicken, unquicken
 
 __all__ = ["optimize"]
 

@@ -45,7 +45,8 @@ class Quick:
             return CausalLM.forward(model, tokens, mask, state, **more)
         check_tokens(tokens, model.vocab)
         step = state.begin(len(tokens), 1)
-        logits = self._compiled(tokens, step.positions, slots)
+        ids = tokens.clone(memory_format=torch.contiguous_format)  # one stride is one graph
+        logits = self._compiled(ids, step.positions, slots)
         state.end(step)
         return logits
 

@@ -76,7 +76,8 @@ def slots_of(content: Any) -> Any:
         return None
     if isinstance(content, Content) and content.timeless:
         return content
-    slots = KINDS[type(content)](content.k, content.v)
+    held: Any = content
+    slots = KINDS[type(held)](held.k, held.v)
     if type(slots) is Slots:
         for tensor in (slots.k, slots.v):
             torch._dynamo.mark_dynamic(tensor, 2)  # one graph for every room

@@ -64,8 +64,8 @@ def _windowed(block: Any, tokens: int, seen: int) -> int:
 
 
 def _relative(block: Any, tokens: int, seen: int) -> int:
-    e = block.q.weight.shape[0] // block.heads
-    places = 2 * prod(block.position.weight.shape)  # W r of every distance
+    e = _sizes(block.q)[0] // block.heads
+    places = 2 * prod(_sizes(block.position))  # W r of every distance
     both = type(block.mask).__name__ not in ("Causal", "Window")
     distances = seen + (tokens - 1 if both else 0)
     types = 0 if block.relation is None else 4 * tokens * block.heads * e
@@ -171,6 +171,11 @@ def chosen(moe: Any) -> int:
 
 def _names(block: Any) -> set[str]:
     return {kind.__name__ for kind in type(block).__mro__}
+
+
+def _sizes(matrix: Any) -> tuple[int, ...]:
+    packed = "PackedLinear" in _names(matrix)
+    return (matrix.out_dim, matrix.dim) if packed else tuple(matrix.weight.shape)
 
 
 def _own(block: Any) -> list[Any]:

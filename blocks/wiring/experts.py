@@ -52,16 +52,20 @@ class StreamedMoE(MoE):
         """The same, of numbers that are known."""
         n, k = chosen.shape
         names = chosen.flatten().tolist()  # N·k
-        used = sorted(set(names))
+        used = names if n == 1 else sorted(set(names))
         counts = [names.count(name) for name in used]
-        experts = [self.experts[name] for name in used]
+        experts: list[Any] = [self.experts[name] for name in used]
         if not n or not _together(experts, max(counts), x):
             return dispatch(x, weights, chosen, self.experts)
-        order = torch.tensor(sorted(range(n * k), key=names.__getitem__))
         gates = [part for expert in experts for part in (expert.gate, expert.up)]
+        downs = [expert.down for expert in experts]
+        if n == 1:  # one input of all: nothing is to be sorted
+            gate, up = _products(x, gates, [1]).view(k, -1).chunk(2, -1)  # k F
+            rows = _products(experts[0].gated(gate, up), downs, counts)
+            return (rows * weights.T).sum(0, keepdim=True).to(x.dtype)  # 1 D
+        order = torch.tensor(sorted(range(n * k), key=names.__getitem__))
         gate, up = _products(x[order // k], gates, counts).chunk(2, -1)  # N·k F
-        gated = experts[0].gated(gate, up)
-        found = _products(gated, [expert.down for expert in experts], counts)
+        found = _products(experts[0].gated(gate, up), downs, counts)
         rows = torch.empty_like(found).index_copy_(0, order, found).view(n, k, -1)
         return (rows * weights[..., None]).sum(1).to(x.dtype)  # N D
 

@@ -15,7 +15,8 @@ from blocks.ops.packing import pack, unpack
 
 __all__ = ["PackedLinear"]
 
-FEW = 64  # rows up to which the kernel is quicker than a product with unpacked weights
+# Rows up to which the kernel is quicker than a product with unpacked weights.
+FEW = 512 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 64
 
 
 class PackedLinear(nn.Module):

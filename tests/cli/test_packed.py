@@ -47,8 +47,8 @@ def test_it_is_told_without_torch(packed: Path) -> None:
 
 def test_it_is_verified_and_continues_a_text(packed: Path) -> None:
     assert "model.safetensors" in run("verify", packed).stdout
-    text = run("generate", packed, "ROMEO:", "--max-new-tokens", 9).stdout
-    plain = run("generate", "packaged", "ROMEO:", "--max-new-tokens", 9, "--quantize", "int4")
+    text = run("generate", packed, "ROMEO:", "--max-new-tokens", "9").stdout
+    plain = run("generate", "packaged", "ROMEO:", "--max-new-tokens", "9", "--quantize", "int4")
     assert text == plain.stdout and text.startswith("ROMEO:")
 
 

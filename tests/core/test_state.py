@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from blocks import KVRing, KVState, State, Window
+from blocks import GenerationError, KVRing, KVState, State, Window
+from blocks.state import leaves
 from tests.properties.mixers import DIM, attention, hybrid
 
 
@@ -47,6 +49,37 @@ def test_a_preallocated_state_is_written_in_place() -> None:
     for _ in range(8):
         state.run(module, torch.randn(1, 1, DIM, dtype=torch.float64))
     assert state.content.k.data_ptr() == where and state.content.k.shape[2] == 8
+
+
+def test_room_can_be_made_later() -> None:
+    x = torch.randn(2, 9, DIM, dtype=torch.float64)
+    for module in (attention(), attention(mask=Window(3)), hybrid()):
+        state = State.of(module, 2)
+        parts = [state.run(module, x[:, :4])]
+        state.reserve(9)
+        held = [content.k for content in leaves(state.content) if isinstance(content, KVState)]
+        parts.append(state.run(module, x[:, 4:]))
+        torch.testing.assert_close(torch.cat(parts, 1), module(x), rtol=1e-9, atol=1e-9)
+        now = [content.k for content in leaves(state.content) if isinstance(content, KVState)]
+        assert all(a is b for a, b in zip(held, now, strict=True)), "it is written in place"
+        with pytest.raises(GenerationError, match="room for 9"):
+            state.run(module, x[:, :1])
+        state.reserve(4)  # less than there is
+        assert state.clock.room == 9
+
+
+def test_what_can_not_be_forgotten() -> None:
+    module, x = attention(), torch.randn(2, 5, DIM, dtype=torch.float64)
+    state = State.of(module, 2)
+    state.run(module, x)
+    for n in (torch.tensor([1, -1]), torch.tensor([6, 0]), 6, -1):
+        with pytest.raises(GenerationError, match="can't forget"):
+            state.trim(n)
+    assert state.clock.next.tolist() == [5, 5]
+    state.trim(torch.tensor([2, 2]))
+    assert state.clock.even and state.clock.used == 3
+    state.trim(torch.tensor([0, 2]))
+    assert not state.clock.even and (state.clock.used, state.clock.next.tolist()) == (3, [3, 1])
 
 
 def test_two_states_share_nothing() -> None:

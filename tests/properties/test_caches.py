@@ -95,6 +95,20 @@ class Machine(RuleBasedStateMachine):
         self.state.trim(n)
         self.rows = [row[: len(row) - n] for row in self.rows]
 
+    @rule(data=st.data())
+    def trim_each(self, data: Any) -> None:
+        counts = [data.draw(st.integers(0, min(4, len(row)))) for row in self.rows]
+        if not self.state.trims:
+            return
+        self.state.trim(torch.tensor(counts))
+        self.rows = [row[: len(row) - n] for row, n in zip(self.rows, counts, strict=True)]
+
+    @rule(new=st.integers(1, 6))
+    def read_on_and_go_back(self, new: int) -> None:
+        state, rows = self.state.bookmark(), list(self.rows)
+        self.append(new)
+        self.state, self.rows = state, rows
+
     @invariant()
     def clock_is_right(self) -> None:
         if hasattr(self, "rows"):

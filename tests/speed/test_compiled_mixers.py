@@ -13,6 +13,7 @@ from blocks import (
     GRU,
     LSTM,
     MLP,
+    RGLRU,
     RWKV,
     S4D,
     CausalConv,
@@ -30,7 +31,6 @@ from blocks import (
     Mamba2,
     MoE,
     Residual,
-    RGLRU,
     RMSNorm,
     RoPE,
     RWKVChannelMix,
@@ -42,9 +42,7 @@ from blocks.ops import native
 from blocks.speed.quick import Quick, why_not
 
 ATTENTION = Spec(GQAttention, heads=4, kv_heads=2, qk=(Spec(RoPE, theta=100.0),))
-LATENT = Spec(
-    LatentAttention, heads=4, kv_rank=8, nope_dim=8, rope_dim=4, value_dim=8, qk=(RoPE,)
-)
+LATENT = Spec(LatentAttention, heads=4, kv_rank=8, nope_dim=8, rope_dim=4, value_dim=8, qk=(RoPE,))
 MLP_OF = Spec(GatedMLP, hidden=48)
 MIXERS: dict[str, tuple[Any, ...]] = {
     "mamba": (Spec(Mamba, inner=64, state_dim=4, rank=4),),
@@ -98,13 +96,17 @@ def graphs() -> int:
     return torch._dynamo.utils.counters["stats"]["unique_graphs"]
 
 
-@pytest.mark.parametrize("kind", [n if n == "mamba" else pytest.param(n, marks=slow) for n in MIXERS])
+@pytest.mark.parametrize(
+    "kind", [n if n == "mamba" else pytest.param(n, marks=slow) for n in MIXERS]
+)
 def test_one_graph_does_what_the_layers_do(kind: str, graphs_alone: Any) -> None:
     first, second = model(*MIXERS[kind]), model(*MIXERS[kind])
     assert why_not(second) is None
     second.forward = Quick(second)
     for batch in (1, 2):
-        torch.testing.assert_close(written(second, batch), written(first, batch), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            written(second, batch), written(first, batch), rtol=1e-5, atol=1e-5
+        )
     before = graphs()
     assert 0 < before <= 4
     for room in (33, 70):
@@ -122,6 +124,25 @@ def test_generation_is_the_same(kind: str, graphs_alone: Any) -> None:
     options: dict[str, Any] = {"max_new_tokens": 9, "stop": ()}
     wanted = blocks.generate(first, ragged, **options)
     assert torch.equal(blocks.generate(second, ragged, **options), wanted)
+
+
+@slow
+@pytest.mark.parametrize("kind", ["hybrid", "griffin", "latent", "latent window"])
+def test_drafts_pieces_and_a_cache(kind: str, graphs_alone: Any) -> None:
+    """Several tokens at once go the plain way, with the memory that the compiled step uses."""
+    first, second = (model(*MIXERS[kind]).double() for _ in range(2))
+    second.forward = Quick(second)
+    ragged: Any = [[1, 2, 1, 2], [4, 5, 6, 4, 5], [3]]
+    options: dict[str, Any] = {"max_new_tokens": 12, "stop": ()}
+    wanted = blocks.generate(first, ragged, **options)
+    for helper in (blocks.PromptLookup(1), blocks.DraftModel(second, 3), first):
+        found = blocks.generate(second, ragged, assistant=helper, chunk=2, **options)
+        assert torch.equal(found, wanted)
+    cache, text = blocks.PromptCache(second, follow=True), [1, 2, 3]
+    for cut in (0, 3, 1):
+        said = blocks.generate(first, text, **options)
+        assert torch.equal(blocks.generate(second, text, cache=cache, **options), said)
+        text = [*said[0, : said.shape[1] - cut].tolist(), 7]
 
 
 @slow

@@ -74,7 +74,9 @@ def test_a_compiled_step_changes_nothing(kind: str) -> None:
     second = blocks.optimize(first)
     assert any("compiled" in line for line in second.prepared)
     for room in (20, 33, None):
-        torch.testing.assert_close(written(second, room), written(first, room), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            written(second, room), written(first, room), rtol=1e-4, atol=1e-4
+        )
     ragged: Any = [[1, 2, 3], [4, 5, 6, 7, 8, 9], [3]]
     options: dict[str, Any] = {"max_new_tokens": 9, "stop": ()}
     assert torch.equal(

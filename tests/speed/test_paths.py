@@ -94,3 +94,26 @@ def test_a_copy_has_a_step_of_its_own() -> None:
     first.forward = Quick(first)
     second = copy.deepcopy(first)
     assert second.forward is not first.forward and second.forward.model is second
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        blocks.Spec(blocks.RelativeAttention, heads=4, head_dim=16),
+        blocks.Spec(blocks.Mamba, inner=128, state_dim=4, rank=64),
+        blocks.Spec(
+            blocks.LatentAttention, heads=4, kv_rank=64, nope_dim=16, rope_dim=16, value_dim=16
+        ),
+    ],
+    ids=lambda kind: kind.func.__name__,
+)
+def test_other_mixers_cost_the_same_when_they_are_packed(kind: Any) -> None:
+    """What a mixer reads by hand is not packed; and the work is the same."""
+    first = model(kind)
+    second = blocks.optimize(first, quantize="int8", compile=False)
+    tokens = torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        torch.testing.assert_close(second(tokens), first(tokens), rtol=0.1, atol=0.2)
+    before, after = (blocks.explain(one).root for one in (first, second))
+    assert (before.parameters, before.flops) == (after.parameters, after.flops)
+    assert after.bytes_read < before.bytes_read

@@ -131,6 +131,7 @@ IMPORTED = {"block": "os:system", "options": {"command": "touch canary"}}
 
 CASES = [
     case("no Spec", spec(None), FORM, "spec"),
+    case("a field too many", native(lambda c: c | {"specs": 1}), "not known to the f", "specs"),
     case("a Spec of words", spec("CausalLM"), "is not the JSON form of a Spec", "spec"),
     case(
         "a part for a whole", spec({"block": "RMSNorm", "options": {}}), "a part of a model", "spec"
