@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from math import prod
-from types import FunctionType, ModuleType, SimpleNamespace
+from types import FunctionType, ModuleType
 from typing import Any
 
 import blocks
@@ -38,7 +38,10 @@ class Inert:
     __or__ = __ror__ = lambda self, other: Any  # in an annotation
 
 
-class Dtype(SimpleNamespace):
+class Dtype:
+    def __init__(self, name: str, itemsize: int):
+        self.name, self.itemsize = name, itemsize
+
     def __str__(self) -> str:
         return f"torch.{self.name}"
 
@@ -161,7 +164,7 @@ LAYERS: dict[str, Any] = {  # the shapes of weight and bias
 NN = {name: type(name, (Module,), {"shapes": staticmethod(f)}) for name, f in LAYERS.items()}
 NN |= {kind.__name__: kind for kind in (Module, ModuleList, Parameter, ParameterList)}
 WIDTHS = {8: "float64 int64", 4: "float32 int32", 2: "float16 bfloat16 int16", 1: "uint8 bool"}
-DTYPES = {n: Dtype(name=n, itemsize=w) for w, ns in WIDTHS.items() for n in ns.split()}
+DTYPES = {n: Dtype(n, w) for w, ns in WIDTHS.items() for n in ns.split()}
 TORCH = DTYPES | {"Tensor": Tensor, "device": Inert(), "empty": new, "zeros": new, "ones": new}
 AUTOGRAD = Stand("torch.autograd", {"Function": object})
 nn = Stand("torch.nn", NN)

@@ -23,6 +23,7 @@ class MoE(nn.Module):
 
     Compiled, experts run outside the graph, each on its own tokens. `fullgraph=True` takes them all
     into it, still each on its own tokens; compiling then takes as long as there are experts.
+    `blocks.optimize` makes one operation of them, which reads the chosen experts alone.
 
     Args:
         dim: width D.

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from blocks.ops.check import check_number, check_positive, check_width
-from blocks.ops.closed import learns, rms_norm
 
 __all__ = ["RMSNorm"]
 
@@ -59,8 +58,6 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "RMSNorm")
-        if self.cast == "before" and self.weight is not None and learns(x, self.weight):
-            return rms_norm(x, self.weight, self.eps, self.offset)
         wide = x if x.dtype == torch.float64 else x.float()
         weight = self.weight
         scale = None if weight is None else weight + self.offset

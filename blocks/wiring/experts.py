@@ -82,7 +82,8 @@ def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
     if kind is packed.PackedLinear:
         return most <= packed.FEW and native.suits(x) and len({p.bits for p in matrices}) == 1
     weights = [part.weight for part in matrices]
-    return kind is streamed.Streamed and most <= streamed.FEW and native.suits(x, *weights)
+    few = most <= streamed.FEW.get(x.dtype, 0)
+    return kind is streamed.Streamed and few and native.suits(x, *weights)
 
 
 def _shape(part: Any) -> tuple[Any, ...]:

@@ -25,7 +25,9 @@ BLOCKS = (
     "blocks.generate; print(time.perf_counter() - t)"
 )
 FIRST = """
-import sys, time, torch
+import sys, time
+began = time.perf_counter()
+import torch
 torch.set_num_threads({threads})
 {imported}
 tokens = torch.arange(16)[None]
@@ -33,11 +35,12 @@ start = time.perf_counter()
 with torch.no_grad():
     model = {loaded}
     {said}.argmax(-1).item()
-print(time.perf_counter() - start)
+end = time.perf_counter()
+print(end - start, end - began)
 """
 SIDES = {
     "blocks": {
-        "imported": "import blocks; blocks.from_pretrained, blocks.CausalLM",
+        "imported": "import blocks, blocks.families.llama; blocks.from_pretrained",
         "loaded": "blocks.from_pretrained(sys.argv[1])",
         "said": "model(tokens, state=model.init_state(1, 32), last=True)[0, -1]",
     },
@@ -50,10 +53,10 @@ SIDES = {
 
 
 def fresh(code: str, *arguments: str) -> Pace:
-    """The number that a new Python prints last."""
+    """The numbers that a new Python prints."""
     command = [sys.executable, "-c", code, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
-    return (float(result.stdout.split()[-1]),)
+    return tuple(map(float, result.stdout.split()))
 
 
 def processes(code: str, *arguments: str):
@@ -77,11 +80,17 @@ def main(rounds: int, threads: int, toy: bool, file: Path | None) -> None:
         codes = {name: FIRST.format(threads=threads, **side) for name, side in SIDES.items()}
         turn = {name: processes(code, folder) for name, code in codes.items()}
         turn |= {"import torch": processes(TORCH), "import blocks": processes(BLOCKS)}
-        found = {name: [one for (one,) in rates] for name, rates in in_turn(turn, rounds).items()}
+        rounds_of = in_turn(turn, rounds)
+    rows = []
+    for at, what in enumerate(("first token", "first token, with all imports")):
+        taken = {name: [times[at] for times in rounds_of[name]] for name in SIDES}
+        rows += [row(f"{what}: {name}", "s", Spread.of(taken[name])) for name in SIDES]
+        ratio = ratios(taken["blocks"], taken["transformers"])
+        rows.append(row(f"{what}: blocks / transformers", "×", ratio, ratio=True))
+    found = {
+        name: [one for (one,) in rounds_of[name]] for name in ("import torch", "import blocks")
+    }
     seconds = {name: Spread.of(values) for name, values in found.items()}
-    rows = [row(f"first token: {name}", "s", seconds[name]) for name in SIDES]
-    ratio = ratios(found["blocks"], found["transformers"])
-    rows.append(row("first token: blocks / transformers", "×", ratio, ratio=True))
     rows += [row(name, "s", seconds[name]) for name in ("import torch", "import blocks")]
     pairs = zip(found["import blocks"], found["import torch"], strict=True)
     more = Spread.of(ours - theirs for ours, theirs in pairs)

@@ -106,7 +106,7 @@ def test_card_of_a_model_says_where_it_comes_from(tmp_path: Path) -> None:
     origin = Provenance(
         "org/base@dev", "c" * 40, "llama", tuple(map(str, range(12))), ("x",), ("swapped a",)
     )
-    model = SimpleNamespace(provenance=origin, parameters=lambda: iter(()))
+    model = SimpleNamespace(provenance=origin, parameters=list, modules=list)
     text = card_of(model, REPO)
     assert head(text)["base_model"] == "org/base"
     assert head(text)["tags"] == ["blocks", "llama"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -197,3 +198,15 @@ def test_only_the_chosen_experts_are_read() -> None:
         for p in moe.experts[i].parameters():
             p.fill_(torch.nan)
     assert torch.equal(second(ids), wanted)
+
+
+@kernels
+def test_a_copy_has_experts_of_its_own(graphs_alone: Any) -> None:
+    first = blocks.optimize(model(Spec(MoE, experts=4, top_k=2, expert=MLP_OF)), compile=False)
+    second = copy.deepcopy(first)
+    for p in second.layers[0].part0.inner.experts.parameters():
+        p.zero_()
+    wanted = written(second)
+    assert not torch.equal(wanted, written(first))
+    second.forward = Quick(second)
+    torch.testing.assert_close(written(second), wanted)
