@@ -149,6 +149,7 @@ def test_drafts_pieces_and_a_cache(kind: str, graphs_alone: Any) -> None:
 @slow
 @kernels
 @pytest.mark.parametrize("kind", ["mamba", "delta", "griffin", "lstm and gru", "latent", "experts"])
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method`:DeprecationWarning")  # inductor's own
 def test_a_compiled_step_changes_nothing(kind: str) -> None:
     first = model(*MIXERS[kind])
     second = blocks.optimize(first)
