@@ -52,7 +52,7 @@ def read_tensors(
     read: dict[str, Tensor] = {}
     for file, names in progress(by_file.items(), "loading"):
         try:
-            with safe_open(file, framework="pt") as handle:
+            with _opened(file) as handle:
                 for one in names:
                     tensor = one.rule.whole(_with_others(one, handle, file, checkpoint))
                     if check_finite and not _is_finite(tensor):
@@ -68,6 +68,13 @@ def read_tensors(
     return read
 
 
+def _opened(file: Path) -> Any:
+    try:
+        return safe_open(file, framework="pt")
+    except RuntimeError as error:  # of torch, which maps the file
+        raise OSError(str(error)) from error
+
+
 def _with_others(one: Mapped, handle: Any, file: Path, checkpoint: Checkpoint) -> list[Tensor]:
     """A tensor and those beside it, which may lie in other files."""
     found = [handle.get_tensor(one.theirs)]
@@ -76,7 +83,7 @@ def _with_others(one: Mapped, handle: Any, file: Path, checkpoint: Checkpoint) -
         if other == file:
             found.append(handle.get_tensor(name))
         else:
-            with safe_open(other, framework="pt") as away:
+            with _opened(other) as away:
                 found.append(away.get_tensor(name))
     return found
 

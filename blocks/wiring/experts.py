@@ -80,7 +80,8 @@ def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
     if any(type(part) is not kind for part in matrices) or shapes != shapes[:3] * len(experts):
         return False
     if kind is packed.PackedLinear:
-        return most <= packed.FEW and native.suits(x) and len({p.bits for p in matrices}) == 1
+        ready = len({part.bits for part in matrices}) == 1 and all(p.quick for p in matrices)
+        return ready and most <= packed.FEW and native.suits(x)
     weights = [part.weight for part in matrices]
     few = most <= streamed.FEW.get(x.dtype, 0)
     return kind is streamed.Streamed and few and native.suits(x, *weights)
@@ -110,11 +111,7 @@ def _experts(x: Tensor, weights: Tensor, chosen: Tensor, number: int) -> Tensor:
     return _enlisted[number].chosen_ones(x, weights, chosen)
 
 
-def _alike(x: Tensor, weights: Tensor, chosen: Tensor, number: int) -> Tensor:
-    return torch.empty_like(x)
-
-
 _library = torch.library.Library("blocks", "FRAGMENT")
 _library.define("experts(Tensor x, Tensor weights, Tensor chosen, int number) -> Tensor")
 _library.impl("experts", _experts, "CompositeExplicitAutograd")
-torch.library.register_fake("blocks::experts", _alike)
+torch.library.register_fake("blocks::experts", lambda x, *others: torch.empty_like(x))

@@ -23,9 +23,9 @@ class PackedLinear(nn.Module):
     r"""y = W x + b,        W_oi = scale_{o,⌊i/32⌋} · n_oi
 
     with whole numbers n from −127 to 127, or from −8 to 7: what llama.cpp calls Q8_0 and Q4_0, in
-    8.5 and 4.5 bits a weight. Where the library's kernels are (`blocks.optimize` compiles them),
-    few rows of x are rounded to 8 bits as well, group by group, and multiplied as whole numbers.
-    Else the weights are unpacked for each call. They are not learnt; gradients reach x alone.
+    8.5 and 4.5 bits a weight. In a model that `blocks.optimize` has prepared for the library's
+    kernels, few rows of x are rounded to 8 bits as well, group by group, and multiplied as whole
+    numbers. Else the weights are unpacked for each call. They are not learnt; gradients reach x.
 
     Args:
         dim: width D.
@@ -47,6 +47,7 @@ class PackedLinear(nn.Module):
 
     packed: Tensor
     scale: Tensor
+    quick = False  # whether the kernels may read it
     bits: Literal[8, 4]
 
     def __init__(
@@ -96,8 +97,8 @@ class PackedLinear(nn.Module):
     def join(parts: Sequence[PackedLinear], x: Tensor) -> Sequence[Tensor]:
         """What each of them makes of x, by one call of the kernel."""
         rows, bits = x.reshape(-1, x.shape[-1]).contiguous(), parts[0].bits
-        alike = all(part.bits == bits for part in parts)
-        if not alike or not 0 < len(rows) <= FEW or not native.suits(rows):
+        ready = all(part.quick and part.bits == bits for part in parts)
+        if not ready or not 0 < len(rows) <= FEW or not native.suits(rows):
             return [F.linear(x, part.dense(x.dtype), part.bias) for part in parts]
         kernel: Any = torch.ops.blocks.products8 if bits == 8 else torch.ops.blocks.products4
         outs = [part.out_dim for part in parts]

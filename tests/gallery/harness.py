@@ -131,7 +131,7 @@ def _watched(act: Act, folder: Path) -> dict[str, Any]:
                 events.append(f"open {path}")
 
     _reset_peak()
-    before, start = _memory("VmRSS"), time.process_time()
+    before, start = _memory("RssAnon"), time.process_time()
     sys.addaudithook(hook)
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
@@ -140,7 +140,8 @@ def _watched(act: Act, folder: Path) -> dict[str, Any]:
         except BaseException as error:  # a panic of a native library is no Exception
             report["error"] = _told(error)
     report["seconds"] = time.process_time() - start
-    report["grown"] = _memory("VmHWM") - before
+    # Without the pages of files: a process that was forked meets those of its libraries anew.
+    report["grown"] = _memory("VmHWM") - _memory("RssFile") - before
     report["warnings"] = [str(one.message) for one in said]
     return report
 
@@ -175,7 +176,7 @@ def _wait(child: int) -> str | None:
         if done:
             return None if status == 0 else f"crash: {status}"
         verdict = "hang" if time.monotonic() > until else None
-        if _memory("VmRSS", child) > MEMORY:
+        if _memory("RssAnon", child) > MEMORY:
             verdict = "memory"
         if verdict:
             os.kill(child, signal.SIGKILL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import subprocess
@@ -24,8 +25,13 @@ def refuse(folder: Path) -> None:
     raise CheckpointError("is bad", file=folder / "model.safetensors")
 
 
-def grow(folder: Path) -> list[bytes]:
-    return [os.urandom(1 << 20) for _ in range(200)]
+def grow(folder: Path) -> mmap.mmap:
+    # Not from what the process has let go of.
+    block = mmap.mmap(-1, 200 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for page in range(0, len(block), mmap.PAGESIZE):
+        block[page] = 1
+    time.sleep(0.2)
+    return block
 
 
 def hang(folder: Path) -> None:
@@ -87,7 +93,7 @@ def test_what_is_wrong_is_seen(
     (tmp_path / "outside").write_bytes(b"secret")
     if act in (hang, grow):
         monkeypatch.setattr(harness, "SECONDS", 0.5 if act is hang else 25.0)
-        monkeypatch.setattr(harness, "MEMORY", harness._memory("VmRSS") + (50 << 20))
+        monkeypatch.setattr(harness, "MEMORY", harness._memory("RssAnon") + (50 << 20))
     case = Case("c", nothing, CheckpointError, "bad", file="model.safetensors", act=act)
     told = judge(case, found(case, sound.write(tmp_path / "model")), None)
     assert re.search(wrong, "; ".join(told)) and bool(told) == bool(wrong)

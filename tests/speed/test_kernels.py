@@ -7,11 +7,12 @@ from typing import Any, Literal
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from blocks import PackedLinear
 from blocks.ops import native
 from blocks.ops.packing import pack, unpack
+from blocks.wiring.kinds import quicken
 from blocks.wiring.streamed import Streamed
 
 ROUNDING = {torch.float32: 2e-6, torch.bfloat16: 1e-2, torch.float16: 1e-3}
@@ -45,6 +46,7 @@ def test_packed_products_are_whole(dtype: torch.dtype, bits: Literal[8, 4], rows
     x = torch.randint(-9, 10, (rows, 70)).to(dtype)
     x[:, ::32] = 127.0  # the scale of each group is one
     parts = [PackedLinear.of(torch.randn(out, 70), None, bits) for out in (16, 3, 40)]
+    quicken(nn.ModuleList(parts))
     with torch.no_grad():
         found = PackedLinear.join(parts, x)
     for part, y in zip(parts, found, strict=True):
@@ -56,6 +58,7 @@ def test_packed_products_are_whole(dtype: torch.dtype, bits: Literal[8, 4], rows
 @pytest.mark.parametrize("bits", [8, 4])
 def test_rounding_x_to_bytes_costs_little(bits: Literal[8, 4]) -> None:
     block, x = PackedLinear(256, out_dim=64, bits=bits, bias=True), torch.randn(3, 256)
+    quicken(block)
     with torch.no_grad():
         y = block(x)
         wanted = x.double() @ block.dense(torch.float64).T + block.bias.double()
