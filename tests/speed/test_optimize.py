@@ -84,6 +84,16 @@ def test_a_compiled_step_changes_nothing(kind: str) -> None:
     )
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(bool(native.obstacle()), reason=f"{native.obstacle()}")
+def test_any_number_of_models_have_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
+    for _ in range(4):
+        first = model(ATTENTION)
+        close = {"rtol": 1e-4, "atol": 1e-4}
+        torch.testing.assert_close(written(blocks.optimize(first)), written(first), **close)
+
+
 @pytest.mark.parametrize("bits", [8, 4])
 def test_packed_matrices(bits: int) -> None:
     first = model(ATTENTION, ties=(("head.weight", "embedding.weight"),))
