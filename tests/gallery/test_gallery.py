@@ -41,6 +41,7 @@ def cases(group: str) -> dict[str, Case]:
 @pytest.fixture(scope="session")
 def right(tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Any]:
     """What the sound checkpoint gives; afterwards all that a child needs has been imported."""
+    import_module("sympy")  # by torch where a block has an operation of its own; it runs strings
     folder = sound.write(tmp_path_factory.mktemp("gallery") / "model")
     return {act: act(folder) for act in (load, answer, tokenize, chat)}
 
