@@ -78,7 +78,7 @@ if TYPE_CHECKING:
     from blocks.embedding.media import MediaTokens as MediaTokens
     from blocks.embedding.ngrams import NGramEmbedding as NGramEmbedding
     from blocks.embedding.onehot import OneHot as OneHot
-    from blocks.embedding.patch import PatchEmbedding as PatchEmbedding
+    from blocks.embedding.pixels import PatchEmbedding as PatchEmbedding
     from blocks.embedding.query import QueryEmbedding as QueryEmbedding
     from blocks.embedding.repeated import RepeatedEmbedding as RepeatedEmbedding
     from blocks.embedding.token import TokenEmbedding as TokenEmbedding
@@ -147,6 +147,8 @@ if TYPE_CHECKING:
     from blocks.hub.keys import Transpose as Transpose
     from blocks.hub.load import from_pretrained as from_pretrained
     from blocks.hub.package import packaged as packaged
+    from blocks.hub.peft.reading import load_adapter as load_adapter
+    from blocks.hub.peft.writing import save_adapter as save_adapter
     from blocks.hub.pointwise import Pointwise as Pointwise
     from blocks.hub.provenance import Provenance as Provenance
     from blocks.hub.publish import push_to_hub as push_to_hub
@@ -160,6 +162,7 @@ if TYPE_CHECKING:
     from blocks.mlp.maxout import Maxout as Maxout
     from blocks.mlp.plain import MLP as MLP
     from blocks.mlp.xielu import XIELU as XIELU
+    from blocks.models.adapters import trainable as trainable
     from blocks.models.aligned import alignment as alignment
     from blocks.models.bytelatent import ByteLatentLM as ByteLatentLM
     from blocks.models.causal import CausalLM as CausalLM
@@ -250,8 +253,27 @@ if TYPE_CHECKING:
     from blocks.state import Content as Content
     from blocks.state import State as State
     from blocks.step import Step as Step
+    from blocks.surgery.activity import ActivationStatistics as ActivationStatistics
+    from blocks.surgery.activity import Activity as Activity
+    from blocks.surgery.activity import activation_statistics as activation_statistics
+    from blocks.surgery.adapting import add_adapter as add_adapter
+    from blocks.surgery.adapting import merge_adapter as merge_adapter
+    from blocks.surgery.differing import Difference as Difference
+    from blocks.surgery.differing import diff as diff
+    from blocks.surgery.lens import LogitLens as LogitLens
+    from blocks.surgery.lens import logit_lens as logit_lens
+    from blocks.surgery.maps import AttentionMaps as AttentionMaps
+    from blocks.surgery.maps import attention_maps as attention_maps
+    from blocks.surgery.patching import ablate as ablate
+    from blocks.surgery.patching import patch as patch
+    from blocks.surgery.picturing import draw as draw
+    from blocks.surgery.swapped import SwapReport as SwapReport
+    from blocks.surgery.swapping import swap as swap
     from blocks.surgery.tree import Explanation as Explanation
     from blocks.surgery.tree import explain as explain
+    from blocks.surgery.watching import Captured as Captured
+    from blocks.surgery.watching import capture as capture
+    from blocks.surgery.watching import hook_points as hook_points
     from blocks.text.bytes import byte_tokenizer as byte_tokenizer
     from blocks.text.characters import character_tokenizer as character_tokenizer
     from blocks.text.detokenize import Detokenizer as Detokenizer
@@ -264,9 +286,12 @@ if TYPE_CHECKING:
     from blocks.training.next_token import next_token_loss as next_token_loss
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.checkpointed import Checkpointed as Checkpointed
+    from blocks.wiring.dora import DoRA as DoRA
     from blocks.wiring.dropout import Dropout as Dropout
+    from blocks.wiring.factored import Factored as Factored
     from blocks.wiring.gated import GatedMixer as GatedMixer
     from blocks.wiring.linear import Linear as Linear
+    from blocks.wiring.lora import LoRA as LoRA
     from blocks.wiring.lowrank import LowRank as LowRank
     from blocks.wiring.normed import Normed as Normed
     from blocks.wiring.packed import PackedLinear as PackedLinear
@@ -284,11 +309,14 @@ else:
     _HOME = {
         "ALiBi": "blocks.positions.alibi",
         "Activation": "blocks.mlp.activations",
+        "ActivationStatistics": "blocks.surgery.activity",
+        "Activity": "blocks.surgery.activity",
         "AdaptiveEmbedding": "blocks.embedding.adaptive",
         "AdaptiveHead": "blocks.heads.adaptive",
         "AdditiveAttention": "blocks.attention.additive",
         "Arranged": "blocks.attention.arranged",
         "Attending": "blocks.recurrent.attending",
+        "AttentionMaps": "blocks.surgery.maps",
         "AudioError": "blocks.errors",
         "AxialPositions": "blocks.positions.axial",
         "BadWords": "blocks.generation.banning",
@@ -297,6 +325,7 @@ else:
         "BlocksError": "blocks.errors",
         "Both": "blocks.attention.mask",
         "ByteLatentLM": "blocks.models.bytelatent",
+        "Captured": "blocks.surgery.watching",
         "Causal": "blocks.attention.mask",
         "CausalConv": "blocks.conv.causal",
         "CausalLM": "blocks.models.causal",
@@ -321,6 +350,8 @@ else:
         "CrossState": "blocks.attention.crossmemory",
         "DeltaState": "blocks.recurrent.corrected",
         "Detokenizer": "blocks.text.detokenize",
+        "Difference": "blocks.surgery.differing",
+        "DoRA": "blocks.wiring.dora",
         "Draft": "blocks.generation.draft",
         "DraftModel": "blocks.generation.draftmodel",
         "Dropout": "blocks.wiring.dropout",
@@ -330,6 +361,7 @@ else:
         "EntropyPatches": "blocks.embedding.entropy",
         "EqualPatches": "blocks.embedding.equal",
         "Explanation": "blocks.surgery.tree",
+        "Factored": "blocks.wiring.factored",
         "Family": "blocks.hub.family",
         "Filling": "blocks.generation.filling",
         "FinalStates": "blocks.models.final_states",
@@ -377,8 +409,10 @@ else:
         "LinearScaling": "blocks.positions.scaling",
         "LinearState": "blocks.recurrent.written",
         "Llama3Scaling": "blocks.positions.llama3",
+        "LoRA": "blocks.wiring.lora",
         "Load": "blocks.wiring.taps",
         "LogMel": "blocks.audio.logmel",
+        "LogitLens": "blocks.surgery.lens",
         "LongRoPEScaling": "blocks.positions.longrope",
         "LongformerAttention": "blocks.attention.longformer",
         "LookingState": "blocks.recurrent.looking",
@@ -412,7 +446,7 @@ else:
         "PackedLinear": "blocks.wiring.packed",
         "Parallel": "blocks.wiring.parallel",
         "Past": "blocks.attention.past",
-        "PatchEmbedding": "blocks.embedding.patch",
+        "PatchEmbedding": "blocks.embedding.pixels",
         "Pointwise": "blocks.hub.pointwise",
         "Pooler": "blocks.heads.pooler",
         "Prefix": "blocks.attention.mask",
@@ -476,6 +510,7 @@ else:
         "Subsampling": "blocks.conv.subsampling",
         "Suppressed": "blocks.generation.banning",
         "SuppressedFirst": "blocks.generation.banning",
+        "SwapReport": "blocks.surgery.swapped",
         "SymmetricWindow": "blocks.attention.symmetric",
         "TailState": "blocks.conv.causal",
         "TimeNorm": "blocks.norm.time",
@@ -497,14 +532,21 @@ else:
         "WindowState": "blocks.attention.windows",
         "XIELU": "blocks.mlp.xielu",
         "YarnScaling": "blocks.positions.yarn",
+        "ablate": "blocks.surgery.patching",
         "activation": "blocks.mlp.activations",
+        "activation_statistics": "blocks.surgery.activity",
+        "add_adapter": "blocks.surgery.adapting",
         "addresses": "blocks.models.places",
         "alignment": "blocks.models.aligned",
         "at": "blocks.edit",
+        "attention_maps": "blocks.surgery.maps",
         "bahdanau": "blocks.models.translators",
         "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
+        "capture": "blocks.surgery.watching",
         "character_tokenizer": "blocks.text.characters",
+        "diff": "blocks.surgery.differing",
+        "draw": "blocks.surgery.picturing",
         "dream": "blocks.generation.dreams",
         "embed": "blocks.generation.sentences",
         "explain": "blocks.surgery.tree",
@@ -523,26 +565,34 @@ else:
         "handwrite": "blocks.generation.strokes",
         "hippo_dplr": "blocks.ssm.hippo",
         "hippo_legs": "blocks.ssm.hippo",
+        "hook_points": "blocks.surgery.watching",
         "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
+        "load_adapter": "blocks.hub.peft.reading",
+        "logit_lens": "blocks.surgery.lens",
         "mamba_byte": "blocks.models.mambabyte_shapes",
+        "merge_adapter": "blocks.surgery.adapting",
         "next_token_loss": "blocks.training.next_token",
         "optimize": "blocks.speed.prepare",
         "packaged": "blocks.hub.package",
         "palm": "blocks.models.palm_shapes",
+        "patch": "blocks.surgery.patching",
         "push_to_hub": "blocks.hub.publish",
         "read_audio": "blocks.audio.files",
         "read_features": "blocks.audio.preprocessor",
         "replace": "blocks.edit",
         "rewrite": "blocks.edit",
+        "save_adapter": "blocks.hub.peft.writing",
         "save_pretrained": "blocks.hub.save",
         "scan": "blocks.ops.recurrence",
         "ssd": "blocks.ops.duality",
         "stream": "blocks.generation.loop",
         "sutskever": "blocks.models.translators",
+        "swap": "blocks.surgery.swapping",
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",
         "to_torch": "blocks.recurrent.exchange",
+        "trainable": "blocks.models.adapters",
         "transcribe": "blocks.generation.speech",
         "two_streams": "blocks.models.streams",
         "verify": "blocks.hub.checksums",

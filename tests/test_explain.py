@@ -228,8 +228,8 @@ def test_a_checkpoint_a_report_and_a_live_model_agree(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("family", "repo"), weighed())
 def test_published_sizes(family: str, repo: str) -> None:
     from blocks.hub.config import Config
-    from blocks.hub.match import spread
     from blocks.hub.outline import outline_of
+    from blocks.models.places import spread
 
     data, parameters = case_of(family).published[repo]
     outline = outline_of(Config(dict(data)))

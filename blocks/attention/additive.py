@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from blocks.attention.crossmemory import CrossState, memory_of
 from blocks.errors import SpecError
 from blocks.ops.check import check_input, check_positive
+from blocks.ops.watch import noted
 from blocks.step import Step
 
 __all__ = ["AdditiveAttention"]
@@ -57,7 +58,8 @@ class AdditiveAttention(nn.Module):
         check_input(x, self.dim, "AdditiveAttention")
         state = CrossState() if state is None else state
         self.read(step, state)
-        return self.weights(x, state) @ state.v  # B T R  # pyright: ignore[reportOperatorIssue]  # read by now
+        (pattern,) = noted(pattern=self.weights(x, state)[:, None])  # B 1 T M
+        return pattern[:, 0] @ state.v  # B T R  # pyright: ignore[reportOperatorIssue]  # read by now
 
     def pattern(self, x: Tensor, step: Step) -> Tensor:
         """α [B T M]: how much of each place of the memory each token takes."""

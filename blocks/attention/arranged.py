@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from blocks.ops.chunks import near_table, to_front
+from blocks.ops.chunks import near_table, taken, to_front
+from blocks.ops.watch import looking, noted
 from blocks.step import Step
 
 __all__ = ["Arranged"]
@@ -56,6 +57,20 @@ class Arranged:
         count = -(-self.real.shape[1] // chunks[0])
         far = self.there.repeat_interleave(count, 0)[:, None, None]
         return torch.cat([far.expand(*near.shape[:3], -1), near], -1)
+
+    def noted(self, **values: Tensor) -> tuple[Tensor, ...]:
+        """Values [B H T E] in this order, shown to those who look as the tokens stood."""
+        if self.order is None or not looking():
+            return noted(**values)
+        back = self.order.argsort(1)
+        seen = noted(**{name: taken(x, back) for name, x in values.items()})
+        return tuple(taken(x, self.order) for x in seen)
+
+    def unit(self, like: Tensor) -> Tensor:
+        """Values [B H T T] that say of which token they are."""
+        b, h, t = like.shape[:3]
+        unit = torch.eye(t, dtype=like.dtype, device=like.device)
+        return self.forth(unit.expand(b, -1, -1))[:, None].expand(-1, h, -1, -1)
 
     def forth(self, x: Tensor) -> Tensor:
         """[B T D] in this order."""

@@ -35,7 +35,7 @@ class LatentAttention(nn.Module):
         nope_dim, rope_dim: widths N and P of a head's two parts: without a position, and with.
         value_dim: width V of a head's values.
         q_rank: width of the queries' own latent; None projects queries from x by one matrix.
-        norm: slot of the latents' norms. Size (kv_rank) or (q_rank).
+        norm: slot of the latents' norms, or None. Size (kv_rank) or (q_rank).
         bias: biases on the projections to latents.
         out_bias: a bias on the output projection.
         qk: what happens to s and r before the scores, in order: `RoPE`. Sizes (rope_dim, heads, 1).
@@ -68,7 +68,7 @@ class LatentAttention(nn.Module):
         rope_dim: int,
         value_dim: int,
         q_rank: int | None = None,
-        norm: Slot = RMSNorm,
+        norm: Slot | None = RMSNorm,
         bias: bool = False,
         out_bias: bool = False,
         qk: tuple[Slot, ...] = (),
@@ -87,10 +87,10 @@ class LatentAttention(nn.Module):
         self.mask, self.scale, self.dropout = mask, e**-0.5 if scale is None else scale, dropout
         self.q = nn.Linear(dim, heads * e, bias=False) if q_rank is None else None
         self.q_down = nn.Linear(dim, q_rank, bias=bias) if q_rank else nn.Identity()
-        self.q_norm = norm(q_rank) if q_rank else nn.Identity()
+        self.q_norm = norm(q_rank) if q_rank and norm else nn.Identity()
         self.q_up = nn.Linear(q_rank, heads * e, bias=False) if q_rank else nn.Identity()
         self.kv_down = nn.Linear(dim, kv_rank + rope_dim, bias=bias)
-        self.kv_norm = norm(kv_rank)
+        self.kv_norm = norm(kv_rank) if norm else nn.Identity()
         self.kv_up = nn.Linear(kv_rank, heads * (nope_dim + value_dim), bias=False)
         self.qk = nn.ModuleList([part(rope_dim, heads, 1) for part in qk])
         self.out = nn.Linear(heads * value_dim, dim, bias=out_bias)

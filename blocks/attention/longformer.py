@@ -11,6 +11,7 @@ from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
 from blocks.ops.chunks import cut, joined, spread, taken
+from blocks.ops.watch import unseen, wanted
 from blocks.step import Step
 
 __all__ = ["LongformerAttention"]
@@ -77,31 +78,37 @@ class LongformerAttention(nn.Module):
             raise SpecError("a window knows no packed documents", field="segments")
         it = step.once((LongformerAttention, "global_mask", "real"), lambda: Arranged.of(x, step))
         x = it.forth(x)  # B T D
-        y = self._near(x, it, step)  # B H T E
-        if it.chosen.shape[1]:
-            y = self._far(y, x, it)
-        return it.back(self.out(y.transpose(1, 2).flatten(2)))  # B T D
+        parts = {"q": self.q, "k": self.k, "v": self.v}
+        q, k, v = it.noted(**{name: self._heads(part, x) for name, part in parts.items()})
 
-    def _near(self, x: Tensor, it: Arranged, step: Step) -> Tensor:
-        q, k, v = (self._heads(part, x) for part in (self.q, self.k, self.v))  # B H T E
-        tokens = x.shape[1]
+        def mix(v: Tensor, far: Tensor) -> Tensor:
+            return self._far(self._near(q, k, v, it, step), x, far, it)
+
+        if wanted("pattern"):
+            it.noted(pattern=unseen(mix, *[it.unit(v)] * 2))
+        y = unseen(mix, v, self._heads(self.v_global, x) if it.chosen.shape[1] else v)
+        return self.out(it.back(y.transpose(1, 2).flatten(2)))  # B T D
+
+    def _near(self, q: Tensor, k: Tensor, v: Tensor, it: Arranged, step: Step) -> Tensor:
+        tokens = q.shape[2]
         size, beside = min(self.radius, tokens), int(tokens > self.radius)
         chunks = (size, beside, beside)
         key = (LongformerAttention, self.mask, "global_mask", "real")
         seen = step.once(key, lambda: it.table(self.mask, chunks))  # B·C 1 L G+W·L
-        times = -(-tokens // size)
-        far = (taken(part, it.chosen).repeat_interleave(times, 0) for part in (k, v))
+        far = (taken(part, it.chosen).repeat_interleave(-(-tokens // size), 0) for part in (k, v))
         near = (spread(part, *chunks) for part in (k, v))  # B·C H W·L E
         k, v = (torch.cat(pair, 2) for pair in zip(far, near, strict=True))  # B·C H G+W·L E
         y = attend(cut(q, size), k, v, seen=seen, dropout=self._rate)  # B·C H L E
-        return joined(y, len(x), tokens)
+        return joined(y, len(q), tokens)
 
-    def _far(self, y: Tensor, x: Tensor, it: Arranged) -> Tensor:
+    def _far(self, y: Tensor, x: Tensor, v: Tensor, it: Arranged) -> Tensor:
         """Puts what the global tokens see in place of their windows."""
-        only = x.gather(1, it.chosen[..., None].expand(-1, -1, x.shape[2]))  # B G D
-        q = self._heads(self.q_global, only)  # B H G E
-        k, v = self._heads(self.k_global, x), self._heads(self.v_global, x)  # B H T E
-        far = attend(q, k, v, seen=it.real[:, None, None], dropout=self._rate)  # B H G E
+        if not it.chosen.shape[1]:
+            return y
+        q = self._heads(self.q_global, x.gather(1, it.chosen[..., None].expand(-1, -1, x.shape[2])))
+        far = attend(
+            q, self._heads(self.k_global, x), v, seen=it.real[:, None, None], dropout=self._rate
+        )  # B H G E
         far = torch.where(it.there[:, None, :, None], far, taken(y, it.chosen))
         return y.scatter(2, it.chosen[:, None, :, None].expand_as(far), far)
 

@@ -13,6 +13,7 @@ from blocks.attention.seen import Seen
 from blocks.errors import SpecError
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
 from blocks.ops.hashed import attend_hashed, bucket_of, check_buckets, drawn
+from blocks.ops.watch import noted, through
 from blocks.step import Step
 
 __all__ = ["LSHAttention"]
@@ -75,14 +76,13 @@ class LSHAttention(nn.Module):
         e = check_heads("LSHAttention", dim, heads, heads, head_dim)
         if min(before, after) < 0:
             raise SpecError(f"{before} and {after} chunks aren't beside one", field="before, after")
-        self.buckets = check_buckets(buckets)
+        self.buckets, self.mask = check_buckets(buckets), mask
         self.multiple = chunk if multiple is None else multiple
         if self.multiple % chunk:
             reason = f"{multiple} is no multiple of the chunk of {chunk}"
             raise SpecError(reason, field="LSHAttention.multiple")
-        self.dim, self.heads, self.head_dim, self.hashes = dim, heads, e, hashes
-        self.chunk, self.reach, self.seed = chunk, (before, after), seed
-        self.mask, self.dropout = mask, dropout
+        self.dim, self.heads, self.head_dim, self.dropout = dim, heads, e, dropout
+        self.chunk, self.hashes, self.reach, self.seed = chunk, hashes, (before, after), seed
         self.qk = nn.Linear(dim, heads * e, bias=False)
         self.v = nn.Linear(dim, heads * e, bias=False)
         self.out = nn.Linear(heads * e, dim, bias=False)
@@ -92,7 +92,7 @@ class LSHAttention(nn.Module):
         step = Step.plain(x) if step is None else step
         if step.segments is not None or step.seen is not None:
             raise SpecError("several packed documents would share their buckets", field="segments")
-        q = self.qk(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
+        (q,) = noted(q=self.qk(x).unflatten(-1, (self.heads, -1)).transpose(1, 2))  # B H T E
         v = self.v(x).unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T E
         wide = torch.promote_types(q.dtype, torch.float32)
         rotations = self._rotations(step, x.device, self.training and state is None)
@@ -104,8 +104,8 @@ class LSHAttention(nn.Module):
         index = own if seen.place == "step" else step.positions  # what is kept lies at its position
         how = {"chunk": self.chunk, "multiple": self.multiple, "reach": self.reach}
         how["dropout"] = self.dropout if self.training else 0.0
-        places = (index, seen.positions, seen.real)
-        y = attend_hashed(seen.k, seen.v, buckets, *places, self.mask, **how)  # B H T E
+        (v,), places = noted(v=seen.v), (index, seen.positions, seen.real)
+        y = through(lambda v: attend_hashed(seen.k, v, buckets, *places, self.mask, **how), v)
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 
     def _rotations(self, step: Step, device: torch.device, fresh: bool) -> Tensor:

@@ -12,6 +12,7 @@ from blocks.attention.near import NearChunks
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_positive, check_rate
 from blocks.ops.chunks import cut, joined, taken, to_front
+from blocks.ops.watch import noted, through
 from blocks.step import Step
 
 __all__: list[str] = []
@@ -59,6 +60,10 @@ class Pieces(nn.Module):
 
     def by_chunks(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         """What the tokens of each chunk see: [B H T E]."""
+        q, k, v = noted(q=q, k=k, v=v)
+        return through(lambda v: self._mixed(q, k, v, step), v)
+
+    def _mixed(self, q: Tensor, k: Tensor, v: Tensor, step: Step) -> Tensor:
         order, real = None, step.real
         if real is not None:  # chunks are counted in real tokens
             order = step.once("to front", lambda: to_front(real))

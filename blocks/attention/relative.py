@@ -13,6 +13,7 @@ from blocks.attention.seen import Seen, types_of
 from blocks.errors import SpecError
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
+from blocks.ops.watch import noted
 from blocks.positions.sinusoidal import sinusoid
 from blocks.spec import Slot
 from blocks.step import Step
@@ -83,8 +84,7 @@ class RelativeAttention(nn.Module):
         self.relation = relation(e, heads) if relation else None
         self.q, self.k, self.v = (nn.Linear(dim, heads * e, bias=bias) for _ in range(3))
         self.position = nn.Linear(dim, heads * e, bias=False)
-        self.content_bias = nn.Parameter(torch.zeros(heads, e))
-        self.position_bias = nn.Parameter(torch.zeros(heads, e))
+        self.content_bias, self.position_bias = (nn.Parameter(torch.zeros(heads, e)) for _ in "uv")
         self.out = nn.Linear(heads * e, dim, bias=bias)
 
     def forward(self, x: Tensor, step: Step | None = None, state: Past | None = None) -> Tensor:
@@ -92,13 +92,13 @@ class RelativeAttention(nn.Module):
         step, tokens = Step.plain(x) if step is None else step, x.shape[1]
         if state is None and self.filled:
             state = self.init_state(len(x), None, x.dtype, x.device)
-        alone = (x, step.positions, step.real, "step")
-        x, places, real, name = alone if state is None else state.join(x, step)  # B S D
+        x, at, real, name = state.join(x, step) if state else (x, step.positions, step.real, "step")
         x = x if self.norm_in is None else self.norm_in(x)
         q, k, v = (self._heads(part) for part in (self.q(x[:, -tokens:]), self.k(x), self.v(x)))
-        table, causal = Seen(k, v, places, real, name, real is None).visible(self.mask, step)
-        more = self._by_distance(q + self.position_bias[:, None], places, step)  # B H T S
-        more = more + self.relation(q, *types_of(step, places.shape[1])) if self.relation else more
+        q, k, v = noted(q=q, k=k, v=v)  # without the biases, B H T|S E
+        table, causal = Seen(k, v, at, real, name, real is None).visible(self.mask, step)
+        more = self._by_distance(q + self.position_bias[:, None], at, step)  # B H T S
+        more = more + self.relation(q, *types_of(step, at.shape[1])) if self.relation else more
         how = {"seen": table, "causal": causal, "dropout": self.dropout * self.training}
         y = attend(q + self.content_bias[:, None], k, v, bias=more / q.shape[-1] ** 0.5, **how)
         return self.out(y.transpose(1, 2).flatten(2))  # B T D

@@ -14,6 +14,7 @@ import click
 
 from blocks._version import __version__
 from blocks.cli.catalog import catalog
+from blocks.cli.comparing import diff
 from blocks.cli.conversation import chat
 from blocks.cli.filling import fill_mask
 from blocks.cli.hearing import transcribe
@@ -27,7 +28,7 @@ from blocks.errors import BlocksError
 
 COMMANDS = (
     *(generate, chat, embed, fill_mask, transcribe),
-    *(catalog, inspect, explain, bench, verify, export),
+    *(catalog, inspect, explain, diff, bench, verify, export),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from blocks.hub.source import REPO_ID
+from blocks.hub.source import GGUF, REPO_ID
 
 PACKAGED = "packaged"
 
@@ -43,12 +43,14 @@ hub_options = together(
 
 force_download = click.option("--force-download", is_flag=True, help="Fetch every file once more.")
 
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
+    help="Convert the weights; by default they stay as they are in the file.",
+)
+
 load_options = together(
-    click.option(
-        "--dtype",
-        type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
-        help="Convert the weights; by default they stay as they are in the file.",
-    ),
+    dtype_option,
     click.option("--device", default="cpu", show_default=True, help="Such as cpu, cuda or mps."),
     hub_options,
     force_download,
@@ -91,7 +93,8 @@ def pick(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 
 def is_place(model: str) -> bool:
     """Whether a text can name a model."""
-    return Path(model).expanduser().is_dir() or REPO_ID.fullmatch(model) is not None
+    folder = Path(model).expanduser().is_dir()
+    return folder or model.endswith(GGUF) or REPO_ID.fullmatch(model) is not None
 
 
 def place(model: str) -> str | Path:

@@ -56,6 +56,7 @@ def measured(model: str, given: dict[str, Any]) -> dict[str, Any]:
     import torch
     from tqdm.auto import tqdm
 
+    from blocks.models.packing import count_weights
     from blocks.speed.measuring import Spread, paces, peak, product_rate, read_rate
 
     made, spent = _made(model, given)
@@ -69,7 +70,7 @@ def measured(model: str, given: dict[str, Any]) -> dict[str, Any]:
     flops, read = costs(made, context, context + tokens // 2, batch)
     found: dict[str, Any] = {
         "model": type(made).__name__,
-        "parameters": sum(p.numel() for p in made.parameters()),
+        "parameters": count_weights(made),
         "dtype": str(first.dtype).removeprefix("torch."),
         "quantize": given["quantize"],
         "threads": torch.get_num_threads(),

@@ -55,7 +55,15 @@ class TokenEmbedding(nn.Module):
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        x = self.project(F.embedding(tokens, self.weight))  # B T D
+        return self.widened(self.rows(tokens))  # B T D
+
+    def rows(self, tokens: Tensor) -> Tensor:
+        """W[token]."""
+        return F.embedding(tokens, self.weight)
+
+    def widened(self, rows: Tensor) -> Tensor:
+        """What is made of the rows."""
+        x = self.project(rows)  # B T D
         if self.scale != 1.0:
             # Rounded to the table's dtype first, as the models that scale were trained.
             x = x * torch.tensor(self.scale, dtype=x.dtype)

@@ -7,7 +7,6 @@ from typing import Any
 from blocks import ClampedGLU, MoE, Spec, TopKRouter, at
 from blocks.families._dialects import count
 from blocks.hub.config import Config
-from blocks.hub.dequantise import Mxfp4
 from blocks.hub.keys import Stack
 
 _THEIRS = "model.layers.{i}.mlp.experts"
@@ -22,8 +21,6 @@ EXPERT_KEYS = (
     Stack(f"{_THEIRS}.gate_up_proj_bias", _GATE_UP_BIAS, interleaved=True),
     Stack(f"{_THEIRS}.down_proj", _DOWN, transposed=True),
     Stack(f"{_THEIRS}.down_proj_bias", _DOWN_BIAS),
-    Mxfp4(f"{_THEIRS}.gate_up_proj_blocks", _GATE_UP, interleaved=True),
-    Mxfp4(f"{_THEIRS}.down_proj_blocks", _DOWN),
 )
 
 

@@ -33,12 +33,6 @@ LATENT_KEYS = tuple(
     for theirs, ours in _ATTENTION.items()
 )
 KEYS = (*common.END_KEYS, *common.PRE_NORM_KEYS, *LATENT_KEYS, *experts.KEYS)
-# What files in fp8 hold as such.
-MATRIX_KEYS = (
-    common.OUT_KEY,
-    *(pair for pair in LATENT_KEYS if "norm" not in pair[1]),
-    *experts.MATRIX_KEYS,
-)
 
 
 @dataclass(frozen=True)

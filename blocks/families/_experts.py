@@ -24,8 +24,6 @@ _SIZE = "moe_intermediate_size"
 _SHARED = ("num_shared_experts", "moe_num_shared_experts")  # other names of `n_shared_experts`
 
 _SHARED_KEYS = common.gated_keys("shared_experts.", "shared.")
-# What files in fp8 hold as such.
-MATRIX_KEYS = (*common.GATED_MLP_KEYS, *_SHARED_KEYS, *common.ONE_BY_ONE_KEYS)
 KEYS: tuple[tuple[str, str] | Rule, ...] = (
     *common.GATED_MLP_KEYS,
     *_SHARED_KEYS,

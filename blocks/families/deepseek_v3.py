@@ -12,7 +12,6 @@ from blocks.families import _decoder as common
 from blocks.families import _deepseek as deepseek
 from blocks.families._experts import next_model, read_router
 from blocks.hub.config import Config
-from blocks.hub.dequantise import fp8, read_fp8
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
@@ -29,7 +28,6 @@ _SIZES = deepseek.Sizes(
 
 
 def spec(c: Config) -> Spec:
-    read_fp8(c)
     adjacent = c.take("rope_interleave", bool, True)
     return deepseek.spec(c, _SIZES, _router, adjacent=adjacent)
 
@@ -43,8 +41,7 @@ def config(s: Spec) -> dict[str, Any]:
 
 
 def keys(s: Spec) -> Keys:
-    both = (*deepseek.KEYS, *fp8(deepseek.MATRIX_KEYS))
-    return Keys(*both, ignore=common.ROTARY_TABLES, appended=next_model(s))
+    return Keys(*deepseek.KEYS, ignore=common.ROTARY_TABLES, appended=next_model(s))
 
 
 FAMILY = Family("deepseek_v3", ("DeepseekV3ForCausalLM",), spec, config, keys)

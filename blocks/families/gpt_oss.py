@@ -14,13 +14,11 @@ from blocks.families._dialects import read_or_null
 from blocks.families._layers import masks, read_slides, write_slides
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
-from blocks.hub.dequantise import read_mxfp4
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    read_mxfp4(c)
     c.only("hidden_act", "silu")
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 131_072)
     c.take("initial_context_length", int, None)  # rope_scaling says it as well

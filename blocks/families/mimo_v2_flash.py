@@ -14,13 +14,11 @@ from blocks.families import _experts as experts
 from blocks.families._layers import write_first_dense
 from blocks.families._mimo import read_attentions, write_attentions
 from blocks.hub.config import Config
-from blocks.hub.dequantise import fp8, read_fp8
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
 
 def spec(c: Config) -> Spec:
-    read_fp8(c)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 131_072)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5, aliases=("layernorm_epsilon",)))
     moe = experts.read_experts(c, experts.read_router(c), 256, hidden=2048, shared=None)
@@ -42,7 +40,6 @@ KEYS = Keys(
     ("model.layers.{i}.self_attn.attention_sink_bias", "layers.{i}.attention.sinks"),
     ("model.layers.{i}.self_attn.sinks", "layers.{i}.attention.sinks"),
     *experts.KEYS,
-    *fp8((*common.QKV_KEYS, common.OUT_KEY, *experts.MATRIX_KEYS)),
     ignore=common.ROTARY_TABLES,
     apart=("model.mtp.",),
 )

@@ -13,7 +13,6 @@ from blocks.families import _decoder as common
 from blocks.families._dialects import count, read_noise
 from blocks.families._rope import read_rope
 from blocks.hub.config import Config
-from blocks.hub.dequantise import fp8, read_fp8
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys
 
@@ -25,7 +24,6 @@ _UNUSED = ("use_mtp", "num_mtp_modules", "mtp_transformer_layers", "mlp_intermed
 
 
 def spec(c: Config) -> Spec:
-    read_fp8(c)
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 196_608)
     norm = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-6))
     turned = c.take("rotary_dim", int, None)
@@ -53,7 +51,6 @@ KEYS = Keys(
     *common.EXPERT_KEYS,
     (_MOE, "layers.{i}.mlp.router.correction"),
     (_MOE.replace("block_sparse_moe", "mlp"), "layers.{i}.mlp.router.correction"),
-    *fp8((*common.QKV_KEYS, common.OUT_KEY, *common.W123_KEYS)),
     ignore=common.ROTARY_TABLES,
 )
 

@@ -58,8 +58,15 @@ class LMHead(nn.Module):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.finished(self.product(self.narrowed(x)))  # ... V
+
+    def narrowed(self, x: Tensor) -> Tensor:
+        """What W reads."""
         check_width(x, self.dim, "LMHead")
-        logits = self.product(self.project(x))  # ... V
+        return self.project(x)
+
+    def finished(self, logits: Tensor) -> Tensor:
+        """With the scale and the cap."""
         logits = logits if self.scale == 1.0 else logits * self.scale
         return logits if self.cap is None else torch.tanh(logits / self.cap) * self.cap
 
@@ -69,6 +76,5 @@ class LMHead(nn.Module):
 
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """The mean cross entropy of targets [N] after x [N D], without all logits at once."""
-        check_width(x, self.dim, "LMHead")
         how = {"bias": self.bias, "scale": self.scale, "cap": self.cap}
-        return linear_cross_entropy(self.project(x), self.weight, targets, **how)
+        return linear_cross_entropy(self.narrowed(x), self.weight, targets, **how)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from blocks.errors import CheckpointError, HubError, printable
 from blocks.hub.headers import Entry, Header, read_header
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # The two names the Hub's tools write: for language and vision models, and for parts of a pipeline.
 STEMS = ("model", "diffusion_pytorch_model")
+# Bytes that a header says of a tensor beside its name, and of the file, at most as a rule.
+_LINE, _FRAME = 96, 256
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".msgpack", ".joblib")
 
 
@@ -30,6 +33,8 @@ class Checkpoint:
         total: the bytes the index claims, None if it doesn't say.
         notes: what is odd about it but does no harm.
     """
+
+    decodes: ClassVar[bool] = False  # tensors are not in the file as they are read
 
     entries: dict[str, Entry]
     headers: dict[Path, Header]
@@ -45,6 +50,21 @@ class Checkpoint:
     def nbytes(self) -> int:
         """Bytes of all tensors."""
         return sum(entry.nbytes for entry in self.entries.values())
+
+    def opened(self, file: Path, dtype: Any = None) -> Any:
+        """A file to get tensors from: a context with `get_tensor`.
+
+        Args:
+            file: one of `files`.
+            dtype: what is decoded may be made of this at once.
+        """
+        del dtype  # these are as they are
+        from safetensors import safe_open
+
+        try:
+            return safe_open(file, framework="pt")
+        except RuntimeError as error:  # of torch, which maps the file
+            raise OSError(str(error)) from error
 
     def shard_of(self, tensor: str) -> Path:
         """The file that holds `tensor`."""
@@ -78,6 +98,8 @@ def open_checkpoint(source: Source) -> Checkpoint:
         CheckpointError: no weights, only pickles, two checkpoints, a damaged file, or an index
             that doesn't agree with its files.
     """
+    if source.foreign:
+        return source.foreign.checkpoint()
     index, name = _index(source)
     paths = {file: _fetch(source, file, name) for file in (index.files if index else (name,))}
     headers = {file: read_header(path) for file, path in paths.items()}
@@ -94,6 +116,8 @@ def open_checkpoint(source: Source) -> Checkpoint:
 
 def weight_files(source: Source) -> tuple[str, ...]:
     """The names of the files that hold the weights, and of their index."""
+    if source.foreign:
+        return tuple(source.files() or ())
     index, name = _index(source)
     return (name, *index.files) if index else (name,)
 
@@ -104,10 +128,14 @@ def peek_checkpoint(source: Source) -> Peek:
     Headers of files that are not at hand are read by range requests; where not even that can be
     (a folder with an index and no shards, or offline), tensors are known by name only.
     """
+    if source.foreign:
+        return source.foreign.peek()
     index, name = _index(source)
     files = index.files if index else (name,)
+    sizes: dict[str, int] = {} if index is None else _expected(index)
     with ThreadPoolExecutor(8) as pool:
-        found = dict(zip(files, pool.map(source.header, files), strict=True))
+        headers = pool.map(source.header, files, map(sizes.get, files))
+        found = dict(zip(files, headers, strict=True))
     headers = {file: header for file, header in found.items() if header}
     if index is None:
         if not headers:
@@ -119,6 +147,14 @@ def peek_checkpoint(source: Source) -> Peek:
         for tensor, file in index.weight_map.items()
     }
     return Peek(entries, files, index.total)
+
+
+def _expected(index: Index) -> Counter[str]:
+    """About how many bytes the header of each file takes, by the names that it holds."""
+    sizes = Counter(dict.fromkeys(index.files, _FRAME))
+    for tensor, file in index.weight_map.items():
+        sizes[file] += len(tensor) + _LINE
+    return sizes
 
 
 def _index(source: Source) -> tuple[Index | None, str]:

@@ -73,12 +73,13 @@ def folded(names: Iterable[str]) -> list[str]:
     texts = []
     for shape, found in groups.items():
         first, *rest = shape.split("#")
-        each = [_ranges(numbers) for numbers in zip(*found, strict=True)]
+        each = [ranges(numbers) for numbers in zip(*found, strict=True)]
         texts.append(first + "".join(text + tail for text, tail in zip(each, rest, strict=True)))
     return texts
 
 
-def _ranges(numbers: Iterable[int]) -> str:
+def ranges(numbers: Iterable[int]) -> str:
+    """Numbers with runs of them folded: "3", "{0-7}", "{0-1,3}"."""
     runs: list[list[int]] = []
     for number in sorted(set(numbers)):
         if runs and runs[-1][1] == number - 1:

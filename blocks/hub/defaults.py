@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -184,10 +185,9 @@ def read_generation(source: Source) -> GenerationDefaults:
     """
     found: dict[str, Any] = {}
     other: dict[str, Any] = {}
-    own = source.find(NAME, assume_absent=True)
-    for path in (own, source.find("config.json", assume_absent=True)):
-        data = read_json(path) if path else {}
-        legacy = path != own
+    said = _said(source)
+    own = bool(said[0][0])
+    for path, data, legacy in said:
         for ours, (theirs, read) in (_SPECIAL if legacy and own else _FIELDS).items():
             if data.get(theirs) is None:
                 continue
@@ -210,6 +210,18 @@ def read_generation(source: Source) -> GenerationDefaults:
             known = {theirs for theirs, _ in _FIELDS.values()}
             other = {name: value for name, value in data.items() if name not in known}
     return GenerationDefaults(**found, other=other)
+
+
+def _said(source: Source) -> list[tuple[str | Path | None, dict[str, Any], bool]]:
+    """The files that say something, what they say, and whether that is the older place for it."""
+    if source.foreign:
+        return [(source.name, source.foreign.generation(), False)]
+    own = source.find(NAME, assume_absent=True)
+    config = source.find("config.json", assume_absent=True)
+    return [
+        (own, read_json(own) if own else {}, False),
+        (config, read_json(config) if config else {}, config is not None),
+    ]
 
 
 def _differs(value: Any, inert: tuple[Any, ...]) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from blocks.errors import CheckpointError, SpecError
@@ -52,14 +52,15 @@ def read_tensors(
     read: dict[str, Tensor] = {}
     for file, names in progress(by_file.items(), "loading"):
         try:
-            with _opened(file) as handle:
-                for one in names:
-                    tensor = one.rule.whole(_with_others(one, handle, file, checkpoint))
+            with checkpoint.opened(file, dtype) as handle:
+                for one in progress(names, "decoding") if checkpoint.decodes else names:
+                    ours = [shapes[address] for address in one.ours]
+                    tensor = _whole(one, _with_others(one, handle, file, checkpoint), ours, file)
                     if check_finite and not _is_finite(tensor):
                         raise CheckpointError("holds NaN or infinity", file=file, tensor=one.theirs)
                     kind = None if one.ours[0] in buffers else dtype
                     tensor = tensor.to(device=device, dtype=kind, copy=copy)
-                    parts = one.rule.load(tensor, [shapes[address] for address in one.ours])
+                    parts = one.rule.load(tensor, ours)
                     read.update(zip(one.ours, parts, strict=True))
         except (SafetensorError, OSError) as error:
             raise CheckpointError(
@@ -68,11 +69,12 @@ def read_tensors(
     return read
 
 
-def _opened(file: Path) -> Any:
+def _whole(one: Mapped, theirs: list[Tensor], ours: list[tuple[int, ...]], file: Path) -> Tensor:
     try:
-        return safe_open(file, framework="pt")
-    except RuntimeError as error:  # of torch, which maps the file
-        raise OSError(str(error)) from error
+        return one.rule.whole(theirs, ours)
+    except CheckpointError as error:  # it knows the values and not where they are from
+        name = error.tensor or one.theirs
+        raise CheckpointError(error.reason, file=file, tensor=name, hint=error.hint) from None
 
 
 def _with_others(one: Mapped, handle: Any, file: Path, checkpoint: Checkpoint) -> list[Tensor]:
@@ -83,7 +85,7 @@ def _with_others(one: Mapped, handle: Any, file: Path, checkpoint: Checkpoint) -
         if other == file:
             found.append(handle.get_tensor(name))
         else:
-            with _opened(other) as away:
+            with checkpoint.opened(other) as away:
                 found.append(away.get_tensor(name))
     return found
 

@@ -53,6 +53,13 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
+def read_part(path: Path, start: int, end: int) -> tuple[bytes, int]:
+    """Bytes of a regular file, fewer if it ends before, and its size."""
+    with open_regular(path) as file:
+        file.seek(start)
+        return file.read(end - start), os.fstat(file.fileno()).st_size
+
+
 def strict_json(raw: bytes, file: str | Path, most: int) -> Any:
     """Parse UTF-8 JSON without duplicate keys, NaN or Infinity; else a CheckpointError.
 

@@ -12,13 +12,16 @@ from blocks.errors import ConfigError
 from blocks.hub.adapter import check_adapter
 from blocks.hub.checkpoint import Peek, peek_checkpoint
 from blocks.hub.diagnose import depths
+from blocks.hub.gguf.place import chosen
 from blocks.hub.keys import Mapped
-from blocks.hub.match import match, spread
+from blocks.hub.licence import licence_of
+from blocks.hub.match import match
 from blocks.hub.outline import Outline, Whole, read_outline
+from blocks.hub.quantised.storage import Stored
 from blocks.hub.report import KINDS, Inspection, Landing
-from blocks.hub.source import resolve
-from blocks.models.packing import PackedHead, packed_ties, stood_for
-from blocks.models.places import addresses, modules
+from blocks.hub.source import Source, resolve
+from blocks.models.packing import PackedHead, Pair, packed_ties, stood_for
+from blocks.models.places import addresses, modules, spread
 from blocks.ops.shapeless import on_meta
 from blocks.spec import building
 from blocks.wiring.packed import PackedLinear
@@ -45,7 +48,8 @@ def inspect(
     are known by name.
 
     Args:
-        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M".
+        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M"; or a GGUF file,
+            whose tensors are named as the family's own files name them.
         revision: a branch, tag, commit or pull request ("refs/pr/7").
         token: for private and gated repositories; True takes the one that `hf auth login` saved.
         cache_dir: another cache folder than the Hub client's.
@@ -63,13 +67,19 @@ def inspect(
         >>> report.model_type, report.fits, report.missing, report.unmapped
         ('llama', True, (), ())
     """
-    source = resolve(
+    place = resolve(
         repo_or_dir,
         revision=revision,
         token=token,
         cache_dir=cache_dir,
         local_files_only=local_files_only,
     )
+    source = chosen(place)
+    return inspected(source, blocks)
+
+
+def inspected(source: Source, blocks: Iterable[type] = ()) -> Inspection:
+    """What `inspect` tells of a place that is found."""
     check_adapter(source, strict=False)
     outline = read_outline(source, blocks)
     peek = peek_checkpoint(source)
@@ -82,9 +92,15 @@ def inspect(
     found = match(outline.table(model), shapes, peek.entries, outline.sharable(ties))
     owners = _owners(model, {id(module) for module, _, _ in made})
     values = {address: prod(shape) for address, shape in shapes.items()} | stood_for(model)
+    twins = _twins(outline.sharable(ties), found.found, peek)
     order = {address: at for at, address in enumerate(shapes)}
     in_order = sorted(found.found, key=lambda mapped: order[mapped.ours[0]])
-    tensors = tuple(_landing(mapped, shapes, values, peek, owners) for mapped in in_order)
+    rows = (_landing(mapped, shapes, values, peek, owners) for mapped in in_order)
+    tensors = tuple(row._replace(twin=twins.get(row.name)) for row in rows)
+    plain = {row.dtype for row in tensors if row.stored is None}
+    if {"F16", "BF16"} & plain == {"F16"}:
+        tensors = tuple(row._replace(decoded="F16") for row in tensors)
+    denied = None if outline.storage is None else outline.storage.contradiction(found.found)
     known = [entry for entry in peek.entries.values() if entry]
     data, body = outline.config.data, outline.config.body
     return Inspection(
@@ -94,21 +110,39 @@ def inspect(
         architectures=tuple(data.get("architectures") or (outline.spec.func.__name__,)),
         dialect=_dialect(data),
         context=outline.spec.keywords.get("context"),
-        parameters=sum(row.parameters for row in tensors),
+        parameters=sum(row.parameters for row in tensors if not row.twin),
         nbytes=sum(e.nbytes for e in known) if len(known) == len(peek.entries) else peek.total,
         dtype=_dtype(tensors, data),
         dtypes=dict(Counter(entry.dtype for entry in known)),
         tensors=tensors,
         unmapped=tuple(found.extra),
         missing=(*(mapped.theirs for mapped in found.missing), *found.unmapped),
-        misshapen=tuple(str(misfit) for misfit in found.misfits),
+        misshapen=(*(str(misfit) for misfit in found.misfits), *([denied] if denied else ())),
         ignored=tuple(n for n in peek.entries if outline.keys.ignored(n, peek.entries)),
         tied=found.ties,
         assumed=outline.config.assumed | {body.path(n): v for n, v in body.assumed.items()},
         packed=dict(Counter(f"int{one.bits}" for one in outline.packed.values())),
+        quantised=_quantised(tensors),
         files=peek.files,
+        licence=licence_of(source),
         model=model,
     )
+
+
+def _twins(ties: Iterable[Pair], found: Iterable[Mapped], peek: Peek) -> dict[str, str]:
+    """Tensors that a file holds beside those with which they may be one, which is where."""
+    names = {one.ours[0]: one.theirs for one in found if len(one.ours) == 1}
+    twins: dict[str, str] = {}
+    for place, source in ties:
+        mine, other = names.get(place), names.get(source)
+        if mine and other and mine != other and _form(peek, mine) == _form(peek, other):
+            twins[mine] = source
+    return twins
+
+
+def _form(peek: Peek, name: str) -> tuple[Any, ...] | None:
+    entry = peek.entries[name]
+    return entry and (entry.shape, entry.dtype)
 
 
 def _check_depth(outline: Outline, peek: Peek) -> None:
@@ -143,9 +177,27 @@ def _landing(
     dtype = entry.dtype if entry else whole
     shape = entry.shape if entry else mapped.rule.shape([shapes[a] for a in mapped.ours])
     count = sum(values[address] for address in mapped.ours)
-    return Landing(
-        mapped.theirs, dtype, shape, mapped.ours, owners[place], count, whole is not None
-    )
+    stored, nbytes = None, None
+    if isinstance(mapped.rule, Stored):
+        stored = mapped.rule.format.title
+        parts = [part.nbytes for name in mapped.names if (part := peek.entries[name])]
+        nbytes = sum(parts) if len(parts) == len(mapped.names) else None
+    one = (mapped.theirs, dtype, shape, mapped.ours, owners[place], count, whole is not None)
+    return Landing(*one, stored, nbytes)
+
+
+def _quantised(tensors: Iterable[Landing]) -> dict[str, tuple[int, float | None]]:
+    """How many matrices are stored in each format, and the bits of a weight."""
+    rows: dict[str, list[Landing]] = {}
+    for row in tensors:
+        if row.stored is not None:
+            rows.setdefault(row.stored, []).append(row)
+    found = {}
+    for form, group in rows.items():
+        sizes = [row.nbytes for row in group if row.nbytes is not None]
+        bits = 8 * sum(sizes) / sum(row.parameters for row in group)
+        found[form] = (len(group), bits if len(sizes) == len(group) else None)
+    return found
 
 
 def _dtype(tensors: Iterable[Landing], data: Mapping[str, Any]) -> str:

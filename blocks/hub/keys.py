@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from blocks.hub.gguf.types import KINDS
 from blocks.hub.templates import expanded, filled, pattern
 
 if TYPE_CHECKING:
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Join", "Keys", "Rename", "Row", "Rule", "Stack", "Transpose"]
 
-FLOATS = ("F16", "BF16", "F32", "F64")  # as headers name them
+# As headers name them, and the blocks of GGUF, which are decoded to floats.
+FLOATS = ("F16", "BF16", "F32", "F64", *(kind.name for kind in KINDS.values() if kind.values > 1))
 
 Shape = tuple[int, ...]
 
@@ -49,7 +51,15 @@ class Rule:
         """Shape and possible dtypes of their tensor and of those beside it."""
         return ((self.shape(ours), FLOATS),)
 
-    def whole(self, theirs: Sequence[Tensor]) -> Tensor:
+    def wrong(self, ours: Sequence[Shape]) -> str | None:
+        """Why theirs can hold no tensors of ours of these shapes; None if it can."""
+        return None
+
+    def fits(self, wanted: Shape, held: Shape) -> bool:
+        """Whether a tensor of theirs that should have one shape may have another."""
+        return wanted == held
+
+    def whole(self, theirs: Sequence[Tensor], ours: Sequence[Shape]) -> Tensor:
         """Their tensor as floats, from itself and those beside it."""
         return theirs[0]
 
@@ -231,8 +241,16 @@ class Keys:
             for place, template in enumerate(rule.ours):
                 self._by_ours.setdefault(pattern(template)[0], []).append((rule, place))
 
-    def candidates(self, ours: Sequence[str]) -> list[Mapped]:
-        """Every way in which a file may hold our addresses, the preferred first."""
+    def candidates(
+        self, ours: Sequence[str], file: Mapping[str, Any] | None = None
+    ) -> list[Mapped]:
+        """Every way in which a file may hold our addresses, the preferred first.
+
+        Args:
+            ours: the addresses.
+            file: header entry, or None, by the names that a file holds: some ways are only
+                possible where it holds them.
+        """
         groups: dict[tuple[int, str], list[tuple[tuple[int, ...], int, str]]] = {}
         order = {id(rule): n for n, rule in enumerate(self.rules)}
         for address in ours:
@@ -272,7 +290,7 @@ class Keys:
         out.
         """
         best: dict[str, tuple[int, Mapped]] = {}
-        for mapped in self.candidates(ours):
+        for mapped in self.candidates(ours, theirs):
             names, known = mapped.names, () if theirs is None else theirs
             whole = all(name in known for name in names)
             fit = 1 + len(names) if whole else int(names[0] in known)

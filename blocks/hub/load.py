@@ -15,20 +15,24 @@ from blocks.edit import replace
 from blocks.errors import CheckpointError, ConfigError
 from blocks.hub.adapter import check_adapter
 from blocks.hub.amount import held, ordered
+from blocks.hub.changed import rewritten
 from blocks.hub.checkpoint import Checkpoint, open_checkpoint, weight_files
 from blocks.hub.checksums import verify_source
 from blocks.hub.defaults import read_generation
 from blocks.hub.diagnose import depth_field, depths, suggestion
 from blocks.hub.fill import assign, check_target, initialise, read_tensors
-from blocks.hub.match import Match, listed, match, spread
+from blocks.hub.frozen import settle_adapters
+from blocks.hub.gguf.place import chosen
+from blocks.hub.match import Match, listed, match
 from blocks.hub.outline import Outline, Whole, read_outline
 from blocks.hub.packing import check_scales, check_ties, put_packed
 from blocks.hub.provenance import Provenance
+from blocks.hub.quantised.storage import Stored, stored_otherwise
 from blocks.hub.source import Source, resolve
 from blocks.models.packing import packed_ties
-from blocks.models.places import addresses, buffers, tie
+from blocks.models.places import addresses, buffers, spread, tie
 from blocks.ops.shapeless import on_meta
-from blocks.spec import Spec, building, is_spec
+from blocks.spec import Spec, building
 
 __all__ = ["from_pretrained"]
 
@@ -59,7 +63,8 @@ def from_pretrained(
     changes it. Pass `copy=True` if that may happen.
 
     Args:
-        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M".
+        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M"; or a GGUF file,
+            "folder/file.gguf" or "org/name/file.gguf".
         revision: a branch, tag, commit or pull request ("refs/pr/7").
         token: for private and gated repositories; True takes the one that `hf auth login` saved.
         cache_dir: another cache folder than the Hub client's.
@@ -68,9 +73,9 @@ def from_pretrained(
         dtype: convert the weights; by default they stay as they are in the file, and quantised
             ones become bfloat16. Buffers always stay.
         device: where to put them; the CPU by default.
-        rewrite: a function from the family's Spec to the one that is wanted. What keeps its
-            address and shape keeps its weights, the rest is initialised by the blocks' own rule
-            and listed in `model.provenance`.
+        rewrite: a function from the family's Spec to the one that is wanted. Weights are carried
+            over as `swap` does it, the rest is initialised by the blocks' own rule;
+            `model.provenance` lists both.
         strict: with False, missing tensors are initialised and extra ones left out, with a warning.
         copy: read the files into memory of their own.
         check_finite: refuse weights that hold NaN or infinity (reads every byte).
@@ -94,7 +99,7 @@ def from_pretrained(
         'llama'
     """
     check_target(dtype, device)
-    source = resolve(
+    place = resolve(
         repo_or_dir,
         revision=revision,
         token=token,
@@ -102,6 +107,7 @@ def from_pretrained(
         local_files_only=local_files_only,
         force_download=force_download,
     )
+    source = chosen(place)
     with source.settled():
         check_adapter(source, strict)
         outline = read_outline(source, blocks)
@@ -119,6 +125,8 @@ def from_pretrained(
         each = [pair for parts in pairs.values() for pair in parts]
         found = match(outline.table(model), shapes, checkpoint.entries, outline.sharable(each))
         _check(found, outline, checkpoint, strict)
+        if outline.storage is not None:
+            outline.storage.check(found.found, outline.config)
         generation = read_generation(source)
         kind = dtype or _common_dtype(checkpoint, found)
         options: dict[str, Any] = {"dtype": kind, "device": device}
@@ -134,16 +142,16 @@ def from_pretrained(
             check_ties(each, shared, outline.config)
         else:
             spec = replace(spec, ties=_ties(pairs, shared))
-        changes: tuple[str, ...] = ()
-        if rewrite is not None:
-            spec, changes = _rewritten(rewrite, spec), ("rewritten when it was loaded",)
         with building() as made, on_meta():
             model = spec()
         put_packed(model, outline.packed)
-        model.provenance = _provenance(source, outline, changes)
+        model.provenance = _provenance(source, outline)
         _settle(model, made, tensors, found, options)
+        settle_adapters(model, outline.config, model.provenance.initialised)
         if check_finite:
             check_scales(model, checkpoint.files[0])
+        if rewrite is not None:
+            model = rewritten(model, rewrite, outline.packed, **options)
         model.generation = generation
         model.source_config = outline.config.data
         # Where its tokenizer is: what the files themselves say of their origin is never followed.
@@ -153,16 +161,16 @@ def from_pretrained(
     return model.eval()
 
 
-def _provenance(source: Source, outline: Outline, changes: tuple[str, ...]) -> Provenance:
+def _provenance(source: Source, outline: Outline) -> Provenance:
     """Where the model is from; a saved composition remembers where its weights first came from."""
     if outline.family is not None:
-        return Provenance(source.name, source.commit, outline.model_type, changes=changes)
+        decoded = () if outline.storage is None else outline.storage.told
+        return Provenance(source.name, source.commit, outline.model_type, changes=decoded)
     told = Provenance.from_json(outline.config.data.get("provenance"))
     return replace_fields(
         told,
         source=told.source or source.name,
         commit=told.commit if told.source else source.commit,
-        changes=told.changes + changes,
     )
 
 
@@ -182,13 +190,6 @@ def _settle(model: Any, made: Any, tensors: Any, found: Match, options: Any) -> 
     told = model.provenance
     told.initialised = tuple(dict.fromkeys((*told.initialised, *new)))
     told.left_out += (*found.extra, *found.apart, *(a for a in tensors if a not in kept))
-
-
-def _rewritten(rewrite: Callable[[Spec], Spec], spec: Spec) -> Spec:
-    after: Any = rewrite(spec) if callable(rewrite) else rewrite
-    if not is_spec(after) or "ties" not in after.keywords:
-        raise ConfigError(f"rewrite gave {after!r}, not the Spec of a model", field="rewrite")
-    return after
 
 
 def _check_depth(outline: Outline, checkpoint: Checkpoint) -> None:
@@ -221,8 +222,8 @@ def _check(found: Match, outline: Outline, checkpoint: Checkpoint, strict: bool)
     if found.extra and strict:
         wrong.append("not used by the model: " + listed(found.extra))
     if wrong:
-        hint = None
-        if outline.family is not None:
+        hint = None if outline.storage is None else stored_otherwise(found.misfits)
+        if outline.family is not None and hint is None:
             hint = suggestion(outline.family, outline.config, found, outline.spec)
         names = [*(m.mapped.theirs for m in found.misfits), *(m.theirs for m in found.missing)]
         first = (names or found.unmapped or found.extra)[0]
@@ -243,20 +244,24 @@ def _check(found: Match, outline: Outline, checkpoint: Checkpoint, strict: bool)
 
 
 def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
-    """The dtype that most bytes have; quantised ones become BF16. None without weights.
+    """The dtype that most bytes have; None without weights. Quantised ones become BF16, but F16
+    beside plain ones of F16: else these would lose digits.
 
     F16 beside BF16 is refused: neither can hold the other, and a header that says one where it is
     the other makes other numbers of the same bytes.
     """
     count: Counter[str] = Counter()
     first: dict[str, str] = {}
+    quantised = 0
     for mapped in found.found:
         if isinstance(mapped.rule, Whole):
             continue
         entry = checkpoint.entries[mapped.theirs]
-        count[entry.dtype if entry.dtype in _TORCH else "BF16"] += entry.nbytes
-        for name in mapped.names:
-            first.setdefault(checkpoint.entries[name].dtype, name)
+        if isinstance(mapped.rule, Stored) or entry.dtype not in _TORCH:
+            quantised += entry.nbytes  # its scales are no weights
+            continue
+        count[entry.dtype] += entry.nbytes
+        first.setdefault(entry.dtype, mapped.theirs)
     if {"F16", "BF16"} <= first.keys():
         many, few = sorted(("F16", "BF16"), key=lambda kind: -count[kind])
         raise CheckpointError(
@@ -265,6 +270,8 @@ def _common_dtype(checkpoint: Checkpoint, found: Match) -> torch.dtype | None:
             tensor=first[few],
             hint="if both are meant, dtype=torch.float32 holds them all",
         )
+    if quantised:
+        count["F16" if "F16" in first else "BF16"] += quantised
     return _TORCH[count.most_common(1)[0][0]] if count else None
 
 

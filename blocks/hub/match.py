@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from blocks.errors import printable
 from blocks.hub.headers import Entry
@@ -41,7 +40,9 @@ class Match:
 
 @dataclass(frozen=True)
 class Misfit:
-    """A tensor of a wrong shape or type: which, what was wanted and what is there."""
+    """A tensor of a wrong shape or type: which, what was wanted and what is there; or why no tensor
+    could be right, in words.
+    """
 
     mapped: Mapped
     name: str
@@ -49,8 +50,11 @@ class Misfit:
     kinds: tuple[str, ...]
     held: Shape
     dtype: str
+    reason: str | None = None
 
     def __str__(self) -> str:
+        if self.reason:
+            return f"{self.name}: {self.reason}"
         if self.dtype in self.kinds:
             return f"{self.name} is {list(self.held)}, not {list(self.wanted)}"
         if self.kinds != FLOATS:
@@ -89,10 +93,16 @@ def match(
     shared = {place for place, _ in result.ties}
     result.unmapped = [a for a in ours if a not in covered and a not in shared]
     for mapped in result.found:
-        forms = mapped.rule.forms([ours[address] for address in mapped.ours])
+        shapes = [ours[address] for address in mapped.ours]
+        if reason := mapped.rule.wrong(shapes):
+            result.misfits.append(Misfit(mapped, mapped.theirs, (), (), (), "", reason))
+            continue
+        forms = mapped.rule.forms(shapes)
         for name, (wanted, kinds) in zip(mapped.names, forms, strict=True):
             entry = entries[name]
-            if entry is not None and (entry.shape != wanted or entry.dtype not in kinds):
+            if entry is None:
+                continue
+            if not mapped.rule.fits(wanted, entry.shape) or entry.dtype not in kinds:
                 misfit = Misfit(mapped, name, wanted, kinds, entry.shape, entry.dtype)
                 result.misfits.append(misfit)
     return result
@@ -119,15 +129,6 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
             result.found.append(Mapped(Rule(twin, (source,)), twin, (source,)))
             shared.append((place, source))
     result.ties = tuple(shared)
-
-
-def spread(tie: tuple[str, str], shapes: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The pairs of tensors that a tie shares: itself, or all that lies in two blocks."""
-    place, source = tie
-    if place in shapes:
-        return [tie]
-    inside = [address for address in shapes if address.startswith(f"{place}.")]
-    return [(address, source + address[len(place) :]) for address in inside]
 
 
 def listed(names: Sequence[str], most: int = 12) -> str:

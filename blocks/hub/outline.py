@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from blocks.edit import layers_of, walk
@@ -15,6 +16,9 @@ from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
 from blocks.hub.keys import Keys, Mapped, Rule, Shape
 from blocks.hub.packing import check_packing, put_packed, read_packing
+from blocks.hub.quantised.modelopt import FILE, as_config
+from blocks.hub.quantised.reading import read_storage
+from blocks.hub.quantised.storage import FIELD, Storage, StoredKeys
 from blocks.hub.sentence import read_sentence_head
 from blocks.hub.source import Source
 from blocks.models.packing import Packed
@@ -23,7 +27,9 @@ from blocks.spec import Spec
 from blocks.written import from_json
 
 NATIVE = "blocks"  # the model_type of our own format
-_OURS = tuple("model_type architectures library_name blocks_version provenance spec packed".split())
+_OURS = tuple(
+    "model_type architectures library_name blocks_version provenance spec packed trains".split()
+)
 _MOST_EXPERTS = 200_000  # ten times what the largest public models have
 
 
@@ -53,7 +59,9 @@ class SameNames(Keys):
         super().__init__()
         self.whole = whole or {}
 
-    def candidates(self, ours: Sequence[str]) -> list[Mapped]:
+    def candidates(
+        self, ours: Sequence[str], file: Mapping[str, Any] | None = None
+    ) -> list[Mapped]:
         return [Mapped(self._rule(address), address, (address,)) for address in ours]
 
     def _rule(self, address: str) -> Rule:
@@ -74,6 +82,7 @@ class Outline:
         config: the reader, with what was read and what was assumed.
         family: None for our own format.
         packed: the matrices that our own format holds packed, by address.
+        storage: how the file stores its matrices; None where it holds floats.
     """
 
     model_type: str
@@ -83,6 +92,7 @@ class Outline:
     config: Config
     family: Family | None
     packed: Mapping[str, Packed] = field(default_factory=dict)
+    storage: Storage | None = None
 
     def fitted(self, names: Collection[str]) -> Outline:
         """Without those optional parts of which a file with these tensors holds nothing."""
@@ -93,7 +103,7 @@ class Outline:
                 spec = edited(spec, **{part: None})
         if spec is self.spec or self.family is None:
             return self
-        return replace(self, spec=spec, keys=self.family.table(spec))
+        return replace(self, spec=spec, keys=_table(self.family, spec, self.storage))
 
     @property
     def tied(self) -> bool | None:
@@ -154,15 +164,33 @@ def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
         HubError: there is no config.json.
         ConfigError: it can't be read, or holds a field that the family doesn't know.
     """
+    if source.foreign:
+        return outline_of(source.foreign.reader())
     path = source.need("config.json", hint="a model's folder holds config.json and safetensors")
     data = read_json(path)
-    if data.get("model_type") == NATIVE:
-        return _native(Config(data, path), blocks)
-    outline = outline_of(Config(data, path))
+    if FIELD not in data and (apart := source.find(FILE)) is not None:
+        data[FIELD] = as_config(read_json(apart), apart)
+    outline = _outline(Config(data, path), blocks)
+    if outline.family is None:
+        return outline
     if outline.spec.keywords.get("head", path) is not None:
         return outline
     head = read_sentence_head(source, outline.spec.keywords["dim"])
     return replace(outline, spec=edited(outline.spec, head=head))
+
+
+def read_config(path: Path, blocks: Iterable[type] = ()) -> Outline:
+    """Reads a file in the form of config.json, wherever it is and whatever is beside it.
+
+    Errors:
+        ConfigError: it can't be read, or holds a field that the family doesn't know.
+    """
+    return _outline(Config(read_json(path), path), blocks)
+
+
+def _outline(config: Config, blocks: Iterable[type]) -> Outline:
+    ours = config.data.get("model_type") == NATIVE
+    return _native(config, blocks) if ours else outline_of(config)
 
 
 def outline_of(config: Config) -> Outline:
@@ -181,9 +209,16 @@ def outline_of(config: Config) -> Outline:
         spec = family.spec(config)
     except BlocksError as error:
         raise as_config_error(error, config) from None
+    storage = read_storage(config)
     config.finish()
     _check_count(spec, config)
-    return Outline(family.model_type, spec, family.table(spec), family.shared(spec), config, family)
+    keys, ties = _table(family, spec, storage), family.shared(spec)
+    return Outline(family.model_type, spec, keys, ties, config, family, storage=storage)
+
+
+def _table(family: Family, spec: Spec[Any], storage: Storage | None) -> Keys:
+    keys = family.table(spec)
+    return keys if storage is None else StoredKeys(keys, storage)
 
 
 def _check_count(spec: Spec[Any], config: Config) -> None:

@@ -26,7 +26,7 @@ from huggingface_hub.utils import build_hf_headers, http_stream_backoff
 from blocks._version import __version__
 from blocks.errors import HubError
 from blocks.hub.failures import explained, unreachable
-from blocks.hub.headers import Header, header_length, parse_header, read_header
+from blocks.hub.headers import Header, header_length, parse_header, read_header, read_part
 from blocks.hub.source import Source, check_inside, check_name
 
 FIRST = 100_000  # bytes of a remote file asked for at once: most headers fit
@@ -133,7 +133,7 @@ class Repo(Source):
                 return None
         return sorted(entry.rfilename for entry in info.siblings or ())
 
-    def header(self, filename: str) -> Header | None:
+    def header(self, filename: str, expected: int | None = None) -> Header | None:
         check_name(filename, self.name)
         if path := self._cached(filename):
             return read_header(path)
@@ -141,11 +141,20 @@ class Repo(Source):
             return None
         label = f"{self.name}/{filename}"
         with explained(self.name, filename):
-            head, size = self._bytes(filename, 0, FIRST)
+            head, size = self._bytes(filename, 0, expected or FIRST)
             end = 8 + header_length(head, size, label)
             if end > len(head):
                 head += self._bytes(filename, len(head), end)[0]
         return parse_header(head[8:end], size, label)
+
+    def part(self, filename: str, start: int, end: int) -> tuple[bytes, int] | None:
+        check_name(filename, self.name)
+        if path := self._cached(filename):
+            return read_part(path, start, end)
+        if self.local:
+            return None
+        with explained(self.name, filename):
+            return self._bytes(filename, start, end)
 
     def _bytes(self, filename: str, start: int, end: int) -> tuple[bytes, int]:
         """Bytes of a remote file, fewer if it ends before, and the size of the file."""

@@ -12,10 +12,12 @@ from torch import Tensor
 from blocks._version import __version__
 from blocks.errors import CheckpointError
 from blocks.hub.folder import Draft, writing
+from blocks.hub.frozen import trains_json
 from blocks.hub.outline import NATIVE
 from blocks.hub.packing import packing_json
 from blocks.hub.provenance import Provenance
 from blocks.hub.shards import read_size, write_tensors
+from blocks.models.adapters import is_adapted
 from blocks.models.packing import packed_matrices
 from blocks.models.places import addresses
 from blocks.spec import Spec, is_spec
@@ -69,6 +71,8 @@ def save_pretrained(
     }
     if packed := packed_matrices(model):
         data["packed"] = packing_json(packed)
+    if is_adapted(spec):
+        data["trains"] = trains_json(model)
     parts = {
         name: (tensor.numel() * tensor.element_size(), lambda tensor=tensor: tensor)
         for name, tensor in unique_tensors(model).items()

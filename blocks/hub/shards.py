@@ -61,7 +61,7 @@ def write_tensors(
         names = [f"model{draft.mark}-{n + 1:05}-of-{count:05}.safetensors" for n in range(count)]
     for file, members in progress(list(zip(names, shards, strict=True)), "saving"):
         tensors = {name: parts[name][1]().detach().cpu().contiguous() for name in members}
-        draft.add(file, _file(tensors))
+        draft.add(file, safetensors_bytes(tensors))
     if count > 1:
         index = {
             "metadata": {"total_size": sum(nbytes for nbytes, _ in parts.values())},
@@ -70,7 +70,7 @@ def write_tensors(
         draft.json("model.safetensors.index.json", index)
 
 
-def _file(tensors: Mapping[str, Tensor]) -> list[bytes | memoryview]:
+def safetensors_bytes(tensors: Mapping[str, Tensor]) -> list[bytes | memoryview]:
     """A safetensors file: the length of its header, the header, and the bytes of each tensor."""
     kinds = {name: str(tensor.dtype).removeprefix("torch.") for name, tensor in tensors.items()}
     for name, kind in kinds.items():

@@ -10,15 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blocks.errors import BlocksError, CheckpointError, HubError, printable
-from blocks.hub.headers import Header, read_header
+from blocks.hub.headers import Header, read_header, read_part
 from blocks.hub.index import unsafe_name
 from blocks.hub.journal import Journal, read_journal
+
+if TYPE_CHECKING:
+    from blocks.hub.foreign import Foreign
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPO_ID = re.compile(r"\w(?:[\w.-]{0,94}\w)?(?:/\w(?:[\w.-]{0,94}\w)?)?", re.ASCII)
 SHARED_BLOB = re.compile(r"[0-9a-f]{64}")
+GGUF = ".gguf"
 LISTED = 10_000  # names of a folder's files that are looked through
 
 
@@ -33,11 +38,12 @@ def resolve(
 ) -> Source:
     """Find a folder, or settle a Hub repository on one commit.
 
-    A path that exists is a folder, and then nothing is asked of the network. All that a Hub source
-    hands out is of the commit that `revision` names at this moment.
+    A path that exists is a folder or a GGUF file, and then nothing is asked of the network. All
+    that a Hub source hands out is of the commit that `revision` names at this moment.
 
     Args:
-        repo_or_dir: a folder, or a repository's id such as "org/name".
+        repo_or_dir: a folder, or a repository's id such as "org/name"; or a GGUF file, in a folder
+            or as "org/name/file.gguf".
         revision: a branch, tag, pull request ("refs/pr/7") or commit; the main branch if None.
         token: as in the Hub client: a token, True for the saved one, False for none.
         cache_dir: where downloads are kept; the Hub client's own cache if None.
@@ -64,12 +70,15 @@ def resolve(
             "is a file", file=text, hint="give the folder it is in, with its config.json"
         )
     if path.is_file():
-        raise HubError("is a file, not a folder with a model", file=text)
+        if path.suffix != GGUF:
+            raise HubError("is a file, not a folder with a model", file=text)
+        return _gguf(Folder(str(path.parent), None, path.parent), path.name)
     if "://" in text:
         raise HubError("is an address", file=text, hint='give the repository as "org/name"')
     if not isinstance(repo_or_dir, str) or text[:1] in (".", "/", "~") or "\\" in text:
         raise HubError("is not a folder", file=text, hint="check the path")
-    if not is_repo_id(text):
+    repo, file = _repo_and_file(text)
+    if not is_repo_id(repo):
         raise HubError(
             "is neither a folder nor a repository's id",
             file=text or '""',
@@ -79,7 +88,21 @@ def resolve(
         raise HubError("contradicts local_files_only", field="force_download")
     from blocks.hub.repo import settle  # the Hub client is not imported for a folder
 
-    return settle(text, revision, token, cache_dir, force=force_download, local=local_files_only)
+    place = settle(repo, revision, token, cache_dir, force=force_download, local=local_files_only)
+    return _gguf(place, file) if file else place
+
+
+def _repo_and_file(text: str) -> tuple[str, str]:
+    """A repository's id, and the GGUF file in it that a longer text names: "org/name/file.gguf"."""
+    org, _, rest = text.partition("/")
+    name, _, file = rest.partition("/")
+    return (f"{org}/{name}", file) if file.endswith(GGUF) else (text, "")
+
+
+def _gguf(place: Source, file: str) -> Source:
+    from blocks.hub.gguf.place import gguf  # which is built on this
+
+    return gguf(place, file)
 
 
 @dataclass
@@ -99,6 +122,11 @@ class Source(ABC):
     seen: dict[Path, tuple[int, int, int] | None] = field(
         default_factory=dict, kw_only=True, repr=False
     )
+
+    @property
+    def foreign(self) -> Foreign | None:
+        """The place in its own format's terms, where it holds no config.json and safetensors."""
+        return None
 
     @abstractmethod
     def find(self, filename: str, *, assume_absent: bool = False) -> Path | None:
@@ -147,8 +175,15 @@ class Source(ABC):
         """The names of all files, sorted; None where they can't be known."""
 
     @abstractmethod
-    def header(self, filename: str) -> Header | None:
-        """A safetensors header, without fetching the file; None if it is not at hand."""
+    def header(self, filename: str, expected: int | None = None) -> Header | None:
+        """A safetensors header of `expected` bytes, without its file; None if not at hand."""
+
+    @abstractmethod
+    def part(self, filename: str, start: int, end: int) -> tuple[bytes, int] | None:
+        """Bytes of a file, fewer if it ends before, and its size; None if it is not at hand.
+
+        The file is not fetched.
+        """
 
     @abstractmethod
     def safe_revisions(self) -> list[str]:
@@ -192,9 +227,14 @@ class Folder(Source):
         )
         return sorted(islice(every, LISTED))
 
-    def header(self, filename: str) -> Header | None:
+    def header(self, filename: str, expected: int | None = None) -> Header | None:
+        del expected  # here it costs nothing
         path = self.find(filename)
         return None if path is None else read_header(path)
+
+    def part(self, filename: str, start: int, end: int) -> tuple[bytes, int] | None:
+        path = self.find(filename)
+        return None if path is None else read_part(path, start, end)
 
     def safe_revisions(self) -> list[str]:
         return []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from torch import Tensor, nn
 
@@ -93,6 +93,15 @@ def put(model: nn.Module, address: str, tensor: Tensor) -> None:
             kept[name] = tensor  # pyright: ignore[reportArgumentType]
             return
     raise SpecError("no tensor there", field=address)
+
+
+def spread(tie: tuple[str, str], names: Collection[str]) -> list[tuple[str, str]]:
+    """The pairs of tensors that a tie shares: itself, or all that lies in two blocks."""
+    place, source = tie
+    if place in names:
+        return [tie]
+    inside = [name for name in names if name.startswith(f"{place}.")]
+    return [(name, source + name[len(place) :]) for name in inside]
 
 
 def tie(model: nn.Module, ties: tuple[tuple[str, str], ...]) -> None:

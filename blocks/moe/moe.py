@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from blocks.errors import SpecError
 from blocks.moe.softmax_router import SoftmaxRouter
 from blocks.ops.check import check_input, check_positive
-from blocks.ops.dispatch import dispatch
+from blocks.ops.dispatch import dispatch, routed
 from blocks.spec import Slot
 
 __all__ = ["MoE"]
@@ -76,6 +76,7 @@ class MoE(nn.Module):
         check_input(x, self.dim, "MoE")
         tokens = x.flatten(0, 1)  # N D
         weights, chosen = self.router(tokens)  # N k
+        weights, chosen = routed(weights, chosen, len(self.experts), x.shape[:2])
         y = self.mixed(tokens, weights, chosen).view_as(x)  # B T D
         if self.shared is not None:
             shared = self.shared(x)  # B T D

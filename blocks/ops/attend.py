@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from blocks.ops import native
+from blocks.ops.watch import noted, wanted
 
 __all__: list[str] = []
 
@@ -45,13 +46,15 @@ def attend(
         scale: 1/√E by default.
         dropout: rate at which attention weights are dropped.
     """
+    q, k, v = noted(q=q, k=k, v=v)
+    explicit = len(maps) > 0 or sinks is not None or wanted("pattern")
     if last is not None:
-        plain = not maps and bias is None and sinks is None and dropout == 0
+        plain = not explicit and bias is None and dropout == 0
         if plain and native.suits(q, k, v):
             scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
             return torch.ops.blocks.look(q[:, :, 0], k, v, last, scale)[:, :, None]  # B H 1 V
         seen = torch.arange(k.shape[2], device=k.device) <= last[:, None, None, None]  # B 1 1 S
-    if maps or sinks is not None:
+    if explicit:
         return attend_plain(
             q,
             k,
@@ -99,6 +102,7 @@ def attend_plain(
     weights = attention_weights(
         q, k, seen=seen, causal=causal, bias=bias, maps=maps, sinks=sinks, scale=scale
     )
+    (weights,) = noted(pattern=weights)
     weights = F.dropout(weights, dropout)
     return weights.to(v.dtype) @ _per_query_head(v, q)  # B H T V
 

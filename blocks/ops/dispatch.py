@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch._guards import detect_fake_mode
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
 from blocks.ops.constant import constant
+from blocks.ops.watch import noted, wanted
 
 __all__: list[str] = []
 
@@ -83,6 +84,26 @@ def dispatch_plain(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable
         weight = torch.where(chosen == i, weights, 0).sum(-1, keepdim=True)  # N 1
         y = y + (expert(x) * weight).to(x.dtype)
     return y  # N D
+
+
+def routed(
+    weights: Tensor, chosen: Tensor, experts: int, shape: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Weights and choices [N k] as they are, or as whoever looks at the routing leaves them.
+
+    The routing [B T X] holds the weight of each expert, 0 for one that is not chosen.
+    """
+    if not wanted("routing"):
+        return weights, chosen
+    routing = weights.new_zeros(len(weights), experts).scatter(1, chosen, weights)
+    before = routing.unflatten(0, tuple(shape))
+    (after,) = noted(routing=before)
+    rows = after.flatten(0, 1)  # N X
+    if after is before:
+        return rows.gather(1, chosen), chosen
+    most = max(1, int((rows != 0).sum(1).max()))
+    weights, chosen = rows.topk(most, 1)
+    return weights, chosen
 
 
 def best_groups(scores: Tensor, groups: int, kept_groups: int, best: int) -> Tensor:

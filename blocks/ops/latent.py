@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from blocks.ops.attend import attend
+from blocks.ops.watch import wanted
 
 __all__: list[str] = []
 
@@ -24,7 +25,7 @@ def attend_latent(q: Tensor, s: Tensor, kept: Tensor, up: Tensor, **how: Any) ->
         up: [H·(N+V) R], W of all heads.
         **how: as for `attend`, `scale` among them.
     """
-    if q.shape[2] > 1:
+    if q.shape[2] > 1 or any(map(wanted, ("q", "k", "v", "pattern"))):
         return attend_latent_plain(q, s, kept, up, **how)
     rank, nope = up.shape[1], q.shape[-1]
     each = up.unflatten(0, (q.shape[1], -1))  # H N+V R

@@ -18,7 +18,7 @@ from torch import Tensor
 __all__: list[str] = []
 
 KINDS = (torch.float32, torch.bfloat16, torch.float16)
-SOURCES = ("products.cpp", "vectors.h")
+SOURCES = ("library.cpp", "tape.h", "look.h", "products.h", "vectors.h")
 FLAGS = ["-O3", "-std=c++20"]
 
 _loaded = False

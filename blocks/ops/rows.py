@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from blocks.errors import SpecError
+from blocks.ops.watch import looking, noted
 from blocks.step import Step
 
 __all__: list[str] = []
@@ -86,6 +87,13 @@ class Rows:
     def put(self, y: Tensor) -> Tensor:
         """[R L …] -> [B T …], the inverse of `take`."""
         return y if self.places is None else y.flatten(0, 1)[self.places]
+
+    def noted(self, **values: Tensor) -> tuple[Tensor, ...]:
+        """Values [R L …] as whoever looks leaves them, who sees them as [B T …]."""
+        if not looking():
+            return tuple(values.values())
+        seen = noted(**{name: self.put(x) for name, x in values.items()})
+        return tuple(self.take(x) for x in seen)
 
     def real(self, length: int) -> Tensor | None:
         """[R L], True where a slot's token counts; None where all do."""

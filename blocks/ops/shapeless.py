@@ -15,13 +15,21 @@ _DRAWN = frozenset("normal_ uniform_ kaiming_uniform_ xavier_uniform_ trunc_norm
 
 
 class _Undrawn(TorchFunctionMode):
-    """Draws nothing: on the meta device there are no numbers, and torch takes seconds for none."""
+    """Draws nothing: on the meta device there are no numbers, and torch takes seconds for none.
+
+    Args:
+        anywhere: on other devices neither.
+    """
+
+    def __init__(self, anywhere: bool = False):
+        super().__init__()
+        self.anywhere = anywhere
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__name__", None) in _DRAWN:
             tensor = args[0] if args else kwargs["tensor"]
-            if tensor.is_meta:
+            if tensor.is_meta or self.anywhere:
                 return tensor
         return func(*args, **kwargs)
 
@@ -30,4 +38,11 @@ class _Undrawn(TorchFunctionMode):
 def on_meta() -> Iterator[None]:
     """What is built inside it has shapes and no numbers."""
     with torch.device("meta"), _Undrawn():
+        yield
+
+
+@contextmanager
+def undrawn() -> Iterator[None]:
+    """What is built inside it has memory, and whatever numbers lie there."""
+    with _Undrawn(anywhere=True):
         yield

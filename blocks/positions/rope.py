@@ -87,12 +87,13 @@ class RoPE(nn.Module):
                 field="segments",
             )
         key = (RoPE, self.theta, self.dims, self.scaling, "positions", "length", q.dtype)
-        table = step.once(key, lambda: self._make_table(step.positions, step.length, q.dtype))
+        table = step.once(key, lambda: self.table(step.positions, step.length, q.dtype))
         return self._turned(q, table), self._turned(k, table)
 
-    def _make_table(
+    def table(
         self, positions: Tensor, length: Tensor, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor]:
+        """Cosines and sines [B 1 T R/2] for positions [B T]; length [B 1] may scale them."""
         positions = positions.to(torch.promote_types(dtype, torch.float32))
         if self.scaling is None:
             omega, magnitude = frequencies(self.theta, self.dims, positions), 1.0
@@ -106,7 +107,7 @@ class RoPE(nn.Module):
 
     def _turned(self, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         cos, sin = table
-        part, rest = (x, None) if self.dims == x.shape[-1] else x.tensor_split((self.dims,), -1)
+        part, rest = (x, None) if self.dims == self.head_dim else x.tensor_split((self.dims,), -1)
         if self.pairing == "half" and learns(part):
             y = turned(part, cos, sin)
         elif self.pairing == "half":

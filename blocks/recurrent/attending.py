@@ -11,6 +11,7 @@ from blocks.attention.additive import AdditiveAttention
 from blocks.attention.crossmemory import first_real
 from blocks.errors import SpecError
 from blocks.ops.check import check_input, check_positive, check_state
+from blocks.ops.watch import noted
 from blocks.recurrent.gru import GRU
 from blocks.recurrent.looking import LookingState, unroll
 from blocks.recurrent.stacked import Recurrent
@@ -70,7 +71,8 @@ class Attending(nn.Module):
         self.begin = nn.Linear(self.reads - self.cut, self.inner.hidden)
 
     def forward(self, x: Tensor, step: Step, state: LookingState | None = None) -> Tensor:
-        s, c, _ = self._run(x, step, LookingState() if state is None else state)
+        s, c, weights = self._run(x, step, LookingState() if state is None else state)
+        noted(pattern=weights[:, None, :-1])  # B 1 T M
         return torch.cat([s[:, :-1], x, c[:, :-1]], -1)  # B T H+D+R
 
     def pattern(self, x: Tensor, step: Step) -> Tensor:

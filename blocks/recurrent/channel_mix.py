@@ -65,7 +65,8 @@ class RWKVChannelMix(nn.Module):
         before = torch.cat([tail, x[:, :-1]], 1)
         if state is not None:
             state.tail = rows.newest(tail, x)
-        y = self.v(self.act(self.k(torch.lerp(before, x, self.k_mix))))
+        (hidden,) = rows.noted(hidden=self.act(self.k(torch.lerp(before, x, self.k_mix))))
+        y = self.v(hidden)
         return rows.put(self.r(torch.lerp(before, x, self.r_mix)).sigmoid() * y)  # B T D
 
     def init_state(

@@ -87,6 +87,7 @@ class RWKV(nn.Module):
         k = self.k(torch.lerp(before, x, self.k_mix)).to(wide)
         v = self.v(torch.lerp(before, x, self.v_mix)).to(wide)
         r = self.r(torch.lerp(before, x, self.r_mix)).sigmoid()
+        r, k, v = rows.noted(r=r, k=k, v=v)
         fade, bonus = self.fade_log.to(wide).exp(), self.bonus.to(wide)
         sums = (now.over, now.under, now.peak)
         y, (now.over, now.under, now.peak) = wkv(k, v, fade, bonus, sums, rows.lengths)

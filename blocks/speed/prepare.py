@@ -35,15 +35,15 @@ def optimize(
     Every public call works as before, and numbers are the same up to rounding unless `quantize`
     says otherwise. The given model stays as it is; both share the weights that are not packed. On
     a CPU, few rows at a time are multiplied by kernels in C++, which are compiled in some seconds
-    when they are first wanted. A `CausalLM` whose layers allow it gets a compiled step for each
-    new token; that takes torch up to a minute, and less in later processes, which find it on the
-    disk.
+    when they are first wanted. A `CausalLM` whose layers allow it makes a whole step of one token
+    by one call of them; another one gets a step that torch compiles. That takes up to a minute, and
+    less in later processes, which find it on the disk.
 
     Args:
         model: any assembly of blocks, in the dtype it shall run in.
         quantize: keep the matrices in 8.5 (`int8`) or 4.5 (`int4`) bits a weight; see
             `PackedLinear`. The head is in 8 bits in both, and embeddings stay as they are.
-        compile: compile the step.
+        compile: let torch compile the step of a model that has other blocks, or of more rows.
 
     Returns:
         The prepared model in evaluation mode. `.prepared` says in words what was done and what was
@@ -73,8 +73,7 @@ def optimize(
     made.eval().requires_grad_(False)
     on_cpu = all(p.device.type == "cpu" for p in made.parameters())
     missing = [] if not on_cpu else _use_kernels(made, told)
-    if compile:
-        missing += _use_steps(made, told)
+    missing += _use_steps(made, told, compile)
     made.prepared = (*told, *missing)
     if missing:
         warnings.warn("; ".join(missing), stacklevel=2)
@@ -117,11 +116,19 @@ def _use_kernels(model: nn.Module, told: list[str]) -> list[str]:
     return []
 
 
-def _use_steps(model: nn.Module, told: list[str]) -> list[str]:
-    if reason := why_not(model):
-        return [f"without a compiled step, since {reason}"]
-    assert isinstance(model, CausalLM)
-    quick = Quick(model)
+def _use_steps(model: nn.Module, told: list[str], compile: bool) -> list[str]:
+    reason = why_not(model)
+    if reason or not isinstance(model, CausalLM):
+        return [f"without a compiled step, since {reason}"] if compile else []
+    quick = Quick(model, compile)
+    if quick.tape:
+        model.forward = quick
+        told.append(f"a step of one token is one call of them, for up to {quick.tape.rows} rows")
+        if compile:
+            told.append("torch compiles a step of more rows when they first come")
+        return []
+    if not compile:
+        return []
     try:
         quick.warm()
     except Exception as error:  # of the compilers, of which there are several

@@ -1,8 +1,9 @@
-"""The compiled step: one new token of each row, where everything else has been prepared."""
+"""The quick step: one new token of each row, where everything else has been prepared."""
 
 from __future__ import annotations
 
 import copy
+from functools import cached_property
 from itertools import count
 from types import FunctionType, MethodType
 from typing import Any
@@ -12,7 +13,10 @@ from torch import Tensor
 
 from blocks.models.causal import CausalLM
 from blocks.models.tokens import check_tokens
+from blocks.ops.watch import looking
+from blocks.speed.plays import tape_of
 from blocks.speed.slots import slots_of
+from blocks.speed.tape import Tape
 from blocks.state import State
 from blocks.step import Step
 
@@ -20,14 +24,17 @@ _numbers = count()
 
 
 class Quick:
-    """The forward of a `CausalLM` that has been optimised: compiled where it writes token by token.
+    """The forward of a `CausalLM` that has been optimised, where it writes token by token.
+
+    Few rows are played from a tape, where the model has one; others are compiled.
 
     Args:
         model: whose forward it becomes; every other call goes on to the model's own.
+        compiles: whether torch may compile a step.
     """
 
-    def __init__(self, model: CausalLM):
-        self.model = model
+    def __init__(self, model: CausalLM, compiles: bool = True):
+        self.model, self.compiles = model, compiles
         # torch keeps graphs, of which it makes a few at most, by the code they are of.
         code = self._step.__func__.__code__.replace(co_name=f"step_{next(_numbers)}")
         own = MethodType(FunctionType(code, globals()), self)
@@ -35,7 +42,12 @@ class Quick:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Quick:
         """The step of a copied model is the copy's own."""
-        return Quick(copy.deepcopy(self.model, memo))
+        return Quick(copy.deepcopy(self.model, memo), self.compiles)
+
+    @cached_property
+    def tape(self) -> Tape | None:
+        """A step as one call of the kernels; None where the model has other blocks."""
+        return tape_of(self.model)
 
     def warm(self) -> None:
         """Compiles the step for one row, by a step."""
@@ -47,26 +59,30 @@ class Quick:
         self, tokens: Tensor, mask: Tensor | None = None, state: State | None = None, **more: Any
     ) -> Tensor:
         model = self.model
-        slots = self._slots(tokens, mask, state, more)
-        if slots is None or state is None:
+        if state is None or mask is not None or not self._suits(tokens, state, more):
+            return CausalLM.forward(model, tokens, mask, state, **more)
+        tape = self.tape
+        memories = None if tape is None else tape.remembered(len(tokens), state)
+        if memories is None and not self.compiles:
             return CausalLM.forward(model, tokens, mask, state, **more)
         check_tokens(tokens, model.vocab)
         step = state.begin(len(tokens), 1)
-        ids = tokens.clone(memory_format=torch.contiguous_format)  # one stride is one graph
-        logits = self._compiled(ids, step.positions, slots)
+        if tape is not None and memories is not None:
+            logits = tape(tokens, step, memories)
+        else:
+            if state.prepared is None:
+                state.prepared = slots_of(state.content)
+            ids = tokens.clone(memory_format=torch.contiguous_format)  # one stride is one graph
+            logits = self._compiled(ids, step.positions, state.prepared)
         state.end(step)
         return logits
 
-    def _slots(self, tokens: Any, mask: Any, state: Any, more: dict[str, Any]) -> Any:
-        """What the step reads and writes; None where this call is none for it."""
+    def _suits(self, tokens: Any, state: Any, more: dict[str, Any]) -> bool:
+        """Whether this call is one new token of each row, and nobody looks inside."""
         one = isinstance(tokens, Tensor) and tokens.dim() == 2 and tokens.shape[1] == 1
-        if not one or mask is not None or not isinstance(state, State) or torch.is_grad_enabled():
-            return None
-        if state.clock.room is None or self.model.training or more.keys() - {"last"}:
-            return None
-        if state.prepared is None:
-            state.prepared = slots_of(state.content)
-        return state.prepared
+        if not one or not isinstance(state, State) or state.clock.room is None or looking():
+            return False
+        return not (torch.is_grad_enabled() or self.model.training or more.keys() - {"last"})
 
     def _step(self, tokens: Tensor, positions: Tensor, slots: Any) -> Tensor:
         model, step = self.model, Step(positions)

@@ -99,20 +99,20 @@ class Mamba(nn.Module):
             sums, tail = state.sums, state.tail
         u, z = project(self.inputs, rows.take(x)).chunk(2, -1)  # R L C
         u, tail = self.conv.over(u, rows, tail)
-        y, sums = self._scan(self.act(u), rows.real(u.shape[1]), sums)
+        y, sums = self._scan(self.act(u), rows, sums)
         if state is not None:
             state.sums, state.tail = sums, tail
         return rows.put(project(self.out, (y * F.silu(z)).to(x.dtype)))  # B T D
 
-    def _scan(self, u: Tensor, real: Tensor | None, sums: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _scan(self, u: Tensor, rows: Rows, sums: Tensor | None) -> tuple[Tensor, Tensor]:
         wide = torch.promote_types(u.dtype, torch.float32)
         parts = self.select(u).split(self.widths, -1)
         if self.norms is not None:
             parts = [norm(part) for norm, part in zip(self.norms, parts, strict=True)]
-        dt = F.linear(parts[0], self.dt.weight).to(wide) + self.dt.bias.to(wide)
-        dt, b, c = F.softplus(dt), parts[1].to(wide), parts[2].to(wide)
+        dt = F.softplus(F.linear(parts[0], self.dt.weight).to(wide) + self.dt.bias.to(wide))
+        u, dt, b, c = rows.noted(u=u.to(wide), dt=dt, b=parts[1].to(wide), c=parts[2].to(wide))
+        real, a = rows.real(u.shape[1]), -self.A_log.to(wide).exp().t().contiguous()
         dt = dt if real is None else dt * real[..., None]  # what doesn't count lasts no time
-        u, a = u.to(wide), -self.A_log.to(wide).exp().t().contiguous()
         y, sums = selective_scan(u, dt, a, b, c, sums)
         return torch.addcmul(y, u, self.D.to(wide)), sums
 

@@ -104,8 +104,8 @@ class Mamba2(nn.Module):
         wide = torch.promote_types(x.dtype, torch.float32)
         u, b, c = F.silu(u).to(wide).split(self.widths, 2)
         b, c = b.unflatten(2, self.group), c.unflatten(2, self.group)  # B T G N
-        u = u.unflatten(2, (self.heads, -1))  # B T H P
         dt = F.softplus(dt.to(wide) + self.dt_bias.to(wide)).clamp(*self.limits)  # B T H
+        u, dt, b, c = rows.noted(u=u.unflatten(2, (self.heads, -1)), dt=dt, b=b, c=c)  # B T H P
         real = rows.real(u.shape[1])
         dt = dt if real is None else dt * real[..., None]  # what doesn't count changes no sum
         decay = -dt * self.A_log.to(wide).exp()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,13 +19,13 @@ from blocks.hub.outline import whole_kind
 from blocks.models.packing import stood_for
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
-from blocks.surgery.paths import COMPILED, kind_of, path_of
+from blocks.surgery.folding import folded
+from blocks.surgery.paths import COMPILED, TAPED, kind_of, path_of
 from blocks.surgery.work import added, own_bytes, own_flops, share
 
 __all__: list[str] = []
 
 _FAR = 1 << 20  # tokens: beyond every window, so that what grows there grows for ever
-_LONGEST_PERIOD = 8  # layers
 _OPTION = 80  # characters
 
 
@@ -50,7 +49,7 @@ class Part:
         flops: of one new token; None where what a block does depends on what it reads.
         path: which way it is computed, where `optimize` has seen to that: "packed int8" or "int4";
             "streamed" by a kernel that reads weights, or keys and values, once and in order, where
-            rows are few; "compiled step"; "plain".
+            rows are few; "taped step", where all of it is one call; "compiled step"; "plain".
         parts: what it is made of.
     """
 
@@ -68,6 +67,7 @@ class Part:
     flops: int | None = 0
     path: str = ""
     parts: list[Part] = field(default_factory=list)
+    _home: str = field(default="", repr=False)  # the module of its class
     _kind: int = field(default=0, repr=False)  # the same for parts that differ in place alone
     _weights: int = field(default=0, repr=False)  # bytes that are read for a token
     _memory: int = field(default=0, repr=False)
@@ -93,6 +93,11 @@ class Tree:
         dtypes: of tensors by address, where they will be others than the model's.
         dtype: of all other tensors and of the state; None: the model's own.
         context: how many tokens a new one sees, itself among them.
+        fold: whether equal neighbours become one part.
+
+    Attributes:
+        specs: of the parts, by address and class.
+        wrapped: what stands at an address, a Residual before what it wraps.
     """
 
     def __init__(
@@ -102,17 +107,19 @@ class Tree:
         dtypes: Mapping[str, torch.dtype],
         dtype: torch.dtype | None,
         context: int,
+        fold: bool = True,
     ):
         self.model, self.shared, self.dtypes, self.dtype = model, shared, dtypes, dtype
-        self.context = context
+        self.context, self.fold = context, fold
         self.packed = stood_for(model)
         self.tells = bool(self.packed) or hasattr(model, "prepared")
-        self.compiled = path_of(model, False) == COMPILED
+        self.stepped = path_of(model, False) in (TAPED, COMPILED)
         first = next(model.parameters(), None)
         self.kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
         spec: Any = getattr(model, "spec", None)
         parts = walk(spec) if is_spec(spec) else ()
         self.specs: dict[Any, Spec] = {(address, part.func): part for address, part in parts}
+        self.wrapped: dict[str, list[nn.Module]] = {}
         self._known = {address for address, _ in self.specs}
         self._counted: dict[int, str] = {}
         self._alike: dict[Hashable, int] = {}
@@ -123,9 +130,10 @@ class Tree:
         return self._part(self.model, "", "", encodes)
 
     def _part(self, module: nn.Module, address: str, name: str, encodes: bool) -> Part:
-        wrapped = list(_wrapped(module))
+        wrapped = self.wrapped[address] = list(_wrapped(module))
         names = [kind_of(one).__name__ for one in wrapped]
         part = Part(name, address, "(".join(names) + ")" * (len(names) - 1), {})
+        part._home = kind_of(wrapped[-1]).__module__
         for one in wrapped:
             spec = self.specs.get((address, kind_of(one)))
             before = "" if one is wrapped[-1] else f"{type(one).__name__}."
@@ -153,10 +161,10 @@ class Tree:
             part._memory = sum(p._memory for p in parts)
         elif not encodes:
             part.state_per_token, part.state_fixed, part._memory = self._state(module)
-        path = path_of(wrapped[-1], self.compiled)
+        path = path_of(wrapped[-1], self.stepped)
         if self.tells and (path != "plain" or part.shapes or not part.parts):
             part.path = path  # of what is only made of parts, these say it
-        part.parts = _folded(part.parts)
+        part.parts = folded(part.parts) if self.fold else part.parts
         part._kind = self._kind(part)
         return part
 
@@ -235,56 +243,24 @@ def _defaults(block: type) -> Mapping[str, Parameter]:
     return signature(block).parameters
 
 
-def _given(spec: Spec) -> dict[str, str]:
-    """Options that differ from their defaults; parts have lines of their own."""
+def given(spec: Spec) -> dict[str, Any]:
+    """Options that differ from their defaults."""
     defaults = _defaults(spec.func)  # pyright: ignore[reportArgumentType]  # a class or function
-    return {
-        name: printable(getattr(value, "__name__", show(value)), _OPTION)
-        for name, value in spec.keywords.items()
-        if value != defaults[name].default and not _holds_parts(value)
-    }
+    return {n: value for n, value in spec.keywords.items() if value != defaults[n].default}
 
 
-def _holds_parts(value: Any) -> bool:
+def _given(spec: Spec) -> dict[str, str]:
+    """Those as text; parts have lines of their own."""
+    said = {name: value for name, value in given(spec).items() if not holds_parts(value)}
+    return {name: printable(written(value), _OPTION) for name, value in said.items()}
+
+
+def written(value: Any) -> str:
+    """An option as people read it."""
+    return getattr(value, "__name__", None) or show(value)
+
+
+def holds_parts(value: Any) -> bool:
     inside = value.values() if isinstance(value, Mapping) else value
     many = isinstance(value, tuple | Mapping)
     return any(map(is_spec, inside)) if many else is_spec(value)
-
-
-def _folded(parts: list[Part]) -> list[Part]:
-    """Equal neighbours as one part, and each of several kinds that take turns."""
-    found: list[Part] = []
-    at = 0
-    while at < len(parts):
-        period, times = _repeats(parts, at)
-        for one in parts[at : at + period]:
-            if times > 1:
-                one = dataclasses.replace(one, name=_run(one.name, period, times), times=times)
-            found.append(one)
-        at += period * times
-    return found
-
-
-def _repeats(parts: list[Part], at: int) -> tuple[int, int]:
-    """The period that covers most from `at` on, and how often it comes; the shortest of equals."""
-    stem, _, number = parts[at].name.rpartition(".")
-    kinds: list[int] = []
-    for part in parts[at:] if number.isdecimal() else ():
-        if part.name != f"{stem}.{int(number) + len(kinds)}":
-            break
-        kinds.append(part._kind)
-    best = (1, 1)
-    for period in range(1, min(_LONGEST_PERIOD, len(kinds) // 2) + 1):
-        times = 1
-        while kinds[period * times : period * (times + 1)] == kinds[:period]:
-            times += 1
-        if times > 1 and period * times > best[0] * best[1]:
-            best = (period, times)
-    return best
-
-
-def _run(name: str, period: int, times: int) -> str:
-    stem, _, number = name.rpartition(".")
-    first = int(number)
-    last = first + period * (times - 1)
-    return f"{stem}.{first}-{last}" if period == 1 else f"{stem}.{first},{first + period}…{last}"

@@ -16,7 +16,7 @@ from blocks.wiring.packed import PackedLinear
 
 __all__: list[str] = []
 
-COMPILED = "compiled step"
+TAPED, COMPILED = "taped step", "compiled step"
 
 
 def kind_of(module: nn.Module) -> type[Any]:
@@ -24,13 +24,14 @@ def kind_of(module: nn.Module) -> type[Any]:
     return LMHead if type(module) is PackedHead else unstreamed(module) or type(module)
 
 
-def path_of(module: nn.Module, compiled: bool) -> str:
-    """The path of one block, as `Part.path` has it, in a model whose step is compiled or not."""
-    if isinstance(vars(module).get("forward"), Quick):
-        return COMPILED
+def path_of(module: nn.Module, stepped: bool) -> str:
+    """The path of one block, as `Part.path` has it, in a model whose step is taped or compiled, or not."""
+    quick = vars(module).get("forward")
+    if isinstance(quick, Quick):
+        return TAPED if quick.tape else COMPILED
     if isinstance(module, PackedLinear):
         return f"packed int{module.bits}"
-    if unstreamed(module) or (compiled and isinstance(module, GQAttention) and _looks(module)):
+    if unstreamed(module) or (stepped and isinstance(module, GQAttention) and _looks(module)):
         return "streamed"
     return "plain"
 

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from inspect import Parameter, signature
 from typing import Any
 
+import torch
 from torch import nn
 
 from blocks.errors import SpecError
 from blocks.hub.columns import columns, counted, human
-from blocks.hub.inspection import inspect
+from blocks.hub.planned import Plan, look
 from blocks.hub.report import KINDS, Inspection
 from blocks.ops.check import check_positive
 from blocks.ops.shapeless import on_meta
 from blocks.spec import Spec, is_spec
+from blocks.surgery.drawing.canvas import Theme
+from blocks.surgery.drawing.page import fragment, page
+from blocks.surgery.drawing.picture import picture
 from blocks.surgery.parts import Part, Tree
 
 __all__ = ["Explanation", "explain"]
@@ -34,12 +38,16 @@ class Explanation:
         depth: how many levels are printed, None for all.
         context: how many tokens the new one sees, whose work is counted.
         prepared: what `optimize` did, and what it could not do, in words.
+        spec: of the whole model; None where it has none. Pictures are made from it.
+        title: of pictures: where the model came from.
     """
 
     root: Part
     depth: int | None = None
     context: int = CONTEXT
     prepared: tuple[str, ...] = ()
+    spec: Spec[Any] | None = field(default=None, repr=False)
+    title: str = ""
 
     @property
     def parameters(self) -> int:
@@ -55,6 +63,22 @@ class Explanation:
         """As plain JSON data, all levels of it."""
         told = {"context": self.context, "prepared": list(self.prepared)}
         return self.root.to_json() | told
+
+    def to_svg(self, theme: Theme = "auto") -> str:
+        """A picture of the architecture as SVG; `draw` writes it to a file.
+
+        Args:
+            theme: `light` or `dark`; `auto` follows the reader's screen.
+        """
+        return picture(self.spec, self.root, self.title or self.root.block, theme)
+
+    def to_html(self, theme: Theme = "auto") -> str:
+        """A page that needs no other file: the picture, and the tree to open and close."""
+        return page(self.title or self.root.block, self.to_svg(theme), self.root, _cells, theme)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return fragment(self.to_svg(), self.root, _cells)
 
     def __str__(self) -> str:
         head = ["PART", "SHAPE", "PARAMETERS", "BYTES", "STATE/TOKEN", "FLOPS", "READ", "BLOCK"]
@@ -76,8 +100,8 @@ def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Expl
     in a model that makes more or fewer tokens of its text, FLOPS are left open.
 
     Args:
-        x: a Spec of a whole model, a live model or block, a folder or repository, or what
-            `inspect` gave. Of a repository only config.json and headers are read.
+        x: a Spec of a whole model, a live model or block, a folder or repository, a config.json
+            alone, or what `inspect` gave. Of a repository only config.json and headers are read.
         depth: how many levels to print; all by default.
         context: how many tokens the new one sees, itself among them.
 
@@ -101,7 +125,22 @@ def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Expl
         raise SpecError(f"must be zero or more, not {depth}", field="depth")
     check_positive("explain", context=context)
     if isinstance(x, str | os.PathLike):
-        x = inspect(x)
+        x = look(x)
+    tree = tree_of(x, context)
+    spec = getattr(tree.model, "spec", None)
+    told = (depth, context, getattr(x, "prepared", ()), spec if is_spec(spec) else None)
+    return Explanation(tree.root(), *told, _title(x))
+
+
+def tree_of(x: Any, context: int, dtype: torch.dtype | None = None, fold: bool = True) -> Tree:
+    """The Tree of what `look` or `inspect` gave, of a Spec or of a live model.
+
+    Args:
+        x: one of these.
+        context: as in `explain`.
+        dtype: of a Spec's tensors.
+        fold: whether equal neighbours become one part.
+    """
     if isinstance(x, Inspection):
         dtypes = {
             address: _DTYPES[row.dtype]
@@ -109,14 +148,15 @@ def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Expl
             if row.dtype in _DTYPES
             for address in row.addresses
         }
-        tree = Tree(x.model, dict(x.tied), dtypes, KINDS[x.dtype][1], context)
-    elif is_spec(x):
-        tree = Tree(_built(x), {}, {}, None, context)
-    elif isinstance(x, nn.Module):
-        tree = Tree(x, {}, {}, None, context)
-    else:
-        raise SpecError(f"{type(x).__name__} is no Spec, model, folder or repository", field="x")
-    return Explanation(tree.root(), depth, context, getattr(x, "prepared", ()))
+        twins = {row.addresses[0]: row.twin for row in x.tensors if row.twin}
+        return Tree(x.model, dict(x.tied) | twins, dtypes, KINDS[x.dtype][1], context, fold)
+    if isinstance(x, Plan):
+        return Tree(x.model, dict(x.shared), {}, KINDS[x.dtype][1], context, fold)
+    if is_spec(x):
+        return Tree(_built(x), {}, {}, dtype, context, fold)
+    if isinstance(x, nn.Module):
+        return Tree(x, {}, {}, None, context, fold)
+    raise SpecError(f"{type(x).__name__} is no Spec, model, folder or repository", field="x")
 
 
 def _built(spec: Spec) -> nn.Module:
@@ -136,15 +176,30 @@ def _built(spec: Spec) -> nn.Module:
         return spec()
 
 
+def _title(x: Any) -> str:
+    """Where a model came from, in a word or two."""
+    came = x if isinstance(x, Inspection) else getattr(x, "provenance", None)
+    source = x.name if isinstance(x, Plan) else getattr(came, "source", None) or ""
+    return os.path.basename(source.rstrip("/")) if os.path.isabs(source) else source
+
+
 def _rows(part: Part, level: int, depth: int | None) -> Iterator[list[str]]:
+    first, *cells = _cells(part)
+    yield ["  " * level + first, *cells, part.path]
+    if depth is None or level < depth:
+        for inner in part.parts:
+            yield from _rows(inner, level + 1, depth)
+
+
+def _cells(part: Part) -> list[str]:
     times = f"{part.times} × " if part.times > 1 else ""
     state = f"{part.state_per_token:,}" if part.state_per_token else ""
     if part.state_fixed:
         state += f"{' + ' if state else ''}{human(part.state_fixed)} fixed"
     tied = [f"({name} is {source})" for name, source in part.tied.items()]
     options = [f"{name}={text}" for name, text in part.options.items()]
-    yield [
-        "  " * level + (part.name or "all"),
+    return [
+        part.name or "all",
         ", ".join("×".join(map(str, shape)) for shape in part.shapes.values()),
         f"{times}{part.parameters:,}" if part.parameters else "",
         f"{times}{human(part.nbytes)}" if part.nbytes else "",
@@ -152,8 +207,4 @@ def _rows(part: Part, level: int, depth: int | None) -> Iterator[list[str]]:
         f"{times}{counted(part.flops)}" if part.flops else "",
         f"{times}{human(part.bytes_read)}" if part.bytes_read else "",
         " ".join([part.block, *options, *tied]),
-        part.path,
     ]
-    if depth is None or level < depth:
-        for inner in part.parts:
-            yield from _rows(inner, level + 1, depth)

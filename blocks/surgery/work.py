@@ -114,7 +114,7 @@ def own_flops(block: Any, tokens: int, seen: int) -> int | None:
         tokens: how many new ones it gets.
         seen: how many they see in all, themselves among them.
     """
-    if hasattr(block, "flops"):
+    if hasattr(type(block), "flops"):
         return block.flops(tokens, seen)
     names = _names(block)
     if names & UNTOLD:

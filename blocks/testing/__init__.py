@@ -25,6 +25,7 @@ def check_block(
     causal: bool | None = None,
     build: Callable[[], nn.Module] | None = None,
     second: bool = False,
+    gradients: bool = True,
     compile: bool = True,
     fullgraph: bool = True,
     within: float = 0.0,
@@ -53,6 +54,8 @@ def check_block(
             uninitialised, that a seed decides every number, and that the block built on the meta
             device has the same tensors.
         second: check the gradients of the gradients too.
+        gradients: compare them with finite differences; False for a block that takes something it
+            computes as given.
         compile: check that torch.compile, in evaluation and in training with all gradients, and
             torch.export give the same numbers, which takes most of the time.
         fullgraph: compile as one graph, without a break; without it nothing is exported.
@@ -75,7 +78,8 @@ def check_block(
         causal = subject.claims_causal if causal is None else causal
         for doing, check in GENERAL.items():
             subject.keeps(doing, check, subject)
-        subject.keeps("differentiated", check_gradients, subject, second=second)
+        if gradients:
+            subject.keeps("differentiated", check_gradients, subject, second=second)
         if build is not None:
             subject.keeps("built", check_build, subject, build)
         if causal:

@@ -7,9 +7,12 @@ import os
 from collections.abc import Mapping
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from blocks.errors import TokenizerError, printable
+
+if TYPE_CHECKING:
+    from blocks.hub.foreign import Foreign
 
 __all__: list[str] = []
 
@@ -43,11 +46,16 @@ class Place(Protocol):
 
     name: str
 
+    @property
+    def foreign(self) -> Foreign | None: ...
+
     def find(self, filename: str, *, assume_absent: bool = False) -> Path | None: ...
 
 
 def read_files(place: Place) -> dict[str, bytes]:
-    """The first vocabulary there is, and what stands beside it."""
+    """The first vocabulary there is, and what stands beside it; else what a GGUF file holds."""
+    if place.foreign:
+        return place.foreign.tokenizer()
     for names in VOCABULARIES:
         paths = [place.find(name) for name in names]
         files = {name: _read(path) for name, path in zip(names, paths, strict=True) if path}
@@ -57,6 +65,11 @@ def read_files(place: Place) -> dict[str, bytes]:
         path = place.find(CONFIG)
         files = {CONFIG: _read(path)} if path else {}
         if not (is_byt5(files) or is_canine(files)):
+            from blocks.hub.gguf.place import chosen  # only where there is nothing else
+
+            other = chosen(place)  # pyright: ignore[reportArgumentType]  # every place is a Source
+            if other.foreign:
+                return other.foreign.tokenizer()
             raise _no_vocabulary(place)
     for name in (CONFIG, SPECIAL, ADDED, *TEMPLATES.values()):
         if path := place.find(name, assume_absent=name != CONFIG):

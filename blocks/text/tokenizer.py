@@ -74,7 +74,7 @@ class Tokenizer:
         """Read the tokenizer of a folder or Hub repository.
 
         Args:
-            repo_or_dir: a folder, or a repository's id such as "org/name".
+            repo_or_dir: a folder, or a repository's id such as "org/name"; or a GGUF file.
             revision: a branch, tag, pull request or commit.
             token: for the Hub: a token, True for the saved one, False for none.
             cache_dir: where downloads are kept.

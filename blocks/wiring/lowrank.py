@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from torch import nn
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
-from blocks.errors import SpecError
 from blocks.ops.check import check_number, check_positive
-from blocks.ops.wants import call, wants
 from blocks.spec import Slot
-from blocks.state import content_of
-from blocks.step import Step
-from blocks.wiring.linear import Linear
+from blocks.wiring.added import KINDS, Added
+from blocks.wiring.matrices import OfMatrices
 
 __all__ = ["LowRank"]
 
@@ -26,48 +19,22 @@ class _Zero(nn.Linear):
         nn.init.zeros_(self.weight)
 
 
-class _Added(nn.Linear):
-    """y = (W + scale · B A) x + b; W and b keep the places that they have without A and B."""
-
-    def __init__(self, base: nn.Linear, rank: int, scale: float):
-        sizes, like = tuple(base.weight.shape)[::-1], {"dtype": base.weight.dtype}
-        super().__init__(*sizes, bias=base.bias is not None, device="meta")  # no second draw
-        self.weight, self.bias, self.scale = base.weight, base.bias, scale
-        self.a = nn.Linear(sizes[0], rank, bias=False, device=base.weight.device, **like)
-        self.b = _Zero(rank, sizes[1], bias=False, device=base.weight.device, **like)
-
-    def forward(self, input: Tensor) -> Tensor:
-        added = self.b(self.a(input))
-        y = F.linear(input, self.weight, self.bias)
-        return y + (added if self.scale == 1.0 else added * self.scale)
-
-
-def _matrices(block: nn.Module) -> dict[str, nn.Linear]:
-    """Those that a block calls; a few read the weight by hand, and say so."""
-    return {
-        f"{place}.{name}".lstrip("."): part
-        for place, parent in block.named_modules()
-        for name, part in parent.named_children()
-        if isinstance(part, nn.Linear)
-        and type(part) in (nn.Linear, Linear)  # others do more than to multiply
-        and name not in getattr(parent, "by_hand", ())
-    }
-
-
-class LowRank(nn.Module):
+class LowRank(OfMatrices):
     r"""inner, with W x + scale · B A x for W x in some of its matrices W [out in]
 
     A [rank in], B [out rank]: Hu et al., "LoRA", 2021, arXiv:2106.09685. B starts at zero. Where
     `ties` make layers share W, each still has its own A and B, as in Zamba2 (Glorioso et al., 2024,
-    arXiv:2411.15242).
+    arXiv:2411.15242). What is added to a model afterwards, and can be saved apart, is a `LoRA`.
 
     Like a Residual it has no address of its own: W stays where it was, `attention.q.weight`, and
     beside it are `attention.q.a.weight` and `attention.q.b.weight`.
 
     Args:
         dim: width D.
-        inner: slot of size (dim).
-        on: names of matrices in it, such as `("q", "v")`.
+        vocab: tokens V, where the parent gives them to inner.
+        inner: slot of size (dim), or (dim, vocab).
+        on: names of matrices in it, such as `("q", "v")`; `"experts.*.up"` is that of all experts,
+            and `""` inner itself where it is a matrix.
         rank: width of the small matrices.
         scale: what their product is multiplied with, α / rank in the paper.
 
@@ -84,26 +51,22 @@ class LowRank(nn.Module):
         (torch.Size([1, 3, 8]), torch.Size([2, 8]))
     """
 
-    transparent = "inner"
-
     def __init__(
-        self, dim: int, *, inner: Slot, on: tuple[str, ...], rank: int, scale: float = 1.0
+        self,
+        dim: int,
+        vocab: int | None = None,
+        *,
+        inner: Slot,
+        on: tuple[str, ...],
+        rank: int,
+        scale: float = 1.0,
     ):
-        super().__init__()
-        check_positive("LowRank", dim=dim, rank=rank)
+        check_positive("LowRank", dim=dim, vocab=vocab, rank=rank)
         check_number("LowRank", scale=scale)
-        self.inner = inner(dim)
-        matrices = _matrices(self.inner)
-        for name in on:
-            if name not in matrices:
-                hint = f"it has {', '.join(matrices) or 'none'}"
-                reason = f"{type(self.inner).__name__} has no matrix {name!r}"
-                raise SpecError(reason, field="LowRank.on", hint=hint)
-            self.inner.set_submodule(name, _Added(matrices[name], rank, scale))
-        self._wants = wants(self.inner)
-
-    def forward(self, x: Tensor, step: Step | None = None, state: Any = None) -> Tensor:
-        return call(self.inner, x, step, state, self._wants)
-
-    def init_state(self, batch: int, room: int | None, dtype: torch.dtype, device: Any) -> Any:
-        return content_of(self.inner, batch, room, dtype, device)
+        super().__init__(dim, vocab, inner)
+        for place in self.chosen(on):
+            out, width = place.shape
+            like = {"device": place.device, "dtype": place.dtype}
+            a, b = (nn.Linear(width, rank, False, **like), _Zero(rank, out, False, **like))
+            kind = KINDS.get(type(place.part), Added)
+            place.put(kind(place.part, a, b, scale, by_hand=place.by_hand))

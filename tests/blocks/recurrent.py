@@ -33,6 +33,10 @@ TOLD: dict[str, Any] = {"causal": False}  # what they read is given as a step's 
 
 SPECTRAL: dict[str, Any] = {"causal": False}  # but for the roundings of a Fourier transform
 
+ADDED: dict[str, Any] = {"inner": Spec(GatedMLP, hidden=12), "on": ("gate",), "rank": 2}
+OTHER: dict[str, Any] = {"inner": Spec(GatedMLP, hidden=20), "on": ("gate", "down")}
+OTHER |= {"rank": 3, "scale": 0.5}
+
 RECURRENT: dict[str, Small] = {
     "AdditiveAttention": Small((16, 16), {"hidden": 12}, checks=TOLD),
     "Attending": Small((16,), {"inner": BEFORE}, shape=(3, 7, 44), checks=TOLD),
@@ -72,7 +76,12 @@ RECURRENT: dict[str, Small] = {
     "Load": Small(
         (16,), {"name": "skip", "inner": Spec(Linear, out_dim=12)}, shape=(3, 7, 12), checks=TOLD
     ),
-    "LowRank": Small((16,), {"inner": Spec(GatedMLP, hidden=12), "on": ("gate",), "rank": 2}),
+    "LowRank": Small((16,), ADDED, zero=("vocab",)),
+    "LoRA": Small((16,), ADDED, zero=("vocab",)),
+    "DoRA": Small((16,), ADDED, checks={"gradients": False}, zero=("vocab",)),
+    "Factored": Small(
+        (16,), {"inner": Spec(GatedMLP, hidden=12), "rank": {"up": 2}}, zero=("vocab",)
+    ),
     "Save": Small((16,), {"name": "skip"}, checks=TOLD),
     "LinearAttention": Small(
         (16,), {"heads": 4, "kv_heads": 2, "qk": (Spec(RoPE, theta=100.0),), "chunk": 3}
@@ -134,12 +143,10 @@ OTHERS: dict[str, dict[str, Any]] = {
     "Linear": {"out_dim": 10},
     "PackedLinear": {"out_dim": 10},
     "Load": {"name": "other", "inner": None, "width": (8, {"inner": Linear})},
-    "LowRank": {
-        "inner": Spec(GatedMLP, hidden=20),
-        "on": ("gate", "down"),
-        "rank": 3,
-        "scale": 0.5,
-    },
+    "LowRank": OTHER,
+    "LoRA": {**OTHER, "dropout": 0.5},
+    "DoRA": {**OTHER, "dropout": 0.5},
+    "Factored": {"inner": Spec(GatedMLP, hidden=20), "rank": {"gate": 2}},
     "Save": {"name": "other"},
     "LinearAttention": {
         "heads": 2,

@@ -140,7 +140,7 @@ def test_layers_share_a_matrix_and_not_what_is_added() -> None:
     ("inner", "name"),
     [
         (Spec(GatedMLP, hidden=12), "gates"),
-        (Spec(Mamba), "dt"),
+        (Spec(Mamba), "conv"),
         (Spec(CrossAttention, heads=2), ""),
     ],
 )

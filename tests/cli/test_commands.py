@@ -71,6 +71,7 @@ def test_every_command_has_help(name: str) -> None:
         ["inspect", "CHECKPOINT"],
         ["inspect", "CHECKPOINT", "--json"],
         ["explain", "CHECKPOINT"],
+        ["diff", "CHECKPOINT", "CHECKPOINT"],
     ],
     ids=" ".join,
 )

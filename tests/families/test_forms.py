@@ -15,8 +15,8 @@ from blocks import CheckpointError, Keys
 from blocks.edit import layers_of
 from blocks.families import family_of
 from blocks.hub.config import Config, with_infinity
-from blocks.hub.match import spread
 from blocks.hub.outline import outline_of
+from blocks.models.places import spread
 from tests.families import ageing
 from tests.families.reference import (
     case_of,

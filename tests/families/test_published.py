@@ -12,8 +12,9 @@ import blocks
 from blocks.families import family_of
 from blocks.hub.config import Config
 from blocks.hub.index import read_index
-from blocks.hub.match import match, spread
+from blocks.hub.match import match
 from blocks.hub.outline import outline_of
+from blocks.models.places import spread
 from tests.clock import soon
 from tests.families.reference import case_of, families, named, weighed
 

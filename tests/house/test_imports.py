@@ -20,7 +20,7 @@ HOMES = {f"blocks.{name}": item.module for name, item in public().items()}
 STOREYS = (
     {"ops"},
     set(BLOCK_FOLDERS),
-    {"models"},
+    {"models", "carry"},
     {"audio", "families", "hub", "text"},
     {"generation", "speed", "surgery", "testing", "training"},
     {"cli", "__main__"},

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import blocks
 from blocks import (
+    LSTM,
     CheckpointError,
     ConfigError,
     GatedMLP,
@@ -31,6 +32,7 @@ from blocks import (
     replace,
     rewrite,
     save_pretrained,
+    swap,
 )
 from tests.hub.toy import tensors, write
 
@@ -81,12 +83,13 @@ def test_a_rewritten_model_trains_generates_saves_and_loads(
     edit: str, folder: Path, tmp_path: Path
 ) -> None:
     plain, model = from_pretrained(folder), from_pretrained(folder, rewrite=EDITS[edit])
-    assert not torch.allclose(plain(TOKENS), model(TOKENS)), "the edit shows"
+    # Experts that are all the MLP make of a token what it made of it.
+    assert torch.allclose(plain(TOKENS), model(TOKENS), atol=1e-5) == ("experts" in edit)
     mine, theirs = addresses(model), addresses(plain)
     kept = [a for a in mine if a in theirs]
     assert all(torch.equal(mine[a], theirs[a]) for a in kept)
-    assert sorted(model.provenance.initialised) == sorted(set(mine) - set(theirs))
-    assert sorted(model.provenance.left_out) == sorted(set(theirs) - set(mine))
+    assert list(model.provenance.initialised) == [a for a in mine if "router" in a]
+    assert not model.provenance.left_out
     assert len(model.provenance.changes) == 1 and model.spec == EDITS[edit](plain.spec)
     assert all(bool(t.isfinite().all()) for t in mine.values())
     losses = train(model)
@@ -117,21 +120,33 @@ def train(model: Any) -> list[float]:
 def test_initialised_parts_follow_the_blocks_own_rule(folder: Path) -> None:
     def seeded() -> Any:
         torch.manual_seed(3)
-        return from_pretrained(folder, rewrite=EDITS["a mixture of experts for every MLP"])
+        return from_pretrained(folder, rewrite=lambda s: rewrite(s, "layers.0.mlp", LSTM))
 
     model, twin = seeded(), seeded()
     assert torch.equal(model(TOKENS), twin(TOKENS))
-    part = addresses(model)["layers.0.mlp.experts.0.up.weight"].detach()
+    part = addresses(model)["layers.0.mlp.weight_hh_l0"].detach()
     assert 0 < part.abs().max() <= 1 / 4 and abs(part.std() - 1 / 4 / 3**0.5) < 0.02
-    assert addresses(model)["layers.0.mlp.router.weight"].std() < 0.04
+    mixed = from_pretrained(folder, rewrite=EDITS["a mixture of experts for every MLP"])
+    assert addresses(mixed)["layers.0.mlp.router.weight"].std() < 0.04
 
 
 def test_part_of_a_shape_is_no_reason_to_keep(folder: Path) -> None:
-    wider = from_pretrained(
-        folder, rewrite=lambda s: rewrite(s, "layers.1.mlp", Spec(GatedMLP, hidden=30))
-    )
-    names = {f"layers.1.mlp.{part}.weight" for part in ("gate", "up", "down")}
+    other = Spec(GQAttention, heads=4, head_dim=6)
+    wider = from_pretrained(folder, rewrite=lambda s: rewrite(s, "layers.1.attention", other))
+    names = {f"layers.1.attention.{part}.weight" for part in ("q", "k", "v", "out")}
     assert set(wider.provenance.initialised) == set(wider.provenance.left_out) == names
+
+
+def test_a_rewrite_converts_as_a_swap_does(folder: Path) -> None:
+    def edit(spec: Any) -> Any:
+        return rewrite(spec, GQAttention, lambda old: replace(old, kv_heads=1))
+
+    plain = from_pretrained(folder)
+    loaded, swapped = from_pretrained(folder, rewrite=edit), swap(plain, "", edit)[0]
+    theirs = addresses(swapped)
+    assert all(torch.equal(tensor, theirs[place]) for place, tensor in addresses(loaded).items())
+    assert "4 tensors converted: mean of 2 heads" in loaded.provenance.changes[0]
+    assert not loaded.provenance.initialised and not loaded.provenance.left_out
 
 
 def test_rewrite_gives_a_spec(folder: Path) -> None:

@@ -127,12 +127,12 @@ def test_bytes_are_those_of_the_safetensors_package(kind: str) -> None:
         if kind in (name, "all"):
             one = torch.arange(48, dtype=torch.uint8) % (2 if name == "bool" else 200)
             given[f"{n % 7}.{name}"] = one.view(getattr(torch, name)).reshape(1, -1)
-    assert b"".join(map(bytes, shards._file(given))) == to_bytes(given, {"format": "pt"})
+    assert b"".join(map(bytes, shards.safetensors_bytes(given))) == to_bytes(given, {"format": "pt"})
 
 
 def test_a_dtype_without_a_name() -> None:
     with pytest.raises(CheckpointError, match="complex128, which can't be saved") as caught:
-        shards._file({"a": torch.zeros(1, dtype=torch.complex128)})
+        shards.safetensors_bytes({"a": torch.zeros(1, dtype=torch.complex128)})
     assert caught.value.tensor == "a"
 
 

@@ -17,10 +17,10 @@ import torch
 import blocks
 from blocks import BlocksError, CheckpointError
 from blocks.hub.checkpoint import Checkpoint, open_checkpoint
-from blocks.hub.match import match, spread
+from blocks.hub.match import match
 from blocks.hub.outline import Outline, read_outline
 from blocks.hub.source import resolve
-from blocks.models.places import addresses
+from blocks.models.places import addresses, spread
 from tests.hub import toy
 
 TOKENS = torch.arange(8)[None]

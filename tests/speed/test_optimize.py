@@ -26,6 +26,7 @@ from blocks import (
     Window,
 )
 from blocks.ops import native
+from blocks.speed import quick
 
 ATTENTION = Spec(GQAttention, heads=4, kv_heads=2, qk=(Spec(RoPE, theta=100.0),))
 KINDS = {
@@ -66,7 +67,14 @@ def test_kernels_change_nothing(kind: str) -> None:
     assert second.layers[0].attention.inner.q.weight is first.layers[0].attention.inner.q.weight
 
 
+@pytest.fixture
+def untaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are compiled, also where the kernels could play them."""
+    monkeypatch.setattr(quick, "tape_of", lambda model: None)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("untaped")
 @pytest.mark.skipif(bool(native.obstacle()), reason=f"{native.obstacle()}")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_compiled_step_changes_nothing(kind: str) -> None:
@@ -85,6 +93,7 @@ def test_a_compiled_step_changes_nothing(kind: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("untaped")
 @pytest.mark.skipif(bool(native.obstacle()), reason=f"{native.obstacle()}")
 def test_any_number_of_models_have_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)

@@ -43,8 +43,8 @@ def test_streamed_matrices() -> None:
     assert told["layers.0.mlp.up"] == ("Linear", "streamed")
     assert told["head"] == ("LMHead", "streamed")
     assert told["layers.0.attention.norm_in"] == ("RMSNorm", "plain")
-    assert told["layers.0.mlp"][1] == told[""][1] == ""
-    assert str(found).endswith("\nfew rows at a time are multiplied by the library's kernels")
+    assert told["layers.0.mlp"][1] == "" and told[""][1] == "taped step"
+    assert "\nfew rows at a time are multiplied by the library's kernels\n" in str(found)
     data = json.loads(json.dumps(found.to_json()))
     assert data["prepared"] == list(found.prepared) and data["parts"][0]["path"] == "plain"
 
@@ -61,13 +61,12 @@ def test_packed_matrices(kind: Any) -> None:
 
 @kernels
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_compiled_step(kind: str) -> None:
+def test_a_step(kind: str) -> None:
     """Compiled when it is first called: here it is only put in."""
     quick: Any = blocks.optimize(model(KINDS[kind]), compile=False)
     quick.forward = Quick(quick)
-    told = paths(blocks.explain(quick))
-    assert told[""] == ("CausalLM", "compiled step")
-    streamed = kind in ("plain", "window")
+    told, streamed = paths(blocks.explain(quick)), kind in ("plain", "window")
+    assert told[""] == ("CausalLM", "taped step" if streamed else "compiled step")
     assert (told["layers.0.attention"][1] == "streamed") == streamed
 
 
@@ -84,7 +83,7 @@ def test_an_older_step_is_not_taken_over() -> None:
     first: Any = blocks.optimize(model(ATTENTION), compile=False)
     first.forward = Quick(first)
     second = blocks.optimize(first, compile=False)
-    assert "forward" not in vars(second)
+    assert vars(second).get("forward") is None or second.forward.model is second
     with torch.no_grad():
         assert second(torch.tensor([[1, 2]])).shape == (1, 2, 50)
 

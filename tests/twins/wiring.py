@@ -97,6 +97,19 @@ def widen(p: Params, x: Tensor) -> Tensor:
     return x
 
 
+def _with(
+    p: Params, on: tuple[str, ...], scale: float, lengths: bool = False
+) -> dict[str, Tensor]:
+    """The parameters with sums in the places of some matrices."""
+    p = dict(p)
+    for name in (f"{one}.".lstrip(".") for one in on):
+        w = p[f"{name}weight"] + scale * p.pop(f"{name}b.weight") @ p.pop(f"{name}a.weight")
+        if lengths:
+            w = w * (p.pop(f"{name}magnitude") / (w * w).sum(1).sqrt())[:, None]
+        p[f"{name}weight"] = w
+    return p
+
+
 def low_rank(
     p: Params,
     x: Tensor,
@@ -106,13 +119,44 @@ def low_rank(
     on: tuple[str, ...],
     rank: int,
     scale: float = 1.0,
+    vocab: int | None = None,
 ) -> Tensor:
     """The inner block with other matrices, each with its small one added."""
+    return inner(_with(p, on, scale), x, facts=facts, vocab=vocab)
+
+
+def dora(
+    p: Params,
+    x: Tensor,
+    facts: Facts,
+    *,
+    inner: Part,
+    on: tuple[str, ...],
+    rank: int,
+    scale: float = 1.0,
+    vocab: int | None = None,
+) -> Tensor:
+    """The same with rows of other lengths."""
+    return inner(_with(p, on, scale, lengths=True), x, facts=facts, vocab=vocab)
+
+
+def factored(
+    p: Params,
+    x: Tensor,
+    facts: Facts,
+    *,
+    inner: Part,
+    rank: Mapping[str, int],
+    vocab: int | None = None,
+) -> Tensor:
+    """The inner block with products in the places of some matrices."""
     p = dict(p)
-    for name in on:
-        small = p.pop(f"{name}.b.weight") @ p.pop(f"{name}.a.weight")
-        p[f"{name}.weight"] = p[f"{name}.weight"] + scale * small
-    return inner(p, x, facts=facts)
+    for name in rank:
+        a, b = p.pop(f"{name}.a.weight"), p.pop(f"{name}.b.weight")
+        p[f"{name}.weight"] = (b[:, :, None] * a[None]).sum(1)
+        if f"{name}.b.bias" in p:
+            p[f"{name}.bias"] = p.pop(f"{name}.b.bias")
+    return inner(p, x, facts=facts, vocab=vocab)
 
 
 def normed(

@@ -80,6 +80,44 @@ inline float sum(Floats v) {
   return (four[0] + four[2]) + (four[1] + four[3]);
 }
 
+inline float highest(Floats v) {
+  typedef float Eight __attribute__((vector_size(32)));
+  typedef float Four __attribute__((vector_size(16)));
+  const Eight a = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7),
+              b = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  const Eight eight = a > b ? a : b;
+  const Four c = __builtin_shufflevector(eight, eight, 0, 1, 2, 3),
+             d = __builtin_shufflevector(eight, eight, 4, 5, 6, 7);
+  const Four four = c > d ? c : d;
+  const float left = four[0] > four[1] ? four[0] : four[1];
+  const float right = four[2] > four[3] ? four[2] : four[3];
+  return left > right ? left : right;
+}
+
+// The sums of sixteen vectors, each in its lane: halves of two vectors at a time become one.
+inline Floats sums(const Floats* v) {
+  Floats w[8], u[4], t[2];
+  for (int i = 0; i < 8; i++)
+    w[i] = __builtin_shufflevector(v[i], v[i + 8], 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21,
+                                   22, 23) +
+           __builtin_shufflevector(v[i], v[i + 8], 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28,
+                                   29, 30, 31);
+  for (int i = 0; i < 4; i++)
+    u[i] = __builtin_shufflevector(w[i], w[i + 4], 0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25,
+                                   26, 27) +
+           __builtin_shufflevector(w[i], w[i + 4], 4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28,
+                                   29, 30, 31);
+  for (int i = 0; i < 2; i++)
+    t[i] = __builtin_shufflevector(u[i], u[i + 2], 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13,
+                                   28, 29) +
+           __builtin_shufflevector(u[i], u[i + 2], 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14,
+                                   15, 30, 31);
+  return __builtin_shufflevector(t[0], t[1], 0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14,
+                                 30) +
+         __builtin_shufflevector(t[0], t[1], 1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15,
+                                 31);
+}
+
 // The nearest whole number, of numbers below 2^22: to even at the middle.
 inline Floats rounded(Floats v) {
   constexpr float SHIFT = 12582912;  // 1.5 · 2^23: what is added to it loses its fraction
@@ -100,6 +138,12 @@ inline Floats exponential(Floats v) {
   p = p * r + 1.0f;
   const Ints power = (__builtin_convertvector(n, Ints) + 127) << 23;
   return p * read<Floats>(&power);
+}
+
+// 1 / (1 + e^−v), from e^−|v|, which can't overflow.
+inline Floats sigmoid(Floats v) {
+  const Floats power = exponential(v < 0.0f ? v : -v);
+  return (v < 0.0f ? power : Floats{} + 1.0f) / (1.0f + power);
 }
 
 // sums + Σ_b weights[b] · x[b] in each lane: four unsigned bytes of weights, four signed ones of x.

@@ -35,6 +35,25 @@ STEPS = (
     {"gru": GRU, "shift": TokenShift},
 )
 
+MLPS = (Spec(MLP, hidden=6), Spec(MLP, hidden=3, act="relu", bias=False))
+ADDED = {
+    "dim": (8,),
+    "vocab": (None, 7),
+    "inner": (*MLPS, Spec(LMHead, cap=2.0)),
+    "on": (("up",), ("up", "down"), ("",)),
+    "rank": (1, 3),
+    "scale": (1.0, 0.5),
+}
+
+
+def is_head(options: Options) -> bool:
+    return options["inner"].func is LMHead
+
+
+def fits(options: Options) -> bool:
+    """Only a head is a matrix itself and is given a vocabulary."""
+    return (options["vocab"] is not None) == (options["on"] == ("",)) == is_head(options)
+
 
 def saved(options: Options, rows: int, tokens: int) -> dict[str, Any]:
     """What two Saves have laid down before."""
@@ -73,16 +92,19 @@ GRID = {
         allowed=lambda o: o["merge"] == "concat" or o["width"] is None,
         alike=lambda o: False,  # a state has no place for what is saved
     ),
-    "LowRank": Entry(
-        wiring.low_rank,
+    "DoRA": Entry(wiring.dora, ADDED, allowed=fits),
+    "Factored": Entry(
+        wiring.factored,
         {
             "dim": (8,),
-            "inner": (Spec(MLP, hidden=6), Spec(MLP, hidden=3, act="relu", bias=False)),
-            "on": (("up",), ("up", "down")),
-            "rank": (1, 3),
-            "scale": (1.0, 0.5),
+            "vocab": (None, 7),
+            "inner": (*MLPS, Spec(LMHead, width=6)),
+            "rank": ({"up": 2}, {"up": 1, "down": 3}, {"project": 2}),
         },
+        allowed=lambda o: (o["vocab"] is not None) == ("project" in o["rank"]) == is_head(o),
     ),
+    "LoRA": Entry(wiring.low_rank, ADDED, allowed=fits),
+    "LowRank": Entry(wiring.low_rank, ADDED, allowed=fits),
     "Normed": Entry(wiring.normed, WRAPPED),
     "Parallel": Entry(
         wiring.parallel, {"dim": (8,), "branches": STEPS, "merge": ("sum", "product", "concat")}

@@ -1,0 +1,42 @@
+"""What trains in a model with adapters, as config.json says it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from blocks.errors import nearest
+from blocks.hub.config import Config
+from blocks.models.adapters import adapted_matrices, is_adapted, train_adapters, trainable
+from blocks.spec import Spec
+
+__all__: list[str] = []
+
+
+def trains_json(model: Any) -> list[str]:
+    """The addresses of what trains beside adapters, as far as it is parameters of the model."""
+    inside = {f"{address}." for address in adapted_matrices(model)}
+    small = {f"{at}{kind}" for at in inside for kind in ("a.weight", "b.weight", "magnitude")}
+    return [address for address in trainable(model) if address not in small]
+
+
+def settle_adapters(model: Any, config: Config, drawn: Collection[str]) -> None:
+    """Freezes what doesn't train; adapters that the file doesn't hold change nothing.
+
+    Errors:
+        ConfigError: what shall train is no parameter of the model.
+    """
+    spec: Spec = model.spec
+    if not is_adapted(spec):
+        return
+    for address, part in adapted_matrices(model).items():
+        if f"{address}.magnitude" in drawn:
+            part.lengthen()
+    model.requires_grad_(True)
+    known, said = trainable(model), config.data.get("trains", [])
+    for address in said if isinstance(said, list) else [said]:
+        if address not in known:
+            near = nearest(str(address), known, 3)
+            hint = f"the nearest are {', '.join(near)}" if near else None
+            raise config.error("trains", f"{address!r} is no parameter of the model", hint)
+    train_adapters(model, said)

@@ -1,0 +1,127 @@
+// What a model does for each new token, as operations of torch.
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "look.h"
+#include "products.h"
+#include "tape.h"
+
+namespace {
+
+// x [N D], weights [O_i D] of each group in turn -> [N ΣO_i]
+Tensor products(Tensor x, std::vector<Tensor> weights, std::vector<int64_t> counts) {
+  const std::vector<int64_t> outs = rows_of(weights);
+  const Work work(counts, x.size(0), outs, outs);
+  Tensor y = torch::stable::new_empty(x, {x.size(0), work.all});
+  const std::vector<float> wide_x = widened(x);
+  by_type(x, [&](auto kind) {
+    using T = decltype(kind);
+    multiply<T>(wide_x.data(), x.size(1), weights, work, data<T>(y));
+  });
+  return y;
+}
+
+// x [N D]; weights [O/16 G ·], bytes as `group` reads them; scales [O/16 G 16]; outs: rows of each
+template <int BITS>
+Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
+              std::vector<int64_t> outs, std::vector<int64_t> counts) {
+  const Work work(counts, x.size(0), rows_of(weights), outs);
+  Tensor y = torch::stable::new_empty(x, {x.size(0), work.all});
+  const std::vector<float> wide_x = widened(x);
+  by_type(x, [&](auto kind) {
+    auto* to = data<decltype(kind)>(y);
+    multiply_packed<BITS>(wide_x.data(), x.size(0), x.size(1), weights, scales, work, to);
+  });
+  return y;
+}
+
+Tensor products8(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
+                 std::vector<int64_t> outs, std::vector<int64_t> counts) {
+  return packed<8>(x, weights, scales, outs, counts);
+}
+
+Tensor products4(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
+                 std::vector<int64_t> outs, std::vector<int64_t> counts) {
+  return packed<4>(x, weights, scales, outs, counts);
+}
+
+// q [B H E], k [B K C E], v [B K C V], last [B or 1]: a row's query sees its slots up to that one
+Tensor look(Tensor q, Tensor k, Tensor v, Tensor last, double scale) {
+  const int64_t b = q.size(0), h = q.size(1), room = k.size(2);
+  const int64_t* slots = data<int64_t>(last);
+  const bool shared = last.size(0) == 1;
+  const auto newest = [&](int64_t row) { return std::min(slots[shared ? 0 : row], room - 1); };
+  Tensor y = torch::stable::new_empty(q, {b, h, v.size(3)});
+  const std::vector<float> wide_q = widened(q);
+  by_type(q, [&](auto kind) {
+    using T = decltype(kind);
+    look_through<T>(wide_q.data(), b, h, k, v, newest, scale, data<T>(y));
+  });
+  return y;
+}
+
+// Tapes are kept here: to hand over some hundred tensors for each step takes longer than to find them.
+std::mutex tapes_door;
+std::map<int64_t, std::shared_ptr<const Tape>> tapes;
+
+// The number of a new tape.
+int64_t record(Tensor code, Tensor numbers, std::vector<Tensor> weights) {
+  const int64_t *from = data<int64_t>(code), *until = from + code.numel();
+  const float *first = data<float>(numbers), *last = first + numbers.numel();
+  const std::lock_guard lock(tapes_door);
+  static int64_t number = 0;
+  tapes[++number] = std::make_shared<Tape>(Tape{{from, until}, {first, last}, std::move(weights)});
+  return number;
+}
+
+void discard(int64_t number) {
+  const std::lock_guard lock(tapes_door);
+  tapes.erase(number);
+}
+
+// x [B D]; what memories and angles are, the tape says -> [B D]
+Tensor step(Tensor x, int64_t number, std::vector<Tensor> memories, std::vector<Tensor> angles,
+            Tensor positions, int64_t first) {
+  std::shared_ptr<const Tape> tape;
+  {
+    const std::lock_guard lock(tapes_door);
+    tape = tapes.at(number);
+  }
+  Player player(*tape, x.size(0), memories, angles, positions, first);
+  Tensor y = torch::stable::new_empty(x, {x.size(0), x.size(1)});
+  by_type(x, [&](auto kind) {
+    using T = decltype(kind);
+    const Place found = player.play(data<T>(x));
+    for (int64_t k = 0; k < x.size(0); k++)
+      for (int64_t i = 0; i < found.width; i++) narrow(found.row(k)[i], data<T>(y) + k * found.width + i);
+  });
+  return y;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY(blocks, library) {
+  library.def("products(Tensor x, Tensor[] weights, int[] counts=[]) -> Tensor");
+  library.def("products8(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs, int[] counts=[]) -> Tensor");
+  library.def("products4(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs, int[] counts=[]) -> Tensor");
+  library.def("look(Tensor q, Tensor k, Tensor v, Tensor last, float scale) -> Tensor");
+  library.def("record(Tensor code, Tensor numbers, Tensor[] weights) -> int");
+  library.def("discard(int number) -> ()");
+  library.def(
+      "step(Tensor x, int number, Tensor(a!)[] memories, Tensor[] angles, Tensor positions, "
+      "int first) -> Tensor");
+}
+
+STABLE_TORCH_LIBRARY_IMPL(blocks, CPU, library) {
+  library.impl("products", TORCH_BOX(&products));
+  library.impl("products8", TORCH_BOX(&products8));
+  library.impl("products4", TORCH_BOX(&products4));
+  library.impl("look", TORCH_BOX(&look));
+  library.impl("record", TORCH_BOX(&record));
+  library.impl("step", TORCH_BOX(&step));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(blocks, CompositeExplicitAutograd, library) {
+  library.impl("discard", TORCH_BOX(&discard));
+}

@@ -1,0 +1,74 @@
+"""What is left of a function, made short: no name that is read once in the next line."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+from blocks.surgery.ejecting.printing import WIDTH, text
+from blocks.surgery.ejecting.values import names, substituted
+
+__all__: list[str] = []
+
+
+def tidied(tree: ast.FunctionDef) -> None:
+    """Makes a definition shorter, in place."""
+    tree.body = shorter(tree.body)
+    for label in sorted(_numbered(tree), key=lambda one: int(one.rpartition("_")[2])):
+        _merge(tree, label)
+
+
+def shorter(body: list[Any]) -> list[Any]:
+    """Statements without those that nobody reads, and those that the next alone reads."""
+    body = list(body)
+    i = len(body) - 2
+    while i >= 0:
+        one, rest = body[i], body[i + 1 :]
+        target = _target(one)
+        if target is not None and re.fullmatch(r".+_\d+|y|x", target):
+            after = body[i + 1]
+            uses = sum(_reads(later, target) for later in rest)
+            stored = _target(after) == target
+            plain = isinstance(after, ast.Assign | ast.Return | ast.Expr)
+            alone = uses == 1 or (stored and _reads(after, target) == 1)
+            if plain and alone and _reads(after, target) == 1 and after.value is not None:
+                merged = substituted(after.value, {target: one.value})
+                if len(text(merged)) < WIDTH - 20 and not getattr(one, "above", ()):
+                    after.value = merged
+                    after.end = getattr(after, "end", "") or getattr(one, "end", "")
+                    del body[i]
+        i -= 1
+    return body
+
+
+def _target(node: Any) -> str | None:
+    """The one name that a statement gives a value."""
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        return node.targets[0].id
+    return None
+
+
+def _reads(node: Any, label: str) -> int:
+    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+        node = node.value
+    return sum(isinstance(part, ast.Name) and part.id == label for part in ast.walk(node))
+
+
+def _numbered(tree: ast.FunctionDef) -> set[str]:
+    return {one for one in names(tree) if re.fullmatch(r".+_\d+", one)}
+
+
+def _merge(tree: ast.FunctionDef, label: str) -> None:
+    """Gives a numbered name the plain one, where nobody reads what that held before."""
+    base = label.rpartition("_")[0]
+    first = next((i for i, one in enumerate(tree.body) if _target(one) == label), None)
+    if first is None:
+        return
+    later = tree.body[first + 1 :]
+    if any(_reads(one, base) or _target(one) == base for one in later):
+        return
+    for one in tree.body[first:]:
+        for part in ast.walk(one):
+            if isinstance(part, ast.Name) and part.id == label:
+                part.id = base

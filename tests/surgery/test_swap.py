@@ -1,0 +1,419 @@
+"""swap: what goes over, what stays as it is, what the report says, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import blocks
+from blocks import (
+    LSTM,
+    MLP,
+    CausalLM,
+    Chain,
+    CrossAttention,
+    Encoder,
+    Full,
+    GatedMLP,
+    GQAttention,
+    LayerNorm,
+    Linear,
+    LowRank,
+    MoE,
+    Parallel,
+    Pooler,
+    QKNorm,
+    Residual,
+    RMSNorm,
+    RoPE,
+    Spec,
+    SpecError,
+    Window,
+    addresses,
+    from_pretrained,
+    replace,
+    swap,
+)
+from blocks.models.packing import packable, pack_matrices
+from blocks.testing.subject import disturb
+
+DIM, VOCAB = 16, 31
+TOKENS = torch.randint(0, VOCAB, (2, 9), generator=torch.Generator().manual_seed(1))
+TIED = (("head.weight", "embedding.weight"),)
+ATTENTION = Spec(GQAttention, heads=4, kv_heads=2, qk=(Spec(QKNorm, norm=RMSNorm), Spec(RoPE)))
+
+
+def residual(**parts: Any) -> dict[str, Any]:
+    return {name: Spec(Residual, inner=part, norm_in=RMSNorm) for name, part in parts.items()}
+
+
+LAYER = Spec(Chain, steps=residual(attention=ATTENTION, mlp=Spec(GatedMLP, hidden=24)))
+
+
+def model(depth: int = 3, **options: Any) -> Any:
+    torch.manual_seed(0)
+    layers = (LAYER,) * depth
+    made = CausalLM(vocab=VOCAB, dim=DIM, layers=layers, norm=RMSNorm, **options)
+    disturb(made)
+    return made
+
+
+def logits(one: Any) -> Tensor:
+    with torch.no_grad():
+        return one.eval()(TOKENS)
+
+
+def of(fates: Any) -> set[str]:
+    return {fate.address for fate in fates}
+
+
+def test_with_itself_nothing_changes_and_nothing_is_shared() -> None:
+    old = model(ties=TIED)
+    held = {place: tensor.clone() for place, tensor in addresses(old).items()}
+    new, report = swap(old, "layers.*.attention", lambda part: part, probe=TOKENS)
+    assert torch.equal(logits(new), logits(old)) and new.spec == old.spec
+    assert of(report.copied) == set(held) - {"head.weight"}
+    assert not (report.converted or report.new or report.dropped)
+    assert report.change is not None and report.change.largest == 0 == report.change.kl
+    assert new.head.weight is new.embedding.weight
+    with torch.no_grad():
+        for parameter in new.parameters():
+            parameter.add_(1.0)
+    assert all(torch.equal(tensor, held[place]) for place, tensor in addresses(old).items())
+
+
+def test_what_a_model_is_besides_its_weights_goes_over() -> None:
+    old = from_pretrained(blocks.packaged(), dtype=torch.bfloat16)
+    for parameter in old.embedding.parameters():
+        parameter.requires_grad_(False)
+    new, _ = swap(old, "layers.1.mlp", Spec(MLP, hidden=20, bias=True))
+    assert not new.training and swap(old.train(), GQAttention, lambda a: a)[0].training
+    assert {p.dtype for p in new.parameters()} == {torch.bfloat16}
+    assert (
+        not new.embedding.weight.requires_grad and new.layers[0].mlp.inner.up.weight.requires_grad
+    )
+    assert new.generation == old.generation and new.origin == old.origin
+    assert (new.provenance.source, new.provenance.family) == (old.provenance.source, "llama")
+    (line,) = new.provenance.changes
+    assert (
+        line.startswith("swapped layers.1.mlp: GatedMLP -> MLP, 1 place")
+        and not old.provenance.changes
+    )
+    again, _ = swap(new, "layers.0.mlp", Spec(MLP, hidden=20))
+    assert len(again.provenance.changes) == 2
+
+
+def test_buffers_keep_their_own_dtype() -> None:
+    spec = Spec(
+        MoE, experts=4, top_k=2, expert=Spec(GatedMLP, hidden=24), router=blocks.SigmoidRouter
+    )
+    new, report = swap(model().bfloat16(), GatedMLP, spec)
+    correction = addresses(new)["layers.0.mlp.router.correction"]
+    assert correction.dtype == torch.float32 and "layers.0.mlp.router.correction" in of(report.new)
+
+
+def test_the_report_says_it_in_words_and_in_json() -> None:
+    _, report = swap(model(), GQAttention, lambda a: replace(a, kv_heads=1), probe=TOKENS)
+    text, data = str(report), json.loads(json.dumps(report.to_json()))
+    assert "GQAttention: GQAttention -> GQAttention, 3 places" in text
+    assert "converted  layers.{0-2}.attention.k.weight  3 x 64  mean of 2 heads" in text
+    assert "on 18 tokens: logits differ by" in text and "loss" in text
+    assert data["converted"][0] == {
+        "address": "layers.0.attention.k.weight",
+        "parameters": 64,
+        "sources": ["layers.0.attention.k.weight"],
+        "words": "mean of 2 heads",
+    }
+    assert data["places"] == [f"layers.{i}.attention" for i in range(3)]
+    assert max(map(len, text.splitlines())) < 120
+
+
+def test_every_parameter_is_in_one_list() -> None:
+    old = model(ties=TIED)
+    spec = Spec(LSTM, hidden=DIM)
+    new, report = swap(old, "layers.[02].mlp", spec)
+    kept = report.copied + report.converted + report.new
+    assert sum(f.parameters for f in kept) == sum(p.numel() for p in new.parameters())
+    assert len(of(kept)) == len(kept)
+    was = sum(p.numel() for p in old.parameters())
+    assert sum(f.parameters for f in (*report.copied, *report.dropped)) == was
+
+
+def test_wrappers_share_the_address_of_what_they_wrap() -> None:
+    old = model()
+    lean, report = swap(old, "layers.1.mlp", lambda m: Spec(LowRank, inner=m, on=("up",), rank=2))
+    assert of(report.new) == {f"layers.1.mlp.up.{x}.weight" for x in "ab"}
+    torch.testing.assert_close(logits(lean), logits(old))
+    back, report = swap(lean, "layers.1.mlp", lambda m: m)
+    assert torch.equal(logits(back), logits(lean)) and not report.new
+    bare, report = swap(old, Residual, lambda r: replace(r, norm_in=None, norm_out=RMSNorm))
+    assert of(report.dropped) == {
+        f"layers.{i}.{x}.norm_in.weight" for i in range(3) for x in ("attention", "mlp")
+    }
+    assert len(report.new) == 6 and not report.converted and bare is not old
+
+
+def test_a_layer_for_a_layer_pairs_parts_by_name() -> None:
+    old = model()
+    attention = replace(ATTENTION, kv_heads=4)
+    inner = Spec(Parallel, branches={"attention": attention, "mlp": Spec(GatedMLP, hidden=24)})
+    new, report = swap(old, "layers.1", Spec(Residual, inner=inner, norm_in=RMSNorm))
+    words = {fate.address: fate.words for fate in report.converted}
+    assert words == {f"layers.1.attention.{x}.weight": "each of 2 heads 2 times" for x in "kv"}
+    assert of(report.new) == {"layers.1.norm_in.weight"}
+    assert of(report.dropped) == {f"layers.1.{x}.norm_in.weight" for x in ("attention", "mlp")}
+    assert torch.equal(
+        addresses(new)["layers.1.mlp.up.weight"], addresses(old)["layers.1.mlp.up.weight"]
+    )
+
+
+@pytest.mark.parametrize("gone", [0, 1, 2])
+def test_a_layer_that_is_taken_out_leaves_the_others_their_weights(gone: int) -> None:
+    old = model()
+    new, report = swap(old, f"layers.{gone}", None)
+    left = [i for i in range(3) if i != gone]
+    for now, was in enumerate(left):
+        for name in ("attention.q.weight", "mlp.norm_in.weight"):
+            ours = addresses(new)[f"layers.{now}.{name}"]
+            assert torch.equal(ours, addresses(old)[f"layers.{was}.{name}"])
+    assert {fate.address.split(".")[1] for fate in report.dropped} == {str(gone)}
+    assert not report.new and report.after == "nothing"
+    twice = replace(old.spec, layers=(*old.spec.keywords["layers"], LAYER))
+    grown, report = swap(old, "", twice)
+    assert not report.dropped and {fate.address.split(".")[1] for fate in report.new} == {"3"}
+    assert torch.equal(
+        addresses(grown)["layers.2.mlp.up.weight"], addresses(old)["layers.2.mlp.up.weight"]
+    )
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_parts_of_a_list_keep_their_weights_where_others_come_or_go(before: bool) -> None:
+    old = model()
+    norm, rope = ATTENTION.keywords["qk"]
+    qk = (rope, norm) if before else (norm,)
+    new, report = swap(old, GQAttention, lambda a: replace(a, qk=qk))
+    assert not report.new and not report.dropped and not report.converted
+    place = "layers.2.attention.qk.{}.k.weight"
+    assert torch.equal(addresses(new)[place.format(int(before))], addresses(old)[place.format(0)])
+
+
+def test_ties_hold_as_far_as_both_sides_are_still_equal() -> None:
+    ties = (*TIED, ("layers.1", "layers.0"), ("layers.2.mlp.up.weight", "layers.0.mlp.up.weight"))
+    old = model(ties=ties)
+    same, _ = swap(old, RMSNorm, lambda n: replace(n, eps=1e-3))
+    assert same.spec.keywords["ties"] == ties and same.layers[1] is same.layers[0]
+    fewer, _ = swap(old, GQAttention, lambda a: replace(a, kv_heads=1))
+    assert fewer.spec.keywords["ties"] == ties
+    one, report = swap(old, "layers.0.mlp", Spec(LSTM))
+    held = dict(one.spec.keywords["ties"])
+    assert held["layers.1.attention.q.weight"] == "layers.0.attention.q.weight"
+    assert held["layers.2.mlp.up.weight"] == "layers.1.mlp.up.weight", "the source is gone"
+    assert addresses(one)["layers.2.mlp.up.weight"] is addresses(one)["layers.1.mlp.up.weight"]
+    assert not report.dropped, "the other layer has what this one had"
+    assert torch.isfinite(logits(one)).all()
+
+
+def test_a_head_is_tied_and_untied() -> None:
+    loose, report = swap(model(ties=TIED), "", lambda m: replace(m, ties=()))
+    assert loose.head.weight is not loose.embedding.weight and not report.new
+    assert torch.equal(loose.head.weight, loose.embedding.weight)
+    tied, report = swap(model(), "", lambda m: replace(m, ties=TIED))
+    assert tied.head.weight is tied.embedding.weight and of(report.dropped) == {"head.weight"}
+
+
+def forgetful(old: GQAttention, new: GQAttention) -> Any:
+    yield "q", old.q
+    yield "k", old.k
+    yield "out", old.out
+
+
+def exchanged(old: GQAttention, new: GQAttention) -> Any:
+    yield "", old
+    yield "k", old.v, "taken from the wrong matrix"
+
+
+def detached(old: GQAttention, new: GQAttention) -> Any:
+    yield "", old
+    yield "q.weight", old.q.weight.detach().clone()
+
+
+def zeroed(old: GQAttention, new: GQAttention) -> Any:
+    yield "", old
+    yield "v.weight", old.v.weight * 0, "times nothing"
+
+
+@pytest.mark.parametrize(
+    ("rule", "shown"),
+    [
+        (forgetful, ["new ", "dropped ", "layers.1.attention.v.weight"]),
+        (exchanged, ["dropped  layers.1.attention.k.weight", "taken from the wrong matrix"]),
+        (
+            detached,
+            ["new      layers.1.attention.q.weight", "dropped  layers.1.attention.q.weight"],
+        ),
+        (zeroed, ["converted  layers.1.attention.v.weight", "times nothing"]),
+    ],
+)
+def test_a_planted_mistake_shows(rule: Any, shown: list[str]) -> None:
+    old = model()
+    new, report = swap(old, "layers.1.attention", lambda a: a, rules=(rule,), probe=TOKENS)
+    assert all(text in str(report) for text in shown), str(report)
+    assert report.change is not None and (report.change.largest > 0.01) == (rule is not detached)
+    assert {place.split(".")[1] for place in of(report.new + report.dropped)} <= {"1"}
+    assert new.spec == old.spec
+
+
+def test_what_no_rule_sees_shows_in_the_logits() -> None:
+    _, report = swap(model(), RoPE, Spec(RoPE, theta=20.0), probe=TOKENS)
+    assert not (report.converted or report.new or report.dropped)
+    assert report.change is not None and report.change.mean > 0.001
+
+
+def test_a_rule_gets_the_new_blocks_own_numbers() -> None:
+    def half(old: GatedMLP, new: GatedMLP, fresh: Any) -> Any:
+        drawn = fresh("up.weight")
+        assert drawn.shape == new.up.weight.shape and drawn.std() > 0 and new.up.weight.is_meta
+        yield "", old
+        yield "up.weight", (old.up.weight + drawn) / 2, "halfway to a fresh one"
+
+    torch.manual_seed(1)
+    one, report = swap(model(), "layers.0.mlp", lambda m: m, rules=(half,))
+    assert [(fate.address, fate.words) for fate in report.converted] == [
+        ("layers.0.mlp.up.weight", "halfway to a fresh one")
+    ]
+    torch.manual_seed(1)
+    assert torch.equal(
+        logits(one), logits(swap(model(), "layers.0.mlp", lambda m: m, rules=(half,))[0])
+    )
+
+
+class Doubled(nn.Module):
+    """A block of one's own."""
+
+    def __init__(self, dim: int, *, hidden: int):
+        super().__init__()
+        self.up, self.down = nn.Linear(dim, hidden, bias=False), nn.Linear(hidden, dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * self.down(torch.relu(self.up(x)))
+
+
+def halved(old: GatedMLP | MLP, new: Doubled) -> Any:
+    yield "up", old.up
+    yield "down.weight", old.down.weight / 2, "half, for it is doubled"
+
+
+def test_ones_own_block_with_and_without_a_rule() -> None:
+    spec = Spec(Doubled, hidden=24)
+    plain, report = swap(model(), "layers.*.mlp", spec)
+    assert not report.new and not report.converted, "the same names and shapes go over"
+    ruled, report = swap(model(), "layers.*.mlp", spec, rules=(halved,))
+    assert {fate.words for fate in report.converted} == {"half, for it is doubled"}
+    assert not torch.allclose(logits(plain), logits(ruled))
+
+
+def test_probes() -> None:
+    old = from_pretrained(blocks.packaged())
+    _, report = swap(
+        old, GQAttention, lambda a: replace(a, mask=Window(2)), probe="Once upon a time"
+    )
+    ids = blocks.Tokenizer.from_pretrained(blocks.packaged()).encode("Once upon a time")
+    _, same = swap(old, GQAttention, lambda a: replace(a, mask=Window(2)), probe=ids)
+    assert report.change == same.change and report.change is not None
+    loss = blocks.next_token_loss(old.eval(), torch.tensor([ids]))
+    assert report.change.loss_before == pytest.approx(float(loss.detach()), rel=1e-3)
+    layer = Spec(Residual, inner=Spec(GQAttention, heads=2, mask=Full()))
+    reader = Encoder(vocab=VOCAB, dim=DIM, layers=(layer,), norm=LayerNorm)
+    _, report = swap(reader, LayerNorm, RMSNorm, probe=(TOKENS,))
+    assert report.change is not None and report.change.mean > 0 and report.change.kl is None
+    with pytest.raises(SpecError, match="probe"):
+        swap(reader, LayerNorm, RMSNorm, probe=object())
+
+
+def wrong_shape(old: GQAttention, new: GQAttention) -> Any:
+    yield "k.weight", old.q.weight
+
+
+def wrong_place(old: GQAttention, new: GQAttention) -> Any:
+    yield "key.weight", old.k.weight
+
+
+def wrong_part(old: GQAttention, new: GQAttention) -> Any:
+    yield "keys", old.k
+
+
+def no_line(old: GQAttention, new: GQAttention) -> Any:
+    yield old.k
+
+
+@pytest.mark.parametrize(
+    ("where", "new", "rules", "said"),
+    [
+        ("layers.*.attn", ATTENTION, (), "nearest are layers.2.attention"),
+        (CrossAttention, ATTENTION, (), "nothing matches 'CrossAttention'"),
+        (
+            "layers.1.attention",
+            RoPE,
+            (),
+            r"layers.1.attention: RoPE can't stand here.*\(16\).*heads",
+        ),
+        ("layers.1.mlp", Spec(Linear, out_dim=12), (), r"layers.1.mlp: .*12 wide, not 16"),
+        ("layers.1.mlp", Pooler, (), r"gives \[1, 16\] where the old one gives \[1, 2, 16\]"),
+        ("layers.0.attention.qk.1", Spec(MLP, hidden=3), (), r"slot of size \(4, 4, 2\)"),
+        ("layers.1.attention", Spec(GQAttention, heads=5), (), "16 is not a multiple of heads 5"),
+        ("layers.1.attention", 3, (), "new is a Spec"),
+        ("layers.1.attention", lambda old: 3, (), "3"),
+        ("head", None, (), "head"),
+        ("", lambda old: blocks.at(old, "layers.0"), (), "can't stand here"),
+        ("layers.1.attention", ATTENTION, (3,), "which pair"),
+        ("layers.1.attention", ATTENTION, (lambda old, new: [],), "which pair"),
+        ("layers.1.attention", ATTENTION, (wrong_shape,), r"wrong_shape gives \[16, 16\]"),
+        ("layers.1.attention", ATTENTION, (wrong_place,), "there is nothing"),
+        ("layers.1.attention", ATTENTION, (wrong_part,), "'keys'"),
+        ("layers.1.attention", ATTENTION, (no_line,), "no place"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_changes(
+    where: Any, new: Any, rules: Any, said: str
+) -> None:
+    old = model()
+    held = {place: tensor.clone() for place, tensor in addresses(old).items()}
+    spec = old.spec
+    with pytest.raises(SpecError, match=said):
+        swap(old, where, new, rules=rules)
+    assert old.spec == spec and not hasattr(old, "provenance")
+    assert all(torch.equal(tensor, held[place]) for place, tensor in addresses(old).items())
+
+
+def test_a_rule_cannot_change_the_old_model() -> None:
+    def rude(old: GQAttention, new: GQAttention) -> Any:
+        with torch.no_grad():
+            old.q.bias = None
+            old.k = None  # type: ignore[assignment]  # a rule is told to behave, and needn't
+        yield "q", old.q
+
+    old = model()
+    before = logits(old)
+    swap(old, "layers.1.attention", lambda a: a, rules=(rude,))
+    assert torch.equal(logits(old), before)
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_only_a_model_of_specs_and_numbers(packed: bool) -> None:
+    one: Any = model() if packed else nn.Linear(2, 2)
+    assert not packed or list(pack_matrices(one, packable(one, 8, smallest=1)))
+    with pytest.raises(SpecError, match="optimize" if packed else "no spec"):
+        swap(one, "layers.*.mlp", Spec(MLP, hidden=3))
+
+
+def test_a_swapped_model_is_saved_and_loaded(tmp_path: Path) -> None:
+    new, _ = swap(model(ties=TIED), "layers.0.attention", Spec(LSTM))
+    blocks.save_pretrained(new, tmp_path)
+    again = from_pretrained(tmp_path)
+    torch.testing.assert_close(logits(again), logits(new))
+    assert again.provenance.changes == new.provenance.changes and again.spec == new.spec
