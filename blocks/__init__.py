@@ -260,6 +260,9 @@ if TYPE_CHECKING:
     from blocks.surgery.adapting import merge_adapter as merge_adapter
     from blocks.surgery.differing import Difference as Difference
     from blocks.surgery.differing import diff as diff
+    from blocks.surgery.ejecting.writing import eject as eject
+    from blocks.surgery.factorising import Factorisation as Factorisation
+    from blocks.surgery.factorising import factorise as factorise
     from blocks.surgery.lens import LogitLens as LogitLens
     from blocks.surgery.lens import logit_lens as logit_lens
     from blocks.surgery.maps import AttentionMaps as AttentionMaps
@@ -362,6 +365,7 @@ else:
         "EqualPatches": "blocks.embedding.equal",
         "Explanation": "blocks.surgery.tree",
         "Factored": "blocks.wiring.factored",
+        "Factorisation": "blocks.surgery.factorising",
         "Family": "blocks.hub.family",
         "Filling": "blocks.generation.filling",
         "FinalStates": "blocks.models.final_states",
@@ -548,9 +552,11 @@ else:
         "diff": "blocks.surgery.differing",
         "draw": "blocks.surgery.picturing",
         "dream": "blocks.generation.dreams",
+        "eject": "blocks.surgery.ejecting.writing",
         "embed": "blocks.generation.sentences",
         "explain": "blocks.surgery.tree",
         "export": "blocks.hub.reference",
+        "factorise": "blocks.surgery.factorising",
         "fill_mask": "blocks.generation.filling",
         "find": "blocks.models.places",
         "flash_attend": "blocks.ops.flash",

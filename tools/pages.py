@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
+from blockpages import block_page, gallery_page
 from index import BLOCK_FOLDERS, ROOT, Public, is_block, public
 
 BEGIN, END = "  # written by `make index`: begin\n", "  # written by `make index`: end\n"
@@ -48,12 +49,6 @@ def mentioned(path: Path, shared: dict[str, set[str]]) -> set[str]:
 
 def _links(names: Iterable[str], folder: str) -> str:
     return ", ".join(f"[{name}](../{folder}/{name}.md)" for name in names)
-
-
-def block_page(item: Public, used_by: list[str]) -> str:
-    use = f"## Families that use it\n\n{_links(used_by, 'families')}\n" if used_by else ""
-    directive = f"::: {item.module}.{item.name}\n    options:\n      heading_level: 1\n"
-    return f"{directive}\n{use}".rstrip() + "\n"
 
 
 def family_page(name: str, uses: list[str]) -> str:
@@ -135,9 +130,11 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
         names_there = mentioned(path, shared)
         uses[family] = [block.name for block in blocks if block.name in names_there]
     out = {docs / "reference.md": reference_page([i for i in names.values() if not is_block(i)])}
+    shown = json.loads((docs / "gallery.json").read_text(encoding="utf-8"))
     for item in blocks:
-        used_by = [family for family in uses if item.name in uses[family]]
-        out[docs / "blocks" / f"{item.name}.md"] = block_page(item, used_by)
+        used_by = _links((family for family in uses if item.name in uses[family]), "families")
+        out[docs / "blocks" / f"{item.name}.md"] = block_page(item, blocks, used_by, shown)
+    out[docs / "gallery.md"] = gallery_page(blocks, shown)
     for family in uses:
         out[docs / "families" / f"{family}.md"] = family_page(family, uses[family])
     measured = docs / "parity.json"

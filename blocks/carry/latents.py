@@ -63,9 +63,10 @@ def factored(old: GQAttention, new: LatentAttention) -> Lines:
         lost = "" if old.q.bias is None else ", its bias is lost"
         yield "q.weight", both[:, :-1], f"times {scale / new.scale:.3g} for the scale{lost}"
         return
-    down, up, share = _factors(both, new.q_down.weight.shape[0])
+    matrix: Any = new.q_down
+    down, up, share = _factors(both, matrix.weight.shape[0])
     words = f"rank {len(down)} holds {share:.1%} of queries"
-    yield from _split("q_down", down, new.q_down, words)
+    yield from _split("q_down", down, matrix, words)
     yield "q_up.weight", up, words
     yield from _steadied("q_norm", down, new.q_norm)
 

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import assistant_options, load_options, quantize_option, sampling_options
+from blocks.cli.options import (
+    adapter_option,
+    assistant_options,
+    load_options,
+    quantize_option,
+    sampling_options,
+)
 
 MOST = 512
 END = "/exit"
@@ -19,6 +25,7 @@ END = "/exit"
 @sampling_options
 @assistant_options
 @quantize_option
+@adapter_option
 @load_options
 def chat(model: str, system: str | None, **given: Any) -> None:
     """Talk with MODEL, a line at a time.

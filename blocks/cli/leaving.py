@@ -6,18 +6,19 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import LOAD, force_download, hub_options, pick, place
+from blocks.cli.options import LOAD, adapter_option, force_download, hub_options, pick, place
 
 
 @click.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path(file_okay=False))
+@adapter_option
 @hub_options
 @force_download
 def export(model: str, folder: str, **given: Any) -> None:
     """Write MODEL to FOLDER as other tools read it.
 
-    In the reference layout, with its tokenizer.
+    In the reference layout, with its tokenizer. An adapter is merged into its matrices.
     """
     import blocks
     from blocks.errors import TokenizerError
@@ -28,5 +29,9 @@ def export(model: str, folder: str, **given: Any) -> None:
         tokenizer = blocks.Tokenizer.from_pretrained(place(model), **where)
     except TokenizerError as error:
         click.echo(f"Without a tokenizer: {error}", err=True)
-    blocks.export(blocks.from_pretrained(place(model), **where), folder, tokenizer=tokenizer)
+    loaded = blocks.from_pretrained(place(model), **where)
+    if given["adapter"]:
+        hub = {**where, "revision": None}
+        loaded = blocks.merge_adapter(blocks.load_adapter(loaded, given["adapter"], **hub))
+    blocks.export(loaded, folder, tokenizer=tokenizer)
     click.echo(folder)

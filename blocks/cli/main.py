@@ -16,6 +16,7 @@ from blocks._version import __version__
 from blocks.cli.catalog import catalog
 from blocks.cli.comparing import diff
 from blocks.cli.conversation import chat
+from blocks.cli.exchanging import swap
 from blocks.cli.filling import fill_mask
 from blocks.cli.hearing import transcribe
 from blocks.cli.leaving import export
@@ -28,7 +29,7 @@ from blocks.errors import BlocksError
 
 COMMANDS = (
     *(generate, chat, embed, fill_mask, transcribe),
-    *(catalog, inspect, explain, diff, bench, verify, export),
+    *(catalog, inspect, explain, diff, swap, bench, verify, export),
 )
 
 

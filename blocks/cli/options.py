@@ -62,6 +62,10 @@ quantize_option = click.option(
     help="Keep the matrices in 8.5 or 4.5 bits a weight, which is quicker and takes less memory.",
 )
 
+adapter_option = click.option(
+    "--adapter", metavar="FOLDER", help="A LoRA or DoRA of PEFT's format; or its repository."
+)
+
 sampling_options = together(
     click.option(
         "--max-new-tokens", type=click.IntRange(1), help="How many tokens to add at most."

@@ -37,6 +37,9 @@ def packed_model(model: str, given: dict[str, Any]) -> Any:
     from blocks.models.packing import packed_matrices
 
     loaded = load_model(model, given)
+    if given.get("adapter"):
+        hub = pick({**given, "revision": None}, LOAD)
+        loaded = blocks.merge_adapter(blocks.load_adapter(loaded, given["adapter"], **hub))
     if given["quantize"] is None and not packed_matrices(loaded):
         return loaded
     # A step that had to be compiled first would come too late for one text.

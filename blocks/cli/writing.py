@@ -12,6 +12,7 @@ import click
 
 from blocks.cli.options import (
     PACKAGED,
+    adapter_option,
     assistant_options,
     beams_option,
     is_place,
@@ -32,6 +33,7 @@ MOST = 128
 @beams_option
 @assistant_options
 @quantize_option
+@adapter_option
 @load_options
 @click.pass_context
 def generate(ctx: click.Context, model: str | None, text: str | None, **given: Any) -> None:

@@ -27,6 +27,7 @@ def check_adapter(source: Source, strict: bool) -> None:
             reason,
             file=path,
             field="base_model_name_or_path",
-            hint="load that model; or strict=False, for a whole model beside this file",
+            hint="load that model, then blocks.load_adapter(model, this folder); or strict=False, "
+            "for a whole model beside this file",
         )
     warnings.warn(f"{path} {reason}; the adapter is left out", stacklevel=3)

@@ -16,7 +16,7 @@ from blocks.hub.gguf.place import chosen
 from blocks.hub.keys import Mapped
 from blocks.hub.licence import licence_of
 from blocks.hub.match import match
-from blocks.hub.outline import Outline, Whole, read_outline
+from blocks.hub.outline import Outline, Whole, is_of_head, read_outline
 from blocks.hub.quantised.storage import Stored
 from blocks.hub.report import KINDS, Inspection, Landing
 from blocks.hub.source import Source, resolve
@@ -101,6 +101,7 @@ def inspected(source: Source, blocks: Iterable[type] = ()) -> Inspection:
     if {"F16", "BF16"} & plain == {"F16"}:
         tensors = tuple(row._replace(decoded="F16") for row in tensors)
     denied = None if outline.storage is None else outline.storage.contradiction(found.found)
+    used, ignored = {n for one in found.found for n in one.names}, outline.keys.ignored
     known = [entry for entry in peek.entries.values() if entry]
     data, body = outline.config.data, outline.config.body
     return Inspection(
@@ -118,7 +119,7 @@ def inspected(source: Source, blocks: Iterable[type] = ()) -> Inspection:
         unmapped=tuple(found.extra),
         missing=(*(mapped.theirs for mapped in found.missing), *found.unmapped),
         misshapen=(*(str(misfit) for misfit in found.misfits), *([denied] if denied else ())),
-        ignored=tuple(n for n in peek.entries if outline.keys.ignored(n, peek.entries)),
+        ignored=tuple(n for n in peek.entries if n not in used and ignored(n, peek.entries)),
         tied=found.ties,
         assumed=outline.config.assumed | {body.path(n): v for n, v in body.assumed.items()},
         packed=dict(Counter(f"int{one.bits}" for one in outline.packed.values())),
@@ -130,12 +131,16 @@ def inspected(source: Source, blocks: Iterable[type] = ()) -> Inspection:
 
 
 def _twins(ties: Iterable[Pair], found: Iterable[Mapped], peek: Peek) -> dict[str, str]:
-    """Tensors that a file holds beside those with which they may be one, which is where."""
+    """Heads that a file holds beside the table of tokens with which they are one, which is where.
+
+    Of other ties no config says whether they are meant: what the file holds counts.
+    """
     names = {one.ours[0]: one.theirs for one in found if len(one.ours) == 1}
     twins: dict[str, str] = {}
     for place, source in ties:
         mine, other = names.get(place), names.get(source)
-        if mine and other and mine != other and _form(peek, mine) == _form(peek, other):
+        head = is_of_head((place, source)) and mine != other
+        if head and mine and other and _form(peek, mine) == _form(peek, other):
             twins[mine] = source
     return twins
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from blocks.hub.gguf.types import KINDS
+from blocks.hub.gguf.types import FLOATS
 from blocks.hub.templates import expanded, filled, pattern
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Join", "Keys", "Rename", "Row", "Rule", "Stack", "Transpose"]
 
-# As headers name them, and the blocks of GGUF, which are decoded to floats.
-FLOATS = ("F16", "BF16", "F32", "F64", *(kind.name for kind in KINDS.values() if kind.values > 1))
 
 Shape = tuple[int, ...]
 

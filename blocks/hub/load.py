@@ -63,15 +63,14 @@ def from_pretrained(
     changes it. Pass `copy=True` if that may happen.
 
     Args:
-        repo_or_dir: a folder, or a repository such as "HuggingFaceTB/SmolLM2-135M"; or a GGUF file,
-            "folder/file.gguf" or "org/name/file.gguf".
+        repo_or_dir: a folder, a repository such as "HuggingFaceTB/SmolLM2-135M", or a GGUF file.
         revision: a branch, tag, commit or pull request ("refs/pr/7").
         token: for private and gated repositories; True takes the one that `hf auth login` saved.
         cache_dir: another cache folder than the Hub client's.
         local_files_only: don't ask the Hub.
         force_download: fetch files again that are in the cache.
         dtype: convert the weights; by default they stay as they are in the file, and quantised
-            ones become bfloat16. Buffers always stay.
+            ones become bfloat16, or float16 where the others are. Buffers always stay.
         device: where to put them; the CPU by default.
         rewrite: a function from the family's Spec to the one that is wanted. Weights are carried
             over as `swap` does it, the rest is initialised by the blocks' own rule;

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from blocks.errors import printable
 from blocks.hub.headers import Entry
-from blocks.hub.keys import FLOATS, Keys, Mapped, Rule
+from blocks.hub.keys import FLOATS, Keys, Mapped
 
 _NUMBER = re.compile(r"(?<![^.])\d+(?![^.\s])")
 
@@ -126,7 +126,8 @@ def _share(result: Match, ours: Mapping[str, Shape], ties: Sequence[tuple[str, s
             result.missing.remove(missing.pop(source))
             result.found.remove(found[place])
             twin = found[place].theirs
-            result.found.append(Mapped(Rule(twin, (source,)), twin, (source,)))
+            rule = replace(found[place].rule, ours=(source,))
+            result.found.append(Mapped(rule, twin, (source,)))
             shared.append((place, source))
     result.ties = tuple(shared)
 

@@ -98,7 +98,9 @@ class Outline:
         """Without those optional parts of which a file with these tensors holds nothing."""
         spec, keys = self.spec, self.keys
         for part in () if self.family is None else self.family.optional:
-            theirs = [r.theirs for r in keys.rules if r.ours[0].startswith(f"{part}.")]
+            theirs = {r.theirs for r in keys.rules if r.ours[0].startswith(f"{part}.")}
+            if self.storage is not None:  # a matrix may have another name
+                theirs |= {name for name in names if f"{name.rpartition('.')[0]}.weight" in theirs}
             if spec.keywords.get(part) is not None and not any(name in names for name in theirs):
                 spec = edited(spec, **{part: None})
         if spec is self.spec or self.family is None:

@@ -22,6 +22,7 @@ from blocks.hub.match import listed
 from blocks.hub.save import spec_of, tokenizer_files, unique_tensors, write_others
 from blocks.hub.sentence import bare, write_sentence_head
 from blocks.hub.shards import read_size, write_tensors
+from blocks.models.adapters import is_adapted
 from blocks.models.packing import packed_matrices
 from blocks.spec import Spec, is_spec, show
 from blocks.text.tokenfiles import NAMES as TOKENIZER
@@ -60,7 +61,7 @@ def export(
         max_shard_size: larger checkpoints are cut into shards: "5GB", or bytes.
 
     Errors:
-        CheckpointError: no family can express the model, or its matrices are packed.
+        CheckpointError: no family can express the model, or its matrices are packed or adapted.
 
     Example:
         >>> import blocks, tempfile
@@ -75,6 +76,12 @@ def export(
             f"{len(packed)} of its matrices are packed, which no other layout can say",
             field="model",
             hint="export the model that was packed, or use save_pretrained",
+        )
+    if is_adapted(spec_of(model)):
+        raise CheckpointError(
+            "has adapters, which no model's own layout can say",
+            field="model",
+            hint="merge_adapter makes plain matrices of them, save_adapter writes them alone",
         )
     spec, sentence = bare(_explicit(spec_of(model)))
     chosen, fields = _expressed(model, spec, family)

@@ -11,7 +11,7 @@ __all__: list[str] = []
 
 
 def cross_values(model: Any) -> int:
-    """Keys and values that a model keeps of each place of its source."""
+    """Keys and values that a model or block keeps of each place of its source."""
     cross = [one for _, one in modules(model) if isinstance(one, CrossAttention)]
     return sum(2 * one.kv_heads * one.head_dim for one in cross)
 

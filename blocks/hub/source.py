@@ -180,10 +180,7 @@ class Source(ABC):
 
     @abstractmethod
     def part(self, filename: str, start: int, end: int) -> tuple[bytes, int] | None:
-        """Bytes of a file, fewer if it ends before, and its size; None if it is not at hand.
-
-        The file is not fetched.
-        """
+        """Bytes of a file, fewer if it ends before, and its size; None if it is not at hand."""
 
     @abstractmethod
     def safe_revisions(self) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -94,30 +95,43 @@ def with_adapters(
     Errors:
         SpecError: a matrix of no block, but of the assembly itself.
     """
-    owners = {at for at, part in walk(spec) if at and not hasattr(part.func, "transparent")}
-    within = _by_owner(known, owners)
-    groups: dict[str, dict[Adapter, list[str]]] = {}
-    for owner, names in _by_owner(wanted, owners).items():
-        for name in names:
-            adapter = wanted[f"{owner}.{name}" if name else owner]
-            groups.setdefault(owner, {}).setdefault(adapter, []).append(name)
-    halves = {at for at, part in walk(spec) if _is_half(part)}
-    for owner, each in groups.items():
-        if owner in halves:
-            place = f"{owner}.{next(iter(each.values()))[0]}".lstrip(".")
-            reason = "belongs to the assembly, whose own matrices have no adapters"
-            raise SpecError(reason, field=place)
-        for adapter, names in each.items():
-            spec = _put(spec, owner, adapter, alike(names, within[owner]))
+    for owner, each in grouped(spec, wanted, known).items():
+        for adapter, on in each.items():
+            options = {"rank": adapter.rank, "scale": adapter.scale, "dropout": adapter.dropout}
+            wrapped = partial(_wrapped, adapter.kind, {"on": on, **options})
+            spec = rewrite(spec, owner, wrapped)
     return spec
 
 
-def _put(spec: Spec[Any], owner: str, adapter: Adapter, on: tuple[str, ...]) -> Spec[Any]:
-    def wrapped(inner: Spec[Any]) -> Spec[Any]:
-        options = {"rank": adapter.rank, "scale": adapter.scale, "dropout": adapter.dropout}
-        return Spec(adapter.kind, inner=inner, on=on, **options)
+def _wrapped(kind: Any, options: dict[str, Any], inner: Spec[Any]) -> Spec[Any]:
+    return Spec(kind, inner=inner, **options)
 
-    return rewrite(spec, owner, wrapped)
+
+def grouped(
+    spec: Spec[Any], wanted: Mapping[str, Any], known: Iterable[str]
+) -> dict[str, dict[Any, tuple[str, ...]]]:
+    """The smallest blocks with an address of their own -> what is wanted -> of which matrices.
+
+    Args:
+        spec, known: as in `with_adapters`.
+        wanted: anything that can be compared, by the address of a matrix.
+    """
+    owners = {at for at, part in walk(spec) if at and not hasattr(part.func, "transparent")}
+    within = _by_owner(known, owners)
+    found: dict[str, dict[Any, list[str]]] = {}
+    for owner, names in _by_owner(wanted, owners).items():
+        for name in names:
+            value = wanted[f"{owner}.{name}" if name else owner]
+            found.setdefault(owner, {}).setdefault(value, []).append(name)
+    halves = {at for at, part in walk(spec) if _is_half(part)}
+    for owner in found.keys() & halves:
+        place = f"{owner}.{next(iter(found[owner].values()))[0]}".lstrip(".")
+        reason = "belongs to the assembly, whose own matrices stay as they are"
+        raise SpecError(reason, field=place)
+    return {
+        owner: {value: alike(names, within[owner]) for value, names in each.items()}
+        for owner, each in found.items()
+    }
 
 
 def _is_half(part: Spec[Any]) -> bool:

@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from blocks.attention.memory import KVState
 from blocks.attention.ring import KVRing
 from blocks.models.causal import CausalLM
+from blocks.ops import native
 from blocks.positions.rope import RoPE
 from blocks.state import State
 from blocks.step import Step
-from blocks.wiring.streamed import FEW
 
 NORM, MULTIPLY, TURN, LOOK, ACT, ADD = range(6)  # as tape.h counts them
 _AHEAD = 256  # positions whose angles are made at once
@@ -142,7 +142,7 @@ class Tape:
     @property
     def rows(self) -> int:
         """How many tokens one step has at most."""
-        return FEW.get(self.dtype, 0)
+        return native.FEW.get(self.dtype, 0)
 
     def remembered(self, rows: int, state: State) -> list[Tensor] | None:
         """Keys and values of a state, if this tape can use them for so many rows."""

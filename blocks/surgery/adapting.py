@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
@@ -21,6 +21,7 @@ from blocks.models.adapters import (
 )
 from blocks.models.packing import packed_matrices
 from blocks.models.places import addresses
+from blocks.models.wanted import chosen
 from blocks.ops.check import check_number, check_positive, check_rate
 from blocks.wiring.added import Added
 from blocks.wiring.dora import DoRA
@@ -84,7 +85,7 @@ def add_adapter(
     scale = alpha / (rank**0.5 if rank_stabilised else rank)
     spec = spec_of(model)
     known = matrices_of(spec)
-    names = _chosen(known, on)
+    names = chosen(known, on)
     taken = [name for name in names if name in adapted_matrices(model)]
     if taken:
         reason = "has an adapter already"
@@ -94,24 +95,6 @@ def add_adapter(
     more = _parameters(model, train)
     change = f"{kind} of rank {rank} added to {len(names)} matrices"
     return adapted(model, after, {}, change, more=more, dtype=dtype)
-
-
-def _chosen(known: Mapping[str, Any], on: Iterable[str]) -> list[str]:
-    """Those that the names are of, in the order of the model."""
-    if isinstance(on, str):
-        on = (on,)
-    found: set[str] = set()
-    for pattern in on:
-        hits = [a for a in known if matches(a, pattern) or matches(a, f"**.{pattern}")]
-        if not hits:
-            ends = dict.fromkeys(address.rpartition(".")[2] for address in known)
-            near = nearest(str(pattern), (*known, *ends), 3) or [*ends][:8]
-            hint = f"the nearest are {', '.join(near)}"
-            raise SpecError(f"no matrix is {pattern!r}", field="on", hint=hint)
-        found |= {*hits}
-    if not found:
-        raise SpecError("names no matrix", field="on")
-    return [address for address in known if address in found]
 
 
 def _parameters(model: Any, patterns: Iterable[str]) -> list[str]:

@@ -87,7 +87,7 @@ class LogitLens:
             BlocksError: no matplotlib (the extra `plot`), or no such row.
         """
         check_row(row, self.ids.shape[1])
-        ids, likely = self.ids[:, row, :, 0], self.probabilities[:, row, :, 0].float().cpu()
+        ids, likely = self.ids[:, row, :, 0], self.probabilities[:, row, :, 0].cpu().numpy()
         figure = drawn(1.4 + 0.62 * ids.shape[1], 0.9 + 0.3 * ids.shape[0])
         axis = figure.subplots()
         picture = axis.imshow(
@@ -106,7 +106,7 @@ class LogitLens:
                 axis.text(at, line, text, ha="center", va="center", fontsize=7, color=colour)
         label(axis, [_short(place) for place in self.states], "y")
         if self.tokens is not None:
-            label(axis, words(self.tokens[row], tokenizer), "x")
+            label(axis, words(self.tokens[row], tokenizer), "x", flat=8)
         axis.tick_params(length=0, labelsize=7)
         axis.set_xlabel("token read", fontsize=7)
         bar = figure.colorbar(picture, ax=axis, pad=0.01, fraction=0.05)

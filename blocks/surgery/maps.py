@@ -77,7 +77,7 @@ class AttentionMaps(dict[str, Tensor]):
         for axis in axes.flat:
             axis.set_axis_off()
         for line, (name, maps) in enumerate(chosen.items()):
-            for head, map in enumerate(maps[row].detach().float().cpu()):
+            for head, map in enumerate(maps[row].detach().float().cpu().numpy()):
                 at = (head // across, head % across) if one else (line, head)
                 axis = axes[at]
                 axis.set_axis_on()
@@ -98,7 +98,7 @@ class AttentionMaps(dict[str, Tensor]):
         return figure
 
     def _label(
-        self, axis: Any, name: str, map: Tensor, row: int, tokenizer: Any, first: bool
+        self, axis: Any, name: str, map: Any, row: int, tokenizer: Any, first: bool
     ) -> None:
         for tokens, side, size in zip(self.tokens[name], "yx", map.shape, strict=True):
             if tokens is not None and tokens.shape[1] == size and (first or side == "x"):

@@ -16,6 +16,7 @@ from blocks.edit import walk
 from blocks.errors import GenerationError, printable
 from blocks.hub.columns import form
 from blocks.hub.outline import whole_kind
+from blocks.hub.remembered import cross_values
 from blocks.models.packing import stood_for
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
@@ -161,6 +162,7 @@ class Tree:
             part._memory = sum(p._memory for p in parts)
         elif not encodes:
             part.state_per_token, part.state_fixed, part._memory = self._state(module)
+            part._memory += cross_values(module) * self.context * self.kind.itemsize
         path = path_of(wrapped[-1], self.stepped)
         if self.tells and (path != "plain" or part.shapes or not part.parts):
             part.path = path  # of what is only made of parts, these say it

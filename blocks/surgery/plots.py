@@ -64,11 +64,11 @@ def check_row(row: int, rows: int) -> None:
         raise BlocksError(f"there are rows 0 … {rows - 1}, not {row}", field="row")
 
 
-def label(axis: Any, texts: Sequence[str], side: str, most: int = 40) -> None:
-    """Tokens along an axis, or every so many of a long text."""
+def label(axis: Any, texts: Sequence[str], side: str, most: int = 40, flat: int = 2) -> None:
+    """Tokens along an axis, or every so many of a long text; upright where more than `flat` long."""
     every = -(-len(texts) // most)
     places = range(0, len(texts), every)
     put = axis.set_xticks if side == "x" else axis.set_yticks
-    turned = {"rotation": 90} if side == "x" and max(map(len, texts), default=0) > 2 else {}
+    turned = {"rotation": 90} if side == "x" and max(map(len, texts), default=0) > flat else {}
     # A dollar would begin a formula.
     put(places, [texts[at].replace("$", r"\$") for at in places], **turned)

@@ -50,35 +50,41 @@ def _sizes(spec: Spec[Any]) -> dict[str, Sizes]:
 
 
 def _check(place: str, old: Spec[Any], new: Spec[Any], sizes: Sizes) -> None:
+    if old == new:
+        return
     name, shown = getattr(new.func, "__name__", "?"), ", ".join(map(str, sizes))
     slot = f"{name} can't stand here, in a slot of size ({shown})"
     try:
-        wanted = _answer(old, sizes)
-        given = _answer(new, sizes)
+        with on_meta():
+            block = new(*sizes)
     except BlocksError as error:
         reason = f"{slot}: {error.reason}"
         raise SpecError(reason, field=place, hint=error.hint) from None
-    if given is not None and wanted is not None and given != wanted:
-        reason = f"{slot}: what it gives is {given[-1]} wide, not {wanted[-1]}"
-        if given[:-1] != wanted[:-1]:
-            reason = f"{slot}: it gives {list(given)} where the old one gives {list(wanted)}"
+    if len(sizes) != 1 or sum(p.numel() for p in block.parameters()) > _LARGE:
+        return
+    wanted = _answer(old, sizes)
+    if not isinstance(wanted, tuple):
+        return
+    given = _answer(new, sizes)
+    if isinstance(given, SpecError):
+        raise SpecError(f"{slot}: {given.reason}", field=place, hint=given.hint)
+    if isinstance(given, tuple) and given != wanted:
+        reason = f"{slot}: it gives {list(given)} where the old one gives {list(wanted)}"
+        if given[:-1] == wanted[:-1]:
+            reason = f"{slot}: what it gives is {given[-1]} wide, not {wanted[-1]}"
         raise SpecError(reason, field=place, hint="another block or other options fit")
 
 
 @lru_cache(maxsize=512)
-def _answer(part: Spec[Any], sizes: Sizes) -> Sizes | None:
+def _answer(part: Spec[Any], sizes: Sizes) -> Sizes | SpecError | None:
     """The shape of what a block makes of two vectors; None where that can't be told."""
-    with on_meta():
-        block = part(*sizes)
     # Not run on meta: for that torch imports its compiler, which takes seconds.
-    if len(sizes) != 1 or sum(p.numel() for p in block.parameters()) > _LARGE:
-        return None
     with undrawn(), torch.no_grad():
         block, x = part(*sizes).eval(), torch.zeros(1, 2, *sizes)
         try:
             found = call(block, x, Step.plain(x), None, wants(block))
-        except SpecError:
-            raise
+        except SpecError as error:
+            return error
         except Exception:  # of what reads more than x
             return None
     return tuple(found.shape) if isinstance(found, Tensor) else None

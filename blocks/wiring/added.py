@@ -87,7 +87,10 @@ class Added(nn.Module):
 
     def lengthen(self) -> None:
         """Gives each row a length of its own, which starts as that of W's."""
-        self.magnitude = nn.Parameter(dense(self.base).norm(dim=1).detach())
+        w = dense(self.base)
+        self.magnitude = nn.Parameter(torch.empty(w.shape[0], dtype=w.dtype, device=w.device))
+        with torch.no_grad():
+            self.magnitude.copy_(w.norm(dim=1))
 
 
 class AddedHead(Added):

@@ -83,7 +83,7 @@ def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
         ready = len({part.bits for part in matrices}) == 1 and all(p.quick for p in matrices)
         return ready and most <= packed.FEW and native.suits(x)
     weights = [part.weight for part in matrices]
-    few = most <= streamed.FEW.get(x.dtype, 0)
+    few = most <= native.FEW.get(x.dtype, 0)
     return kind is streamed.Streamed and few and native.suits(x, *weights)
 
 

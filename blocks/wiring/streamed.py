@@ -12,12 +12,9 @@ from blocks.ops import native
 
 __all__: list[str] = []
 
-# Rows up to which the kernel, which reads faster, beats torch's product, which computes faster.
-FEW = {torch.float32: 16, torch.bfloat16: 4, torch.float16: 8}
-
 
 def _few(rows: Tensor) -> bool:
-    return 0 < len(rows) <= FEW.get(rows.dtype, 0)
+    return 0 < len(rows) <= native.FEW.get(rows.dtype, 0)
 
 
 class Streamed(nn.Linear):

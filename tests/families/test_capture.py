@@ -11,14 +11,13 @@ from torch import Tensor, nn
 
 import blocks
 from blocks.edit import matches
-from blocks.surgery.points import HEADED, Point, points_of
+from blocks.surgery.points import Point, points_of
 from tests.families.reference import Loaded, families, first
 
 Get = Callable[[str, str], Loaded]
 
 # Named, but not on the way of these calls.
 ASIDE = {"canine": {"pooler.out"}, "fuyu": {"media.out"}}
-SINKS = {"flint", "gpt_oss", "granite_swa", "granitemoe_swa", "mimo_v2_flash"}
 
 # The same ten lines for every kind of model.
 SCRIPT = """
@@ -44,24 +43,37 @@ def hooked(model: nn.Module) -> list[nn.Module]:
     return [m for m in model.modules() if m._forward_hooks or m._forward_pre_hooks]
 
 
-@pytest.mark.parametrize("family", families())
-def test_every_name_is_captured(loaded: Get, family: str) -> None:
+def kinds_first() -> list[Any]:
+    """All families; of those that hold blocks that an earlier one holds, tests are slow."""
+    fast = "albert bert blt canine deepseek_v3 flint fuyu gpt2 gpt_oss gptj jamba led llama "
+    fast += "longformer mamba mamba2 mixtral qwen3_next recurrent_gemma reformer rwkv t5 whisper "
+    known = (fast + "wav2vec2-conformer xlnet zamba2").split()
+    assert set(known) <= set(families())
+    return [pytest.param(f, marks=[] if f in known else pytest.mark.slow) for f in families()]
+
+
+@pytest.mark.parametrize("family", kinds_first())
+def test_every_name(loaded: Get, family: str) -> None:
     it = loaded(family, first(family))
-    names = blocks.hook_points(it.ours)
+    points = points_of(it.ours)
     plain = it.answer(it.ours, it.tokens)
+    quiet = [name for name, point in points.items() if point.part != "pattern"]
+    with blocks.capture(it.ours, *quiet) as got:
+        assert torch.equal(it.answer(it.ours, it.tokens), plain)
+    with blocks.patch(it.ours, dict(got)):  # what was there
+        assert torch.equal(it.answer(it.ours, it.tokens), plain)
     with blocks.capture(it.ours, "**") as got:
         explicit = it.answer(it.ours, it.tokens)
-    assert set(names) - set(got) == ASIDE.get(family, set())
+    assert set(points) - set(got) == ASIDE.get(family, set())
     assert it.close(explicit, plain) <= 2e-5
     assert not hooked(it.ours)
-    points = points_of(it.ours)
     for name, x in got.items():
         assert x.isfinite().all(), name
         if points[name].part == "pattern":
-            check_pattern(got, points[name], family in SINKS)
+            check_pattern(got, points[name])
 
 
-def check_pattern(got: dict[str, Tensor], point: Point, sinks: bool) -> None:
+def check_pattern(got: dict[str, Tensor], point: Point) -> None:
     """Rows are shares, and what heads find is by them, as what comes out is of what heads find."""
     block: Any = point.block
     here = {part: got[f"{point.address}.{part}"] for part in ("v", "heads", "out", "pattern")}
@@ -70,23 +82,12 @@ def check_pattern(got: dict[str, Tensor], point: Point, sinks: bool) -> None:
     rows = pattern.sum(-1)
     assert pattern.min() >= 0 and rows.max() <= 1 + 1e-4
     if getattr(block, "sinks", None) is None:
-        assert rows.min() >= 1 - 1e-4 and not (sinks and block.sinks is not None)
+        assert rows.min() >= 1 - 1e-4
     if isinstance(block, blocks.GQAttention) and block.gate is None:
         found = pattern @ v.repeat_interleave(block.heads // v.shape[1], 1).to(pattern.dtype)
         torch.testing.assert_close(found, heads.to(found.dtype), atol=1e-5, rtol=1e-4)
     out = block.out(heads.transpose(1, 2).flatten(2))
     torch.testing.assert_close(out, here["out"], atol=1e-5, rtol=1e-4)
-
-
-@pytest.mark.parametrize("family", families())
-def test_what_was_there_changes_nothing(loaded: Get, family: str) -> None:
-    it = loaded(family, first(family))
-    plain = it.answer(it.ours, it.tokens)
-    names = [n for n in blocks.hook_points(it.ours) if not n.endswith("pattern")]
-    with blocks.capture(it.ours, *names) as got:
-        assert torch.equal(it.answer(it.ours, it.tokens), plain)
-    with blocks.patch(it.ours, dict(got)):
-        assert torch.equal(it.answer(it.ours, it.tokens), plain)
 
 
 @pytest.mark.parametrize("family", ["bert", "llama", "mamba", "whisper"])
@@ -124,7 +125,7 @@ def attended(answer: Any) -> Iterator[tuple[str, Tensor]]:
             yield name.format(i), pattern
 
 
-PATTERNS = ("albert", "bart", "bert", "bloom", "falcon", "gemma2", "gpt2", "gpt_neox", "gptj")
+PATTERNS = ("albert", "bart", "bert", "bloom", "gemma2", "gpt2", "gpt_neox", "gptj")
 PATTERNS += ("gpt_oss", "llama", "deepseek_v3", "opt", "t5", "whisper", "xlnet")
 
 
@@ -161,7 +162,3 @@ def test_streams_are_the_references(loaded: Get, family: str) -> None:
         it.ours(*asked(it))
     for name, state in zip(names, states, strict=True):
         torch.testing.assert_close(got[name], state, atol=2e-4, rtol=1e-3)
-
-
-def test_heads_are_those_of_attention() -> None:
-    assert all(hasattr(kind, "forward") for kind in HEADED)

@@ -50,8 +50,9 @@ class Request:
 class HubServer:
     """The server and its repositories.
 
-    `add` makes commits, `requests` is the log, `cut` breaks one download off, `redirect` serves
-    weights from another host, as the Hub does, and `stop` takes it off the network.
+    `add` makes commits, `requests` is the log, `sent` counts the bytes of answers, `cut` breaks one
+    download off, `redirect` serves weights from another host, as the Hub does, and `stop` takes it
+    off the network.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class HubServer:
         self.requests: list[Request] = []
         self.messages: list[str] = []
         self.cuts: dict[str, int] = {}
+        self.sent = 0
         self.redirect = False
         self.stopped = False
         handler = type("BoundHandler", (Handler,), {"hub": self})
@@ -153,6 +155,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
+            self.hub.sent += len(content)
             self.wfile.write(content)
 
     def json(self, value: Any) -> None:

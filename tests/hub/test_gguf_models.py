@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from blocks.hub.gguf.translate import architectures, dialect_of
 from tests.families.reference import case_of
 from tests.hub.gguf_files import KINDS, reference, write
 
+ROOT = Path(__file__).parents[2]
 PAIRS = [(family, variant) for family, kind in KINDS.items() for variant in kind.variants]
 QUICK = ("llama", "qwen3_moe", "gemma2", "gpt2", "mamba", "bert")
 # Where one was added to a number, or an exponential taken of it, that is rounded twice.
@@ -104,4 +106,9 @@ def test_every_dialect_is_tried() -> None:
     assert all(
         name in gguf.MODEL_ARCH_NAMES.values() for name in {k.architecture for k in KINDS.values()}
     )
+    page = (ROOT / "docs" / "gguf.md").read_text(encoding="utf-8").partition("**Architectures**")[2]
+    told = page.partition(". Each was")[0].partition(": ")[2]
+    assert set(re.sub(r"\(.*?\)|\s", "", told).split(",")) == {
+        k.architecture for k in KINDS.values()
+    }
     assert dialect_of("command-r", "x").model_type == "cohere"

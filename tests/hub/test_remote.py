@@ -41,7 +41,7 @@ def test_peek_reads_headers_by_ranges(hub_server: HubServer, redirect: bool) -> 
     fetched = [r for r in hub_server.requests if r.method == "GET" and ".safetensors" in r.path]
     ranges = [request.headers.get("range") for request in fetched if "json" not in request.path]
     assert None not in ranges
-    assert sum(r == "bytes=0-99999" for r in ranges) == (4 if redirect else 2)
+    assert len(ranges) == (4 if redirect else 2)  # the index tells how long a header is
     away = [r for r in fetched if "/cdn/" in r.path]
     assert all("authorization" not in request.headers for request in away)
     assert bool(away) == redirect

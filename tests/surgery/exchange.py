@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import torch
+from torch import Tensor
 
 import blocks
 from blocks import (
@@ -36,6 +40,7 @@ from blocks import (
     TokenShift,
     Window,
 )
+from tests.surgery.families import model_of, tokens_of
 
 HEADS: dict[str, Any] = {"heads": 4, "head_dim": 8}
 ROPE = Spec(RoPE, theta=100.0)
@@ -97,7 +102,6 @@ OTHERS = {
     "ConvStem": "is a stem",
     "Subsampling": "is a stem",
     "Molecules": "is a stem",
-    "Gist": "is a mask's",
     "OutputGate": "is a part of attention",
     "SoftCap": "is a part of attention",
     "Scale": "is a part of attention",
@@ -113,3 +117,37 @@ def first_mixer(spec: Spec[Any]) -> str:
         if address.startswith("layers.0") and part.func in kinds:
             return address
     raise AssertionError("the first layer mixes nothing")
+
+
+def _sum(model: Any, tokens: Tensor) -> Tensor:
+    return model(tokens).square().mean()
+
+
+def run(family: str, mixer: str, folder: Path) -> float:
+    """The first layer's mixer exchanged: the model runs, learns, writes, is saved and loaded.
+
+    Returns:
+        The share of the new mixer's parameters that the old one had part in.
+    """
+    old, tokens = model_of(family), tokens_of(family)
+    place = first_mixer(old.spec)
+    new, report = blocks.swap(old, place, MIXERS[mixer])
+    logits = new(tokens)
+    assert logits.shape == old(tokens).shape and logits.isfinite().all()
+    loss = blocks.next_token_loss if isinstance(new, blocks.CausalLM) else _sum
+    loss(new, tokens).backward()
+    inside = {a: p for a, p in blocks.addresses(new).items() if a.startswith(f"{place}.")}
+    grads = [p.grad for p in inside.values() if p.requires_grad]
+    assert all(grad is None or grad.isfinite().all() for grad in grads)
+    assert not grads or any(grad is not None and grad.any() for grad in grads)
+    said = blocks.generate(new, tokens, max_new_tokens=3, stop=())
+    assert torch.equal(said[:, : tokens.shape[1]], tokens) and said.shape[1] == tokens.shape[1] + 3
+    blocks.save_pretrained(new, folder)
+    again = blocks.from_pretrained(folder)
+    assert again.spec == new.spec and again.provenance.changes == new.provenance.changes
+    held = blocks.addresses(again)
+    assert all(torch.equal(held[a], tensor) for a, tensor in blocks.addresses(new).items())
+    torch.testing.assert_close(again(tokens), logits, atol=1e-4, rtol=1e-4)
+    drawn = sum(f.parameters for f in report.new if f.address in inside)
+    total = sum(p.numel() for p in inside.values())
+    return 1 - drawn / total if total else 1.0

@@ -39,7 +39,7 @@ from blocks import (
     replace,
     swap,
 )
-from blocks.models.packing import packable, pack_matrices
+from blocks.models.packing import pack_matrices, packable
 from blocks.testing.subject import disturb
 
 DIM, VOCAB = 16, 31

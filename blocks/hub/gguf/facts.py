@@ -34,6 +34,7 @@ class Facts:
         tensors: by the file's names.
         bytes_of: the bytes of a tensor.
         file: its name, for errors.
+        alien: keys of something else.
     """
 
     architecture: str
@@ -41,6 +42,7 @@ class Facts:
     tensors: Mapping[str, Raw]
     bytes_of: Callable[[str], bytes]
     file: str | Path
+    alien: tuple[str, ...] = ()
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a tensor.
@@ -91,6 +93,9 @@ class Dialect:
         name = self.model_type if isinstance(self.model_type, str) else self.model_type(facts)
         fields = {"model_type": name, **self.config(facts)}
         facts.meta.finish()
+        if facts.alien:
+            reason = "this key is not known"
+            raise ConfigError(reason, file=facts.file, field=facts.alien[0])
         return fields
 
 
@@ -119,16 +124,10 @@ def facts_of(
     if kind != "model" or not isinstance(name, str):
         what = f"holds no model but {kind!r}" if kind != "model" else "names no architecture"
         raise ConfigError(what, file=file, field="general.architecture")
-    own = {
-        key.removeprefix(f"{name}."): value
-        for key, value in metadata.items()
-        if not key.startswith(_BESIDE) or key.startswith(f"{name}.")
-    }
-    alien = next((key for key in own if f"{name}.{key}" not in metadata), None)
-    if alien is not None:
-        raise ConfigError("this key is not known", file=file, field=alien)
+    own = {k.removeprefix(f"{name}."): v for k, v in metadata.items() if k.startswith(f"{name}.")}
     plain = {k: _plain(v) for k, v in own.items() if k not in _HARMLESS}
-    return Facts(name, Config(plain, file, name), tensors, bytes_of, file)
+    alien = tuple(key for key in metadata if not key.startswith((f"{name}.", *_BESIDE)))
+    return Facts(name, Config(plain, file, name), tensors, bytes_of, file, alien)
 
 
 def _plain(value: Any) -> Any:

@@ -50,3 +50,6 @@ KINDS = {
     35: Kind("TQ2_0", 256, 66),
     39: Kind("MXFP4", 32, 17),
 }
+
+# What floats are made of: as the headers of safetensors name them, and the blocks from here.
+FLOATS = ("F16", "BF16", "F32", "F64", *(kind.name for kind in KINDS.values() if kind.values > 1))

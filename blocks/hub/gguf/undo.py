@@ -141,6 +141,30 @@ class Grouped(Undo):
         return _torch().cat(each, 1).reshape(held[0].shape)
 
 
+@dataclass(frozen=True)
+class Turnover(Undo):
+    """Each expert's matrix was transposed."""
+
+    def shape(self, held: Sequence[Shape]) -> Shape:
+        return (held[0][0], *held[0][:0:-1])
+
+    def apply(self, held: Sequence[Tensor]) -> Tensor:
+        return held[0].transpose(1, 2)
+
+
+@dataclass(frozen=True)
+class Interleaved(Undo):
+    """All experts' gates and ways up, which took turns row by row and were transposed."""
+
+    def shape(self, held: Sequence[Shape]) -> Shape:
+        experts, rows, *columns = held[0]
+        return (experts, *columns, 2 * rows)
+
+    def apply(self, held: Sequence[Tensor]) -> Tensor:
+        rows = _torch().stack(list(held), 2).flatten(1, 2)
+        return rows.transpose(1, 2) if rows.dim() > 2 else rows
+
+
 def _torch() -> Any:
     import torch  # names and shapes are told without it
 

@@ -43,6 +43,17 @@ def split_experts(small: Mapping[str, Parts], settings: Settings, table: Table) 
     return found
 
 
+def stacks_of(table: Table) -> list[Mapped]:
+    """The tensors that hold matrices of all experts, by names that aren't those of modules."""
+    return [
+        mapped
+        for mapped in table.known.values()
+        if isinstance(mapped.rule, Stack)
+        and not mapped.theirs.endswith(".weight")
+        and all(address.removesuffix(".weight") in table.matrices for address in mapped.ours)
+    ]
+
+
 def _apart(parts: Parts, mapped: Mapped, table: Table) -> Parts | None:
     """A and B by expert, if that is what these can be."""
     shape = mapped.rule.shape(table.shapes_of(mapped))

@@ -17,6 +17,7 @@ from blocks.hub.folder import writing
 from blocks.hub.frozen import trains_json
 from blocks.hub.keys import Mapped, Stack
 from blocks.hub.match import listed
+from blocks.hub.peft.experts import INNER, stacks_of
 from blocks.hub.peft.settings import NAME, PICKLE, WEIGHTS
 from blocks.hub.peft.table import PREFIX, Table, is_turned, joined, moves_rows, table_of
 from blocks.hub.shards import safetensors_bytes
@@ -85,7 +86,7 @@ class _Written:
     Attributes:
         tensors: by the names in its file.
         ranks, scales: by path.
-        stacked: names of tensors that hold all experts.
+        stacked: A and B of tensors that hold all experts, by their names.
         whole: paths of modules that train whole.
         bias: which biases train.
     """
@@ -95,7 +96,7 @@ class _Written:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     ranks: dict[str, int] = field(default_factory=dict)
     scales: dict[str, float] = field(default_factory=dict)
-    stacked: list[str] = field(default_factory=list)
+    stacked: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     whole: list[str] = field(default_factory=list)
     bias: str = "none"
 
@@ -109,12 +110,16 @@ class _Written:
                 field="model",
             )
         left = dict.fromkeys(found.adapters)
-        for mapped in table.usual:
+        stacks = stacks_of(table)
+        stacked = {address for mapped in stacks for address in mapped.ours}
+        single = [mapped for mapped in table.usual if not stacked & {*mapped.ours}]
+        for mapped in (*stacks, *single):
             homes = [address.removesuffix(".weight") for address in mapped.ours]
             if found.adapters.keys() & {*homes}:
                 found._add(mapped, homes)
                 for home in homes:
                     left.pop(home, None)
+        found._nest()
         twins = {id(part) for home, part in found.adapters.items() if home not in left}
         lost = [home for home in left if id(found.adapters[home]) not in twins]
         if lost:
@@ -160,17 +165,32 @@ class _Written:
     ) -> None:
         """One A [X·r in] and one B [out r·X] of all experts."""
         width = len(mapped.rule.ours)
-        groups = range(0, len(parts), width)
-        each = [fused(parts[n : n + width], rows[n : n + width]) for n in groups]
-        if len({(len(a), scale) for a, _, scale in each}) > 1:
-            reason = "its experts have adapters of several ranks or scales"
+        groups = [slice(n, n + width) for n in range(0, len(parts), width)]
+        some = [fused(parts[at], rows[at]) for at in groups if any(parts[at])]
+        (rank, scale), *others = {(len(a), scale) for a, _, scale in some}
+        if others or any(part is not None and part.magnitude is not None for part in parts):
+            reason = "experts in one tensor have LoRAs of one rank and scale, as PEFT has them"
             raise CheckpointError(reason, tensor=mapped.theirs)
-        b = mapped.rule.save([piece for _, pieces, _ in each for piece in pieces])
+        like = some[0][0]
+        none = like.new_zeros(like.shape), [like.new_zeros(count, rank) for count in rows[:width]]
+        each = [fused(parts[at], rows[at])[:2] if any(parts[at]) else none for at in groups]
+        b = mapped.rule.save([piece for _, pieces in each for piece in pieces])
         b = b.mT if is_turned(mapped.rule) else b  # X out r
-        self.stacked.append(mapped.theirs)
-        self._put(mapped.theirs, ".lora_A.weight", torch.cat([a for a, _, _ in each]))
-        self._put(mapped.theirs, ".lora_B.weight", b.permute(1, 2, 0).flatten(1))
-        self._note(mapped.theirs, len(each[0][0]), each[0][2])
+        self.stacked[mapped.theirs] = (
+            torch.cat([a for a, _ in each]),
+            b.permute(1, 2, 0).flatten(1),
+        )
+        self._note(mapped.theirs, rank, scale)
+
+    def _nest(self) -> None:
+        """Adapters of several tensors of one module: the first is the inmost."""
+        homes = Counter(name.rpartition(".")[0] for name in self.stacked)
+        for name, (a, b) in self.stacked.items():
+            home = name.rpartition(".")[0]
+            homes[home] -= 1
+            path = home + INNER * homes[home]
+            self._put(path, ".lora_A.weight", a)
+            self._put(path, ".lora_B.weight", b)
 
     def _add_whole(self, model: Any) -> None:
         """What trains beside the adapters."""
@@ -178,7 +198,9 @@ class _Written:
         held = addresses(model)
         usual = [m for m in self.table.usual if wanted & {*m.ours}]
         covered = {address for mapped in usual for address in mapped.ours}
-        if odd := [address for address in (*wanted - covered, *covered - wanted) if address in held]:
+        if odd := [
+            address for address in (*wanted - covered, *covered - wanted) if address in held
+        ]:
             reason = f"{self.table.family.model_type} has no module of just these parameters"
             raise CheckpointError(f"{reason}: {listed(sorted(odd))}", field="model")
         paths = {m.theirs.rpartition(".")[0] for m in usual if not m.theirs.endswith(".bias")}
@@ -194,7 +216,9 @@ class _Written:
             self.bias = "lora_only" if biases == adapted - ends else "all"
         for mapped in usual:
             tensor = mapped.rule.save([held[address].detach() for address in mapped.ours])
-            self._put(mapped.theirs, "", tensor)
+            path, _, kind = mapped.theirs.rpartition(".")
+            inside = path in self.ranks  # where PEFT has the matrix one level further in
+            self._put(f"{path}{INNER}.{kind}" if inside else mapped.theirs, "", tensor)
 
     def _put(self, path: str, end: str, tensor: Tensor) -> None:
         self.tensors[f"{PREFIX}{path}{end}"] = tensor.detach().cpu().contiguous()
@@ -218,7 +242,7 @@ class _Written:
             "rank_pattern": {p: r for p, r in self.ranks.items() if r != rank},
             "alpha_pattern": {p: a for p, a in alphas.items() if a != alpha},
             "target_modules": self._targets([p for p in self.ranks if p not in self.stacked]),
-            "target_parameters": self.stacked or None,
+            "target_parameters": [*self.stacked] or None,
             "modules_to_save": self.whole or None,
             "bias": self.bias,
             "fan_in_fan_out": bool(turned) and all(is_turned(m.rule) for m in turned),
@@ -240,9 +264,7 @@ class _Written:
         return sorted(short) + long
 
 
-def fused(
-    parts: Sequence[Added | None], rows: Sequence[int]
-) -> tuple[Tensor, list[Tensor], float]:
+def fused(parts: Sequence[Added | None], rows: Sequence[int]) -> tuple[Tensor, list[Tensor], float]:
     """One A [r in] for several matrices, each one's B [out r], and the scale.
 
     Matrices that share A keep it; else A lies below A, and each B has columns of its own.

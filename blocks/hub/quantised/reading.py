@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import product
 
 from blocks.errors import nearest
 from blocks.hub.config import Config
@@ -17,6 +18,7 @@ from blocks.hub.quantised.storage import FIELD, Storage
 
 __all__: list[str] = []
 
+_OLDER = "compression_config"  # as the first files of compressed-tensors have it
 _READERS: dict[str, Callable[[Config], Storage]] = {
     "awq": read_awq,
     "bitsandbytes": read_bnb,
@@ -39,8 +41,8 @@ def read_storage(config: Config) -> Storage | None:
     Errors:
         ConfigError: a method that can't be read, or a field that is not known to it.
     """
-    for c in (config, config.body):
-        inner = c.inner(FIELD) if FIELD in c.data else None
+    for c, name in product((config, config.body), (FIELD, _OLDER)):
+        inner = c.inner(name) if name in c.data else None
         if inner is not None:
             method = inner.take("quant_method", str)
             if method not in _READERS:

@@ -101,9 +101,98 @@ struct Work {
   }
 };
 
+std::vector<int64_t> rows_of(const std::vector<Tensor>& weights) {
+  std::vector<int64_t> found;
+  for (const Tensor& w : weights) found.push_back(w.size(0));
+  return found;
+}
+
+// Numbers as floats, which `kept` holds where they were none.
+template <class X>
+const float* in_floats(const X* x, int64_t count, std::vector<float>& kept) {
+  if constexpr (std::is_same_v<X, float>) {
+    return x;
+  } else {
+    kept.resize(count);
+    for (int64_t i = 0; i < count; i++) kept[i] = wide1(x + i);
+    return kept.data();
+  }
+}
+
+#if defined(__AVX512BF16__)
+constexpr int64_t FEW = 32;   // rows up to which torch's own product is slower
+constexpr int64_t SQUARE = 4;  // rows of x, and of w, that are multiplied at once
+constexpr int64_t PAIRS = 2 * LANES;
+
+// Four rows of w times four of x, of which 32 columns each lie side by side. Memory reads ahead where
+// one goes through it in order, which this doesn't: so it asks for the next rows in order.
+inline Floats square(const bf16* x, const bf16* w, int64_t d) {
+  __m512 all[SQUARE][SQUARE] = {};
+  const bf16* next = w + SQUARE * d;
+  for (int64_t i = 0; i < d; i += PAIRS, x += SQUARE * PAIRS, next += SQUARE * PAIRS) {
+    for (int o = 0; o < SQUARE; o++) __builtin_prefetch(next + o * PAIRS);
+    __m512bh some[SQUARE];
+    for (int n = 0; n < SQUARE; n++) some[n] = read<__m512bh>(x + n * PAIRS);
+    for (int o = 0; o < SQUARE; o++) {
+      const auto own = read<__m512bh>(w + o * d + i);
+      for (int n = 0; n < SQUARE; n++) all[n][o] = _mm512_dpbf16_ps(all[n][o], own, some[n]);
+    }
+  }
+  Floats found[LANES];
+  std::memcpy(found, all, sizeof all);
+  return sums(found);
+}
+
+// The same as `multiply`, of four outputs in each part of the work.
+template <class X, class Y>
+void multiply_pairs(const X* x, int64_t n, int64_t d, const std::vector<Tensor>& weights,
+                    const Work& work, Y* y) {
+  // Rows far apart would want the same few places of the cache.
+  std::vector<bf16> laid;
+  std::vector<int64_t> starts(n, -1);
+  for (const Job& job : work.jobs) {
+    if (!job.count || starts[job.row] >= 0) continue;
+    starts[job.row] = laid.size();
+    laid.resize(laid.size() + (job.count + SQUARE - 1) / SQUARE * SQUARE * d);
+    for (int64_t k = 0; k < job.count; k++) {
+      bf16* to = &laid[starts[job.row] + k / SQUARE * SQUARE * d + k % SQUARE * PAIRS];
+      for (int64_t i = 0; i < d; i += PAIRS, to += SQUARE * PAIRS)
+        for (int64_t at = i; at < i + PAIRS; at += LANES)
+          narrow(wide(x + (job.row + k) * d + at), to + at - i);
+    }
+  }
+  work.divide(4, [&](const Job& job, int64_t own) {
+    const bf16* w = data<bf16>(weights[job.which]) + SQUARE * own * d;
+    Y* out = y + job.row * work.all + job.column + SQUARE * own;
+    for (int64_t k = 0; k < job.count; k += SQUARE) {
+      const Floats found = square(&laid[starts[job.row] + k * d], w, d);
+      for (int64_t j = 0; j < std::min(SQUARE, job.count - k); j++)
+        for (int64_t o = 0; o < SQUARE; o++)
+          narrow(found[j * SQUARE + o], out + (k + j) * work.all + o);
+    }
+  });
+}
+#else
+constexpr int64_t FEW = 4;
+#endif
+
 // x [N D] times weights [O_i D] of each group in turn -> y [N ΣO_i]
-template <class T, class Y>
-void multiply(const float* x, int64_t d, const std::vector<Tensor>& weights, const Work& work, Y* y) {
+template <class T, class X, class Y>
+void multiply(const X* given, int64_t n, int64_t d, const std::vector<Tensor>& weights,
+              const std::vector<int64_t>& counts, Y* y) {
+  const std::vector<int64_t> outs = rows_of(weights);
+#if defined(__AVX512BF16__)
+  if constexpr (std::is_same_v<T, bf16>) {
+    std::vector<int64_t> parts;
+    for (int64_t out : outs)
+      if (out % SQUARE == 0) parts.push_back(out / SQUARE);
+    if (n > 1 && d % PAIRS == 0 && parts.size() == outs.size())
+      return multiply_pairs(given, n, d, weights, Work(counts, n, parts, outs), y);
+  }
+#endif
+  std::vector<float> own;
+  const float* x = in_floats(given, n * d, own);
+  const Work work(counts, n, outs, outs);
   work.divide(16, [&](const Job& job, int64_t own) {
     const T* w = data<T>(weights[job.which]) + own * d;
     const float* rows = x + job.row * d;
@@ -119,12 +208,6 @@ void multiply(const float* x, int64_t d, const std::vector<Tensor>& weights, con
       narrow(found[0], out + k * work.all);
     }
   });
-}
-
-std::vector<int64_t> rows_of(const std::vector<Tensor>& weights) {
-  std::vector<int64_t> found;
-  for (const Tensor& w : weights) found.push_back(w.size(0));
-  return found;
 }
 
 // Numbers as signed bytes: each group is its scale times them. `totals` are the sums of a group's.

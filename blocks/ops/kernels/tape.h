@@ -153,10 +153,13 @@ class Player {
         typed<T>(parts.back());
       biases.push_back(tensor());
     }
-    const Work work({}, rows_, rows_of(parts), outs);
-    if (bits == 8) multiply_packed<8>(from.start, rows_, from.width, parts, scales, work, to.start);
-    if (bits == 4) multiply_packed<4>(from.start, rows_, from.width, parts, scales, work, to.start);
-    if (bits == 16) multiply<T>(from.start, from.width, parts, work, to.start);
+    if (bits == 16) {
+      multiply<T>(from.start, rows_, from.width, parts, {}, to.start);
+    } else {
+      const Work work({}, rows_, rows_of(parts), outs);
+      const auto& packed = bits == 8 ? multiply_packed<8, float> : multiply_packed<4, float>;
+      packed(from.start, rows_, from.width, parts, scales, work, to.start);
+    }
     for (int64_t i = 0, column = 0; i < count; column += outs[i++])
       for (int64_t k = 0; biases[i] && k < rows_; k++)
         for (int64_t o = 0; o < outs[i]; o++)

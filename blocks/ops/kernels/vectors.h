@@ -68,6 +68,16 @@ inline void narrow(float value, bf16* to) {
   }
 }
 
+// Sixteen at once.
+inline void narrow(Floats values, bf16* to) {
+#if defined(__AVX512BF16__)
+  const __m256bh found = _mm512_cvtneps_pbh((__m512)values);
+  std::memcpy(to, &found, sizeof found);
+#else
+  for (int64_t i = 0; i < LANES; i++) narrow(values[i], to + i);
+#endif
+}
+
 inline Floats abs(Floats v) { return v < 0.0f ? -v : v; }
 
 inline float sum(Floats v) {

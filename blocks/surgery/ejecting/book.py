@@ -13,7 +13,7 @@ from blocks.attention.mask import Full
 from blocks.surgery.ejecting.calls import snake
 from blocks.surgery.ejecting.classes import ClassInfo
 from blocks.surgery.ejecting.refusal import Refusal
-from blocks.surgery.ejecting.scopes import Entry, FreeScope, Scope, finished
+from blocks.surgery.ejecting.scopes import Entry, FreeScope, Scope, finished, outcome
 from blocks.surgery.ejecting.source import Home, method
 from blocks.surgery.ejecting.values import (
     Closure,
@@ -158,7 +158,7 @@ class Book:
         tree = finished(inner, entry, found, scope)
         label = label.strip("_")
         label = FUNCTIONS.get(label, label)
-        return Code(calling(self.named(label, tree), *entry.args(tree)))
+        return outcome(scope, calling(self.named(label, tree), *entry.args(tree)))
 
     def named(self, label: str, tree: ast.FunctionDef) -> str:
         """The name of a function of this text."""
@@ -182,6 +182,8 @@ class Book:
         if found is None:
             raise Refusal(f"{kind.__name__}.{attr} has no source")
         env = walk.bound(found, [part, *args], options)
+        if attr == "init_state":
+            return walk.spliced(found, env)
         if info is not None and part.module is info.module:
             value = walk.written_out(found, env)
             if value is not None:

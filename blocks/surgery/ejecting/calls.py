@@ -9,6 +9,7 @@ from dataclasses import is_dataclass
 from functools import reduce
 from typing import Any
 
+import torch
 from torch import nn
 
 from blocks.attention.seen import Seen
@@ -131,6 +132,20 @@ class Calls(Expressions):
         if inspect.isfunction(function) and inside:
             found = home(function)
             return self.function(found, self.bound(found, args, options), function.__name__)
+        if getattr(function, "__name__", "") == "apply" and _is_function(function):
+            kind: Any = function.__self__
+            found = home(kind.forward, kind)
+            env = self.bound(found, [Fields({}, _Context), *args], options)
+            return self.function(found, env, kind.__name__.strip("_").lower())
+        if inspect.ismethod(function) and inside and isinstance(function.__self__, type):
+            found = home(function.__func__, function.__self__)
+            env = self.bound(found, [Known(function.__self__), *args], options)
+            return self.spliced(found, env)
+        if isinstance(function, type) and inside and not is_dataclass(function):
+            found, made = method(function, "__init__"), Fields({}, function)
+            if found is not None:
+                self.spliced(found, self.bound(found, [made, *args], options))
+                return made
         if isinstance(function, type) and is_dataclass(function) and inside:
             names_ = list(inspect.signature(function).parameters)
             return Fields({**dict(zip(names_, args, strict=False)), **options}, function)
@@ -152,6 +167,10 @@ class Calls(Expressions):
         parts = [self.listed(part) for part in args]
         if function in (list, tuple) and args and parts[0] is not None:
             return Many(parts[0])
+        if function is zip and any(part is not None for part in parts) and None in parts:
+            count = min(len(part) for part in parts if part is not None)
+            args = [self.unzipped(part, count) for part in args]
+            parts = [self.listed(part) for part in args]
         if function is zip and all(part is not None for part in parts):
             return Many([Many(list(row)) for row in zip(*parts, strict=False)])  # pyright: ignore[reportArgumentType]
         if function is enumerate and parts[0] is not None:
@@ -189,7 +208,8 @@ class Calls(Expressions):
         found = function(*(part.value for part in known))
         named = [part for part in known if part.node is not None or part.hint]
         if named and plain(found):
-            return Known(found, calling(name(function.__name__), *map(self.code, args)))
+            code: Any = canonical(function)
+            return Known(found, calling(code, *map(self.code, args)))
         return Known(found)
 
     def _decided(self, every: bool, parts: list[Value]) -> Value | None:
@@ -218,6 +238,8 @@ class Calls(Expressions):
             return self.on_dict(owner, attr, args)
         if isinstance(owner, Many) and attr == "append":
             owner.items.append(args[0])
+            return Known(None)
+        if isinstance(owner, Fields) and owner.kind is _Context:
             return Known(None)
         if isinstance(owner, Fields) and owner.kind is Seen:
             sight: Value = Sight(args[0].value)  # pyright: ignore[reportAttributeAccessIssue]
@@ -275,6 +297,7 @@ class Calls(Expressions):
         return env
 
     # What a Walk has.
+    unzipped: Callable[..., Value]
     replaced: Callable[..., Value | None]
     made: Callable[..., Value]
     function: Callable[..., Value]
@@ -282,6 +305,16 @@ class Calls(Expressions):
     on_part: Callable[..., Value]
     on_slot: Callable[..., Value]
     on_step: Callable[..., Value]
+
+
+class _Context:
+    """What a gradient would keep."""
+
+
+def _is_function(function: Any) -> bool:
+    """Whether it is the `apply` of a gradient written by hand."""
+    kind = getattr(function, "__self__", None)
+    return isinstance(kind, type) and issubclass(kind, torch.autograd.Function)
 
 
 def _of_torch(function: Any) -> bool:

@@ -13,7 +13,7 @@ from blocks.state import Content, content_of, leaves
 from blocks.surgery.ejecting.calls import snake
 from blocks.surgery.ejecting.refusal import Refusal
 from blocks.surgery.ejecting.printing import text as text_of
-from blocks.surgery.ejecting.scopes import Entry, Scope, finished
+from blocks.surgery.ejecting.scopes import Entry, Scope, finished, outcome
 from blocks.surgery.ejecting.source import Home, method
 from blocks.surgery.ejecting.tidy import tidied
 from blocks.surgery.ejecting.values import (
@@ -91,6 +91,7 @@ class ClassInfo:
     tensors: dict[str, str] = field(default_factory=dict)  # attribute: place in the library's
     methods: dict[str, ast.FunctionDef] = field(default_factory=dict)
     needs: dict[str, dict[Any, str]] = field(default_factory=dict)
+    numbers: dict[tuple[str, str], str] = field(default_factory=dict)
     walk: Any = None
 
     @property
@@ -142,10 +143,15 @@ class ClassInfo:
 
     def kept_number(self, hint: str, value: Any) -> ast.expr:
         """A number that a method reads."""
-        node: Any = ast.Attribute(name("self"), hint)
-        text = f"self.{hint}"
-        if not any(isinstance(one, ast.Assign) and text_of(one.targets[0]) == text for one in self.init):
-            self.init.append(line(ast.Assign([node], self.parameter(hint, value))))
+        for key, label in self.numbers.items():
+            if key == (hint, repr(value)):
+                return ast.Attribute(name("self"), label)
+        taken = {text_of(one.targets[0]) for one in self.init if isinstance(one, ast.Assign)}
+        labels = (hint, *(f"{hint}_{i}" for i in range(2, 99)))
+        label = next(one for one in labels if f"self.{one}" not in taken)
+        self.numbers[(hint, repr(value))] = label
+        node: Any = ast.Attribute(name("self"), label)
+        self.init.append(line(ast.Assign([node], self.parameter(hint, value))))
         return node
 
     def label_of(self, slot: Slot, attr: str) -> str:
@@ -289,7 +295,7 @@ class ClassInfo:
         self.methods[label] = tree
         tree.name = attr if label == attr else label
         function = owner if label == "forward" else ast.Attribute(owner, label)
-        return Code(calling(function, *entry.args(tree)))
+        return outcome(scope, calling(function, *entry.args(tree)))
 
     # The class.
 

@@ -72,7 +72,7 @@ def canonical(value: Any) -> ast.expr | None:
         if value is module:
             return name(short)
     label = getattr(value, "__name__", None)
-    for short in ("torch", "F", "nn", "math"):
+    for short in ("F", "torch", "nn", "math"):
         if label and getattr(MODULES[short], label, None) is value:
             return dotted(f"{short}.{label}")
     if value is Tensor:
@@ -143,8 +143,9 @@ class Expressions:
             if value < 0:
                 return ast.UnaryOp(ast.USub(), ast.Constant(-value))
             return ast.Constant(value)
-        if isinstance(value, tuple):
-            return ast.Tuple([self.literal(Known(part)) for part in value])
+        if isinstance(value, tuple | list):
+            parts = [self.literal(Known(part)) for part in value]
+            return ast.Tuple(parts) if isinstance(value, tuple) else ast.List(parts)
         found = canonical(value)
         if found is None:
             raise Refusal(f"{value!r} can't be written as code")
@@ -176,7 +177,7 @@ class Expressions:
 
     def attribute(self, owner: Value, attr: str) -> Value:
         if isinstance(owner, Code):
-            if attr == "is_meta":
+            if attr in ("is_meta", "requires_grad"):
                 return Known(False)
             return Code(ast.Attribute(owner.node, attr))
         if isinstance(owner, Fields) and owner.kind is not dict and attr in owner.items:
@@ -197,6 +198,9 @@ class Expressions:
             return self.scope.book.fact(self.scope, attr)
         if isinstance(owner, Memory):
             key = Known(attr)
+            if owner.start is not None:
+                first = self.code(owner.start.items[attr])
+                return Code(calling(ast.Attribute(owner.node, "get"), self.code(key), first))
             return Code(calling(ast.Attribute(owner.node, "get"), self.code(key)), optional=True)
         return Bound(owner, attr)
 
@@ -226,6 +230,8 @@ class Expressions:
             return Known(found, ast.BinOp(self.code(left), op, self.code(right)))
         if isinstance(left, Many) and isinstance(right, Many) and isinstance(op, ast.Add):
             return Many(left.items + right.items, left.kind)
+        if isinstance(left, Many) and isinstance(right, Known) and isinstance(op, ast.Mult):
+            return Many(left.items * right.value, left.kind)
         if isinstance(left, Fields) and isinstance(right, Fields) and isinstance(op, ast.BitOr):
             return Fields({**left.items, **right.items})
         neutral = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.Div: 1}.get(type(op))
@@ -250,6 +256,10 @@ class Expressions:
 
     def on_BoolOp(self, node: ast.BoolOp) -> Value:
         both, kept = isinstance(node.op, ast.And), []
+        first = self.value(node.values[0])
+        if isinstance(first, Memory) and not both:
+            start = self.value(node.values[1])
+            return Memory(first.node, start if isinstance(start, Fields) else None)
         value: Value = Known(both)
         for part in node.values:
             value = self.value(part)
@@ -381,7 +391,11 @@ class Expressions:
         return Code(ast.Starred(self.code(self.value(node.value))))
 
     def on_NamedExpr(self, node: ast.NamedExpr) -> Value:
-        raise Refusal("an assignment within an expression")
+        value = self.value(node.value)
+        if not isinstance(value, Known):
+            raise Refusal("an assignment within an expression")
+        self.env[node.target.id] = value
+        return value
 
     def listed(self, value: Value) -> list[Value] | None:
         """The parts of a value that is walked over, if they are known."""
@@ -414,6 +428,7 @@ class Expressions:
             found = []
             for item in items:
                 walk = self.beside(dict(self.env), self.home)
+                walk.lines = self.lines
                 walk.bind(first.target, item)
                 tests = [walk.truth(walk.value(test)) for test in first.ifs]
                 if None in tests:

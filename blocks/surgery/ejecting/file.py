@@ -100,7 +100,10 @@ def generation(cached: bool, starts: bool) -> str:
 
 def imports(body: str) -> str:
     """Only what the file uses."""
-    tree = ast.parse(body)
+    try:
+        tree = ast.parse(body)
+    except SyntaxError as e:
+        print(body.split("\n")[e.lineno-3:e.lineno+2]); raise
     used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     rows = []
     for keys, row in IMPORTS:

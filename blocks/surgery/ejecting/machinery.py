@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
 import torch
@@ -52,8 +53,14 @@ class Machinery:
         label = getattr(function, "__name__", "")
         if function in (torch.dropout, F.dropout):  # of a model that reads
             return args[0]
+        if getattr(function, "__module__", "") == "torch.nn.init":
+            return Known(None)
+        if function in (torch.is_grad_enabled, torch.compiler.is_compiling):
+            return Known(False)
+        if function in (torch.add, torch.mul) and len(args) == 2 and not options:
+            return self.joined(ast.Add() if function is torch.add else ast.Mult(), *args)
         inside = str(getattr(function, "__module__", "")).startswith(("blocks.", "torch."))
-        if not inside:
+        if not inside and function is not reduce:
             return None
         owner = getattr(function, "__self__", None)
         if label == "of" and owner is Rows or function is Rows:
@@ -61,6 +68,10 @@ class Machinery:
         if label == "new" and owner is Seen:
             k, v, _ = args
             return Fields({"k": k, "v": v, "positions": self.attribute(Now(), "positions")}, Seen)
+        if function is reduce:
+            step, parts = args
+            items = self.listed(parts)
+            return reduce(lambda a, b: self.called(step, [a, b], {}), items[1:], items[0])
         if label in GONE:
             return Known(None)
         if label in NEVER:

@@ -37,6 +37,7 @@ class Scope:
 
     info: Any = None
     outside: dict[str, Value]
+    told: list[Value] | None = None
 
     def __init__(self, book: Any):
         self.book = book
@@ -174,9 +175,26 @@ def finished(
     """The definition of a function, of what has been found of it."""
     scope.taken |= set(walk.stored)
     kind, value = walk.run(found.tree.body)
+    told: list[Value] | None = None
+    if kind == "return" and isinstance(value, Many):
+        run_time = [part for part in value.items if not isinstance(part, Known)]
+        if len(run_time) == 1:  # the others are known to whoever calls
+            told = [
+                Known(part.value, hint="magnitude") if isinstance(part, Known) else Code(name(""))
+                for part in value.items
+            ]
+            value = run_time[0]
     if kind == "return":
         walk.lines.append(_returned(walk, value, found))
-    body = [line for line in walk.lines]
+    body = list(walk.lines)
+    if len(body) > 1 and isinstance(body[-1], ast.Return) and isinstance(body[-2], ast.Assign):
+        last: Any = body[-1]
+        target = body[-2].targets[0]
+        same = isinstance(last.value, ast.Name) and isinstance(target, ast.Name)
+        if same and last.value.id == target.id:
+            last.value, last.end = body[-2].value, last.end or getattr(body[-2], "end", "")
+            last.above = getattr(body[-2], "above", ())
+            del body[-2]
     used = set().union(*(names(line) for line in body)) if body else set()
     kinds = {arg.arg: arg.annotation for arg in found.params}
     args = [ast.arg(first)] if first else []
@@ -195,8 +213,9 @@ def finished(
         ast.arguments([], args, None, [], [], None, []),
         body or [ast.Pass()],
         [],
-        found.tree.returns if known_words(found.tree.returns) else None,
+        name("Tensor") if told else found.tree.returns if known_words(found.tree.returns) else None,
     )
+    scope.told = told
     tree.doc = None if first else shortened(ast.get_docstring(found.tree))
     settle(tree, scope)
     return tree
@@ -268,3 +287,10 @@ def known_words(node: ast.expr | None) -> bool:
 
 
 _ = method
+
+
+def outcome(scope: Scope, call: ast.expr) -> Value:
+    """What a call gives, of which some parts may be known."""
+    if scope.told is None:
+        return Code(call)
+    return Many([Code(call) if isinstance(part, Code) else part for part in scope.told])

@@ -48,8 +48,8 @@ def home(function: Callable[..., Any], kind: type[Any] | None = None) -> Home:
     for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             if code:
-                words = [part for part in token.string.split("  # ") if not _told(part)]
-                ends[token.start[0]] = "  ".join(words)
+                first = token.string.split("  # ")[0]
+                ends[token.start[0]] = "" if _told(first) else first
             else:
                 waiting.append(token.string)
         elif token.type in (tokenize.NEWLINE, tokenize.NL):

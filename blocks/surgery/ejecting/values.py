@@ -90,9 +90,10 @@ class Now(Value):
 
 @dataclass
 class Memory(Value):
-    """The state of a block, which becomes a dict."""
+    """The state of a block, which becomes a dict; `start` is what it holds at first."""
 
     node: ast.expr
+    start: Fields | None = None
 
 
 @dataclass

@@ -50,6 +50,7 @@ class Walk(Machinery, Calls):
         self.apart = apart  # whether every assignment gets a name of its own
         self.lines: list[ast.stmt] = []
         self.stored = _stored(home.tree) if home is not None else {}
+        self.asked = {arg.arg for arg in home.params} if home is not None else set()
 
     def beside(self, env: dict[str, Value], home: Any) -> Walk:
         return Walk(self.scope, env, home, self.apart)
@@ -100,7 +101,10 @@ class Walk(Machinery, Calls):
         return None
 
     def on_with(self, node: ast.With) -> tuple[str, Value] | None:
-        raise Refusal("a with statement can't be rewritten")
+        given = node.items[0].context_expr
+        if ast.unparse(given) != "torch.no_grad()":
+            raise Refusal("a with statement can't be rewritten")
+        return self.run_ended(node.body)
 
     def emit(self, node: ast.stmt, source: ast.stmt | None = None) -> None:
         end, above = "", []
@@ -208,6 +212,17 @@ class Walk(Machinery, Calls):
         self.emit(ast.For(node.target, self.code(source), inside, []), node)
         return None
 
+    def unzipped(self, value: Value, count: int) -> Value:
+        """A value of so many parts, each by its place."""
+        if not isinstance(value, Code):
+            return value
+        node = value.node
+        if not _simple(node):
+            label = self.scope.unique("parts")
+            self.lines.append(line(ast.Assign([name(label)], node)))
+            node = name(label)
+        return Many([Code(ast.Subscript(node, ast.Constant(i))) for i in range(count)])
+
     def kept_loop(self, node: ast.For, items: list[Value]) -> bool:
         """Whether a loop over numbers reads better as a loop."""
         return len(items) > 2 and all(isinstance(part, Known) and plain(part.value) for part in items)
@@ -233,6 +248,9 @@ class Walk(Machinery, Calls):
             return
         if isinstance(target, ast.Tuple | ast.List):
             items = self.listed(value)
+            if isinstance(value, Code) and _simple(value.node):
+                count = range(len(target.elts))
+                items = [Code(ast.Subscript(value.node, ast.Constant(i))) for i in count]
             if items is None:
                 raise Refusal("unknown parts")
             for one, part in zip(target.elts, items, strict=True):
@@ -253,6 +271,10 @@ class Walk(Machinery, Calls):
                 key = self.code(Known(target.attr))
                 self.emit(ast.Assign([ast.Subscript(owner.node, key)], self.code(value)), source)
             elif isinstance(owner, Fields):
+                if isinstance(value, Code) and not _simple(value.node):
+                    label = self.scope.unique(target.attr)
+                    self.emit(ast.Assign([name(label)], value.node), source)
+                    value = Code(name(label), value.optional)
                 owner.items[target.attr] = value
             else:
                 raise Refusal(f"{ast.unparse(target)} is assigned")
@@ -273,6 +295,22 @@ class Walk(Machinery, Calls):
             nodes = []
             for one in targets:
                 inner = one.value if isinstance(one, ast.Starred) else one
+                if isinstance(inner, ast.Attribute):
+                    owner = self.value(inner.value)
+                    if isinstance(owner, Fields):
+                        label = name(self.scope.unique(inner.attr))
+                        owner.items[inner.attr] = Code(label)
+                        nodes.append(label)
+                        continue
+                    if isinstance(owner, Memory):
+                        nodes.append(ast.Subscript(owner.node, ast.Constant(inner.attr)))
+                        continue
+                if isinstance(inner, ast.Tuple):
+                    places = [self.value(part.value) for part in inner.elts if isinstance(part, ast.Attribute)]
+                    if len(places) == len(inner.elts) and all(isinstance(p, Memory) for p in places):
+                        keys = [part.attr for part in inner.elts if isinstance(part, ast.Attribute)]
+                        nodes.append(ast.Tuple([ast.Subscript(p.node, ast.Constant(k)) for p, k in zip(places, keys, strict=True)]))  # pyright: ignore
+                        continue
                 if not isinstance(inner, ast.Name):
                     raise Refusal(f"{ast.unparse(one)} is unpacked into")
                 fresh = name(self.fresh(inner.id))
@@ -315,14 +353,32 @@ class Walk(Machinery, Calls):
             return False
         node = value.node
         if isinstance(node, ast.Name):
-            return node.id != key and self.stored.get(node.id, 0) > 0 and not self.apart
+            again = self.stored.get(node.id, 0) + (node.id in self.asked)
+            return node.id != key and again > 1 and not self.apart
         return not _simple(node)
 
     def assign_name(self, key: str, value: Value, source: ast.stmt) -> None:
+        if isinstance(value, Many) and self.read_again(key):
+            items = []
+            for part in value.items:
+                if isinstance(part, Code) and not _simple(part.node):
+                    label = self.scope.unique(f"{key}_1")
+                    self.emit(ast.Assign([name(label)], part.node), source)
+                    part = Code(name(label), part.optional)
+                items.append(part)
+            value = Many(items, value.kind)
         if self.needs_line(key, value):
             self.emit_name(key, self.code(value), value, source)
         else:
             self.env[key] = value
+
+    def read_again(self, key: str) -> bool:
+        """Whether a variable is read in more than one place."""
+        loads = (
+            isinstance(part, ast.Name) and part.id == key and isinstance(part.ctx, ast.Load)
+            for part in ast.walk(self.home.tree)
+        )
+        return sum(loads) > 1
 
     def emit_name(self, key: str, code: ast.expr, value: Value, source: ast.stmt) -> None:
         label = self.fresh(key)

@@ -29,7 +29,30 @@ LETTERS = "B batch, T tokens, S tokens seen, D dim, H heads, K kv_heads, E head_
 
 
 def eject(model: nn.Module, folder: str | os.PathLike[str]) -> None:
-    """Writes a model as one file of plain PyTorch, its config and its weights."""
+    """Writes a model as one readable file of plain PyTorch, its config and its weights.
+
+    model.py holds only what this model uses and imports torch, safetensors and the standard
+    library alone; `load(folder)` in it gives the model, `generate` goes on with a text. Its
+    operations are those of the library in their order, so its logits are the same bits. It is
+    written from the library's own source: what the model's options decide is decided in it.
+
+    Args:
+        model: a `CausalLM`, as it was built, loaded or swapped.
+        folder: where model.py, config.json and model.safetensors are put.
+
+    Errors:
+        SpecError: a model, or a part of one, that can't be written so; nothing is written then.
+        CheckpointError: the folder can't be written.
+
+    Example:
+        >>> import blocks, tempfile
+        >>> model = blocks.from_pretrained(blocks.packaged())
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     blocks.eject(model, folder)
+        ...     text = open(f"{folder}/model.py").read()
+        >>> "blocks." in text, len(text.splitlines()) <= 250
+        (False, True)
+    """
     texts, tensors = ejected(model)
     with writing(folder, ("model.py",)) as draft:
         for label, text in texts.items():

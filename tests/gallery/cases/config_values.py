@@ -102,16 +102,20 @@ CASES = [
         refused(
             f"quantised: {name}",
             say("quantization_config", value),
-            "quantization_config",
-            r"quantised, in a form",
+            r"quantization_config" + field,
+            reason,
         )
-        for name, value in {
-            "gptq": {"quant_method": "gptq", "bits": 4},
-            "3 bits": {"bits": 3},
-            "unheard of": {"quant_method": "float7"},
-            "nothing said": {},
-            "a word": "int4",
-            "fp8": {"quant_method": "fp8", "weight_block_size": [128, 128]},
+        for name, (value, field, reason) in {
+            "gptq": ({"quant_method": "gptq", "bits": 4}, r"\.group_size", "missing"),
+            "3 bits": ({"bits": 3}, r"\.quant_method", "missing"),
+            "unheard of": ({"quant_method": "float7"}, r"\.quant_method", "'float7'.*read are"),
+            "nothing said": ({}, r"\.quant_method", "missing"),
+            "a word": ("int4", "", "'int4' is not an object"),
+            "not so": (
+                {"quant_method": "fp8", "weight_block_size": [128, 128]},
+                "",
+                "says fp8, and no tensor is stored so",
+            ),
         }.items()
     ),
     # Tokens and texts.

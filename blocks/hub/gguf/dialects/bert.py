@@ -19,7 +19,7 @@ _PARTS = {
     "ffn_down": "output.dense",
     "layer_output_norm": "output.LayerNorm",
 }
-_ENDS = {
+ENDS = {
     "token_embd.weight": "word_embeddings.weight",
     "position_embd.weight": "position_embeddings.weight",
     "token_types.weight": "token_type_embeddings.weight",
@@ -31,6 +31,7 @@ def config(f: Facts) -> dict[str, Any]:
     found = sizes(f, "layer_norm_eps")
     f.meta.only("attention.head_count_kv", found.pop("num_key_value_heads"))
     f.meta.only("attention.causal", False)
+    f.meta.take("pooling_type", int, None, low=0)  # the head of sentences is another model's
     del found["tie_word_embeddings"]
     return found | {
         "architectures": ["BertModel"],
@@ -42,7 +43,7 @@ def config(f: Facts) -> dict[str, Any]:
 def lines(f: Facts, fields: Mapping[str, Any]) -> tuple[Line, ...]:
     layer = "encoder.layer.{i}."
     return (
-        *(line(a, f"embeddings.{b}") for a, b in _ENDS.items()),
+        *(line(a, f"embeddings.{b}") for a, b in ENDS.items()),
         *(line(f"blk.{{i}}.{a}.{{w}}", f"{layer}{b}.{{w}}") for a, b in _PARTS.items()),
     )
 

@@ -1,0 +1,50 @@
+"""`blocks swap`: another block in a checkpoint, with the weights carried over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from blocks.cli.options import LOAD, as_json, load_options, pick, place, show
+
+
+@click.command()
+@click.argument("model")
+@click.argument("where")
+@click.argument("new")
+@click.option("--out", required=True, type=click.Path(file_okay=False), help="Where to save it.")
+@click.option("--probe", metavar="TEXT", help="Say what it does to the logits of this text.")
+@as_json
+@load_options
+def swap(
+    model: str, where: str, new: str, out: str, probe: str | None, as_json: bool, **given: Any
+) -> None:
+    """Put the block NEW in the places WHERE of MODEL and save it.
+
+    WHERE is a block such as GQAttention, or an address with wildcards: "layers.*.attention". NEW is
+    a block with its options, "GQAttention(heads=8, mask=Window(64))", some options of the old one,
+    "replace(kv_heads=1)", None, or the JSON of a Spec. Weights are carried over where they can be;
+    the report says which were copied, converted, new and dropped.
+    """
+    from blocks.cli.typed import read_new, where_of
+
+    wanted, places = read_new(new), where_of(where)
+    import torch
+
+    import blocks
+    from blocks.errors import TokenizerError
+
+    hub = pick(given, LOAD)
+    kind = getattr(torch, given["dtype"]) if given["dtype"] else None
+    old = blocks.from_pretrained(place(model), dtype=kind, device=given["device"], **hub)
+    made, report = blocks.swap(old, places, wanted, probe=probe)
+    tokenizer = None
+    try:
+        tokenizer = blocks.Tokenizer.from_pretrained(place(model), **hub)
+    except TokenizerError as error:
+        click.echo(f"Without a tokenizer: {error}", err=True)
+    blocks.save_pretrained(made, out, tokenizer=tokenizer)
+    show(report, as_json)
+    if not as_json:
+        click.echo(f"\n{out}")

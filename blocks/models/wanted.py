@@ -1,0 +1,29 @@
+"""Which matrices of a model a person's patterns name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from blocks.edit import matches
+from blocks.errors import SpecError, nearest
+
+__all__: list[str] = []
+
+
+def chosen(known: Mapping[str, Any], on: Iterable[str]) -> list[str]:
+    """Those that the names are of, in the order of the model."""
+    if isinstance(on, str):
+        on = (on,)
+    found: set[str] = set()
+    for pattern in on:
+        hits = [a for a in known if matches(a, pattern) or matches(a, f"**.{pattern}")]
+        if not hits:
+            ends = dict.fromkeys(address.rpartition(".")[2] for address in known)
+            near = nearest(str(pattern), (*known, *ends), 3) or [*ends][:8]
+            hint = f"the nearest are {', '.join(near)}"
+            raise SpecError(f"no matrix is {pattern!r}", field="on", hint=hint)
+        found |= {*hits}
+    if not found:
+        raise SpecError("names no matrix", field="on")
+    return [address for address in known if address in found]
