@@ -1,6 +1,6 @@
 """The pictures of docs/inside.md: what the packaged model computes on its way.
 
-    python examples/inside.py docs
+python examples/inside.py docs
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from costs import COSTS, Cost
-from index import ROOT, Public
+from index import BLOCK_FOLDERS, ROOT, Public
 
 _YEAR = re.compile(r"\b(1[89]\d\d|20\d\d)\b")
 _ARXIV = re.compile(r"arXiv:((\d\d)\d\d\.\d{4,5}|[a-z-]+/(\d\d)\d{5})")
@@ -26,6 +26,14 @@ _SLOTS = {
     ("channels", "dim"): "what makes frames narrower",
 }
 _BASES = {"Mask": "a mask", "Scaling": "a scaling of RoPE", "Marks": "what marks tokens"}
+
+# Blocks that their shapes and folders tell wrongly.
+_KNOWN = {
+    "CrossAttention": "what reads another sequence",
+    "Molecules": None,
+    "RWKVChannelMix": "an MLP",
+    "XIELU": "an activation",
+}
 
 Rows = dict[str, dict[str, Any]]
 
@@ -44,7 +52,7 @@ def docstring(item: Public) -> str:
 def year(item: Public) -> int | None:
     """When the block was first published, as its docstring says."""
     text = docstring(item).partition("Args:")[0]
-    years = [int(found) for found in _YEAR.findall(text)]
+    years = [int(found) for found in _YEAR.findall(_ARXIV.sub("", text))]
     for _, two, old in _ARXIV.findall(text):
         short = int(two or old)
         years.append(short + (1900 if short > 80 else 2000))
@@ -66,13 +74,15 @@ def role(item: Public, rows: Rows) -> str | None:
     base = next((b.id for b in _class(item).bases if isinstance(b, ast.Name)), "")
     if base in _BASES and item.name not in _BASES:
         return _BASES[base]
+    if item.name in _KNOWN:
+        return _KNOWN[item.name]
     row = rows.get(item.name)
-    if row is None or folder(item) in ("wiring", "models"):
+    if row is None or "sizes" not in row or folder(item) in ("wiring", "models"):
         return None
     sizes = tuple(row["sizes"])
     if sizes == ("dim",) and row["keeps"]:
         if folder(item) in _MIXERS:
-            return "a mixer of tokens"
+            return "a mixer of tokens" if row["mixes"] else None
         return {"mlp": "an MLP", "moe": "an MLP", "norm": "a norm"}.get(folder(item))
     return _SLOTS.get(sizes)
 
@@ -130,7 +140,10 @@ def _places(item: Public, items: Iterable[Public], rows: Rows) -> str:
     listed = ", ".join(f"[{one.name}]({one.name}.md)" for one in others)
     text = f"## What it can replace\n\nIt is {mine}. So are {listed}.\n\n"
     if carried:
-        told = "\n".join(f"- [{name}]({name}.md): {words}" for name, words in carried.items())
+        alike: dict[str, list[str]] = {}
+        for name, words in carried.items():
+            alike.setdefault(words, []).append(f"[{name}]({name}.md)")
+        told = "\n".join(f"- {', '.join(names)}: {words}" for words, names in alike.items())
         text += f"`swap` carries weights over to it from:\n\n{told}\n\n"
     return text
 
@@ -148,7 +161,10 @@ def block_page(item: Public, items: list[Public], used_by: str, data: dict[str, 
     row = rows.get(item.name)
     text = f"::: {item.module}.{item.name}\n    options:\n      heading_level: 1\n\n"
     text += _paper(item)
-    if row:
+    if row and "example" not in row:
+        text += f"![{row['title']}]({item.name}.svg)\n\n{row['title']}: who looks, downwards, at "
+        text += "whom, to the right.\n\n"
+    elif row:
         text += (
             f"## What flows where\n\n![{item.name}, from its input {row['input']} to its output "
             f"{row['output']}]({item.name}.svg)\n\n{_cost(item, row, data['context'])}"
@@ -166,6 +182,7 @@ def gallery_page(items: list[Public], data: dict[str, Any]) -> str:
         "has the equation, the picture, what it costs, what it can replace, and the families that "
         "use it. The pictures are made from real ones: each was called once.\n"
     )
+    items = sorted(items, key=lambda item: BLOCK_FOLDERS.index(folder(item)))
     for name, group in groupby(items, folder):
         ordered = sorted(group, key=lambda item: (year(item) or 9999, item.name))
         text += f"\n## {name}\n\n"

@@ -19,8 +19,9 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
 import blocks  # noqa: E402  # found by the line above
-from blocks import Spec, Step, explain  # noqa: E402
+from blocks import Mask, Spec, Step, explain  # noqa: E402
 from blocks.carry import rule_for  # noqa: E402
+from blocks.surgery.drawing.canvas import Canvas, text_width  # noqa: E402
 from costs import COSTS, value  # noqa: E402
 from flowchart import flowchart, shape_text  # noqa: E402
 from index import is_block, public  # noqa: E402
@@ -32,6 +33,17 @@ BATCH, TOKENS, MEMORY = 3, 13, 21
 SHOWN = {BATCH: "B", BATCH * TOKENS: "B·T"}, {TOKENS: "T", MEMORY: "S"}
 SMALL = {3: "B", 12: "B·T"}, {7: "T"}
 CONTEXT = 2048
+MASKS = (
+    blocks.Causal(),
+    blocks.Full(),
+    blocks.Window(4),
+    blocks.Chunk(4),
+    blocks.Prefix(4),
+    blocks.SymmetricWindow(2),
+    blocks.NearChunks(3),
+    blocks.Gist(4, 6),
+    blocks.Causal() & blocks.SymmetricWindow(3),
+)
 
 
 def example(name: str) -> tuple[tuple[int, ...], dict[str, Any], bool]:
@@ -113,12 +125,44 @@ def told(name: str) -> tuple[dict[str, Any], str]:
         "input": shape_text(tuple(first.shape), letters),
         "output": shape_text(out, letters),
         "keeps": tuple(first.shape) == out,
+        "mixes": mixes(module, given),
         "parameters": part.parameters,
         "flops": part.flops,
         "state": [part.state_per_token, part.state_fixed],
         "read": part.bytes_read,
     }
     return data, picture
+
+
+def mixes(module: nn.Module, given: tuple[Any, ...]) -> bool:
+    """Whether what a token gets depends on other tokens."""
+    x = given[0]
+    if not x.is_floating_point() or x.dim() != 3:
+        return False
+    torch.manual_seed(1)
+    before = module(*given)
+    torch.manual_seed(1)
+    after = module(torch.cat([x[:, :1] * 0.5, x[:, 1:]], 1), *given[1:])
+    if not isinstance(before, Tensor) or before.shape != x.shape:
+        return False
+    return not torch.equal(before[:, 1:], after[:, 1:])
+
+
+def grid(mask: Mask) -> str:
+    """The picture of a mask: who looks, downwards, at whom, to the right."""
+    places, size = 12, 14
+    canvas = Canvas("auto")
+    q = torch.arange(places)
+    seen = mask(q[:, None], q[None]).tolist()
+    for row in range(places):
+        for column in range(places):
+            fill = "attention-line" if seen[row][column] else "frame"
+            at = (20.0 + column * size, 40.0 + row * size, size - 2.0, size - 2.0)
+            with canvas.box(at, fill, None, radius=2):
+                pass
+    canvas.text((20, 28), repr(mask), 13, bold=True)
+    wide = max(places * size, text_width(repr(mask), 13, True)) + 40
+    return canvas.svg(wide, places * size + 58, repr(mask))
 
 
 def check(name: str, row: dict[str, Any]) -> None:
@@ -159,6 +203,10 @@ def main() -> int:
         check(name, rows[name])
         rows[name]["carries"] = carried(name, names)
         (docs / f"{name}.svg").write_text(picture, encoding="utf-8")
+    for mask in MASKS:
+        name = type(mask).__name__
+        rows[name] = {"title": repr(mask)}
+        (docs / f"{name}.svg").write_text(grid(mask), encoding="utf-8")
     body = ",\n".join(f"    {json.dumps(n)}: {json.dumps(row)}" for n, row in rows.items())
     text = f'{{\n  "context": {CONTEXT},\n  "blocks": {{\n{body}\n  }}\n}}\n'
     (ROOT / "docs" / "gallery.json").write_text(text, encoding="utf-8")

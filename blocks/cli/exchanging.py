@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import LOAD, as_json, load_options, pick, place, show
+from blocks.cli.options import as_json, load_options, show
 
 
 @click.command()
@@ -30,18 +30,14 @@ def swap(
     from blocks.cli.typed import read_new, where_of
 
     wanted, places = read_new(new), where_of(where)
-    import torch
-
     import blocks
+    from blocks.cli.speaking import load_model, load_tokenizer
     from blocks.errors import TokenizerError
 
-    hub = pick(given, LOAD)
-    kind = getattr(torch, given["dtype"]) if given["dtype"] else None
-    old = blocks.from_pretrained(place(model), dtype=kind, device=given["device"], **hub)
-    made, report = blocks.swap(old, places, wanted, probe=probe)
+    made, report = blocks.swap(load_model(model, given), places, wanted, probe=probe)
     tokenizer = None
     try:
-        tokenizer = blocks.Tokenizer.from_pretrained(place(model), **hub)
+        tokenizer = load_tokenizer(model, given)
     except TokenizerError as error:
         click.echo(f"Without a tokenizer: {error}", err=True)
     blocks.save_pretrained(made, out, tokenizer=tokenizer)

@@ -76,8 +76,13 @@ def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
     if type(first) not in (GatedMLP, ClampedGLU) or not all(first.alike(e) for e in experts):
         return False
     matrices = [part for e in experts for part in (e.gate, e.up, e.down)]
-    kind, shapes = type(first.gate), [_shape(part) for part in matrices]
-    if any(type(part) is not kind for part in matrices) or shapes != shapes[:3] * len(experts):
+    kind = type(first.gate)
+    if any(type(part) is not kind for part in matrices):
+        return False
+    if kind not in (packed.PackedLinear, streamed.Streamed):
+        return False  # of what has an adapter the very shape would be a product
+    shapes = [_shape(part) for part in matrices]
+    if shapes != shapes[:3] * len(experts):
         return False
     if kind is packed.PackedLinear:
         ready = len({part.bits for part in matrices}) == 1 and all(p.quick for p in matrices)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import platform
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -119,8 +120,17 @@ def tell(name: str, about: dict[str, Any], rows: list[dict[str, Any]], file: Pat
         spread = f"{row['median']:.3g} ({row['least']:.3g} to {row['most']:.3g})"
         print(f"  {row['what']:<58} {spread} {row['unit']}")
     if file is not None:
-        data = {"name": name, "about": about, "rows": rows}
+        given = ["other/bin/python" if one.endswith("/bin/python") else one for one in sys.argv[1:]]
+        command = " ".join(
+            ["python examples/benchmarks/" + Path(sys.argv[0]).name, *map(_bare, given)]
+        )
+        data = {"name": name, "command": command, "about": about, "rows": rows}
         file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+
+
+def _bare(argument: str) -> str:
+    """Without the folders of this machine."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def row(what: str, unit: str, spread: Spread, **more: Any) -> dict[str, Any]:

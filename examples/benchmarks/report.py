@@ -32,9 +32,7 @@ python examples/benchmarks/report.py {files}
 
 def page(found: list[dict[str, Any]], files: list[Path], picture: str | None) -> str:
     """The page."""
-    commands = [
-        f"python examples/benchmarks/{one['name']}.py --json {one['name']}.json" for one in found
-    ]
+    commands = [one["command"] for one in found]
     text = HEAD.format(commands="\n".join(commands), files=" ".join(file.name for file in files))
     if picture:
         text += f"\n![Ratios of the benchmarks]({picture})\n"

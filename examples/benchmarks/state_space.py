@@ -10,11 +10,12 @@ both. What counts are the ratios: their median, and the smallest and largest.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import click
 import torch
-from _common import loaded
+from _common import facts, loaded, ratios, row, tell
 from torch import Tensor
 
 import blocks
@@ -36,13 +37,11 @@ SHAPES = {
 }
 
 
-def spread(values: Iterable[float], unit: str) -> str:
-    found = Spread.of(values)
-    return f"{found.median:.2f}{unit} ({found.least:.2f} to {found.most:.2f})"
+Rows = list[dict[str, Any]]
 
 
-def reading(theirs: torch.nn.Module, ours: blocks.CausalLM, tokens: Tensor, rounds: int) -> None:
-    """Prints how long a text takes with both, up to the logits after its last token."""
+def reading(theirs: torch.nn.Module, ours: blocks.CausalLM, tokens: Tensor, rounds: int) -> Rows:
+    """How long a text takes with both, up to the logits after its last token."""
 
     def prefill() -> Tensor:
         return ours(tokens, state=ours.init_state(1), last=True)
@@ -52,17 +51,19 @@ def reading(theirs: torch.nn.Module, ours: blocks.CausalLM, tokens: Tensor, roun
 
     first, second = prefill().float(), reference().float()  # which also warms both up
     off = float((first - second).abs().max() / second.std())
-    pairs = []
-    for _ in range(rounds):
-        pairs.append((seconds(prefill), seconds(reference)))
-    print(f"reading {tokens.shape[1]} tokens; logits differ by {off:.1e} of their spread")
-    print("  blocks       ", spread((ours for ours, _ in pairs), " s"))
-    print("  transformers ", spread((theirs for _, theirs in pairs), " s"))
-    print("  ratio        ", spread((theirs / ours for ours, theirs in pairs), "×"))
+    print(f"logits differ by {off:.1e} of their spread")
+    pairs = [(seconds(prefill), seconds(reference)) for _ in range(rounds)]
+    mine, other = zip(*pairs, strict=True)
+    what = f"reading {tokens.shape[1]} tokens"
+    return [
+        row(f"{what}: blocks", "s", Spread.of(mine)),
+        row(f"{what}: transformers", "s", Spread.of(other)),
+        row(f"{what}, as fast: blocks / transformers", "×", ratios(other, mine), ratio=True),
+    ]
 
 
-def writing(ours: blocks.CausalLM, contexts: tuple[int, ...], steps: int) -> None:
-    """Prints how long a token takes after texts of several lengths, each length in its turn."""
+def writing(ours: blocks.CausalLM, contexts: tuple[int, ...], steps: int) -> Rows:
+    """How long a token takes after texts of several lengths, each length in its turn."""
     states = {}
     for length in contexts:
         states[length] = ours.init_state(1)
@@ -73,11 +74,14 @@ def writing(ours: blocks.CausalLM, contexts: tuple[int, ...], steps: int) -> Non
         for length, state in states.items():
             spent = seconds(lambda state=state: ours(token, state=state))
             times[length] += [spent] if step >= 3 else []
-    shortest = times[contexts[0]]
+    shortest = statistics.median(times[contexts[0]])
+    rows: Rows = []
     for length, found in times.items():
-        ratio = statistics.median(found) / statistics.median(shortest)
-        each = spread((1e3 * one for one in found), " ms")
-        print(f"writing after {length} tokens: {each} a token, {ratio:.2f} of the first")
+        what = f"a token after {length}"
+        rows.append(row(what, "ms", Spread.of(1e3 * one for one in found)))
+        share = Spread.of([statistics.median(found) / shortest])
+        rows.append(row(f"{what}, of one after {contexts[0]}", "×", share, ratio=True))
+    return rows
 
 
 @click.command()
@@ -89,6 +93,7 @@ def writing(ours: blocks.CausalLM, contexts: tuple[int, ...], steps: int) -> Non
 @click.option("--steps", default=50, help="tokens written after each context")
 @click.option("--contexts", default="100,1000,10000", help="how many tokens came before")
 @click.option("--threads", default=2)
+@click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures here")
 def main(
     kind: str,
     dtype: str,
@@ -98,19 +103,19 @@ def main(
     steps: int,
     contexts: str,
     threads: int,
+    file: Path | None,
 ) -> None:
     """Compares KIND with transformers."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    print(f"{kind} of {layers} layers in {dtype}, {threads} threads, torch {torch.__version__}")
     name, options = SHAPES[kind]
     shape = {**options, "num_hidden_layers": layers}
     theirs, ours = loaded(name, shape, getattr(torch, dtype))
     with torch.no_grad():
-        if rounds:
-            reading(theirs, ours, torch.randint(ours.vocab, (1, tokens)), rounds)
-        if steps:
-            writing(ours, tuple(map(int, contexts.split(","))), steps)
+        text = torch.randint(ours.vocab, (1, tokens))
+        rows = reading(theirs, ours, text, rounds) if rounds else []
+        rows += writing(ours, tuple(map(int, contexts.split(","))), steps) if steps else []
+    tell(kind, facts(layers=layers, dtype=dtype, rounds=rounds), rows, file)
 
 
 if __name__ == "__main__":

@@ -13,26 +13,22 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
-import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 import transformers
+from _common import facts, ratios, row, tell
 from torch import Tensor
 
 import blocks
+from blocks.speed.measuring import Spread, seconds
 
 Step = Callable[[], Tensor]
-
-
-def spread(values: Iterable[float], unit: str) -> str:
-    found = sorted(values)
-    return f"{statistics.median(found):.2f}{unit} ({found[0]:.2f} to {found[-1]:.2f})"
 
 
 def wrapped(spec: blocks.Spec) -> blocks.Spec:
@@ -64,9 +60,9 @@ def training(which: str, folder: str, dtype: str, tokens: Tensor, keep: bool = F
 
 def resident(line: str) -> float:
     """MiB of this process: `VmRSS` now, `VmHWM` at most."""
-    for row in Path("/proc/self/status").read_text().splitlines():
-        if row.startswith(line):
-            return int(row.split()[1]) / 1024
+    for found in Path("/proc/self/status").read_text().splitlines():
+        if found.startswith(line):
+            return int(found.split()[1]) / 1024
     raise RuntimeError(f"no {line} in /proc/self/status")
 
 
@@ -96,6 +92,7 @@ def memory(which: str, folder: str, dtype: str, tokens: Tensor, threads: int) ->
 @click.option("--tokens", default=256, help="in each row of the batch")
 @click.option("--rounds", default=7)
 @click.option("--threads", default=2)
+@click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures here")
 def main(
     dtype: str,
     dim: int,
@@ -108,6 +105,7 @@ def main(
     tokens: int,
     rounds: int,
     threads: int,
+    file: Path | None,
 ) -> None:
     """Compares a training step with that of transformers."""
     transformers.logging.set_verbosity_error()
@@ -123,30 +121,33 @@ def main(
         vocab_size=vocab,
     )
     text = torch.randint(vocab, (batch, tokens))
-    print(f"dim {dim}, {layers} layers, {heads}/{kv_heads} heads, hidden {hidden}, vocab {vocab}")
-    print(f"{dtype}, {batch} × {tokens} tokens, {threads} threads, torch {torch.__version__}")
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         transformers.LlamaForCausalLM(config).save_pretrained(folder)
         names = ("blocks", "checkpointed", "transformers")
         steps = {name: training(name, folder, dtype, text) for name in names}
         losses = [float(step()) for step in steps.values()]  # which also warms all up
-        print("first loss    ", ", ".join(f"{loss:.5f}" for loss in losses))
+        print("first losses", ", ".join(f"{loss:.5f}" for loss in losses))
         times: dict[str, list[float]] = {name: [] for name in names}
         for _ in range(rounds):
             for name, step in steps.items():
-                start = time.perf_counter()
-                step()
-                times[name].append(time.perf_counter() - start)
+                times[name].append(seconds(step))
         for name in names if rounds else ():
-            pairs = zip(times[name], times["transformers"], strict=True)
-            ratio = spread((theirs / ours for ours, theirs in pairs), "×")
-            print(f"{name:13} {spread(times[name], ' s')}, {ratio} as fast", flush=True)
+            rows.append(row(f"a step: {name}", "s", Spread.of(times[name])))
+            if name != "transformers":
+                ratio = ratios(times["transformers"], times[name])
+                rows.append(row(f"as fast: {name} / transformers", "×", ratio, ratio=True))
         peaks = {}
         for name in reversed(names):  # each in a process of its own
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as one:
                 peaks[name] = one.submit(memory, name, folder, dtype, text, threads).result()
-            share = peaks[name] / peaks["transformers"]
-            print(f"{name:13} {peaks[name]:.0f} MiB, {share:.2f} of the reference's", flush=True)
+            rows.append(row(f"memory: {name}", "MiB", Spread.of([peaks[name]])))
+            if name != "transformers":
+                share = Spread.of([peaks[name] / peaks["transformers"]])
+                rows.append(row(f"memory: {name} / transformers", "×", share, ratio=True))
+    shape = f"dim {dim}, {layers} layers, {heads}/{kv_heads} heads, hidden {hidden}, vocab {vocab}"
+    about = facts(shape=shape, dtype=dtype, batch=batch, tokens=tokens, rounds=rounds)
+    tell("train_step", about, rows, file)
 
 
 if __name__ == "__main__":

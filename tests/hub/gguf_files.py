@@ -9,7 +9,6 @@ from typing import Any
 
 import gguf
 import numpy as np
-import torch
 from gguf import GGMLQuantizationType, GGUFWriter
 from torch import Tensor
 
@@ -32,6 +31,7 @@ class Kind:
         tell: metadata beside those that all have.
         norm: the name of the norms' epsilon in the reference's config.
         options: of the reference's config, over the case's: what files of this kind can't say.
+        name: in tests, where it isn't the family's.
     """
 
     architecture: str
@@ -41,6 +41,7 @@ class Kind:
     tell: Tell | None = None
     norm: str = "rms_norm_eps"
     options: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
 
 
 def reference(kind: Kind, variant: str, **options: Any) -> tuple[Any, Variant]:
@@ -139,162 +140,3 @@ def _add(
         writer.add_tensor(name, gguf.quants.dequantize(packed, kind))
     else:
         writer.add_tensor(name, packed, raw_dtype=kind)
-
-
-def turned(rows: Tensor, heads: int) -> Tensor:
-    """Rows whose turning pairs lie half a head apart, put side by side."""
-    return rows.view(heads, 2, -1, *rows.shape[1:]).swapaxes(1, 2).reshape(rows.shape)
-
-
-def llama(name: str, tensor: Tensor, config: Any) -> Parts:
-    """Queries and keys turned; experts in one tensor each."""
-    if ".q_proj." in name:
-        tensor = turned(tensor, config.num_attention_heads)
-    elif ".k_proj." in name:
-        tensor = turned(tensor, config.num_key_value_heads)
-    yield from experts(name, tensor, config)
-
-
-def experts(name: str, tensor: Tensor, config: Any) -> Parts:
-    """The experts' gates and ways up, which the reference has in one tensor."""
-    if name.endswith("experts.gate_up_proj"):
-        for part, half in zip(("gate", "up"), tensor.chunk(2, 1), strict=True):
-            yield name.replace("gate_up_proj", f"{part}_proj.weight"), half
-    elif name.endswith("experts.down_proj"):
-        yield name + ".weight", tensor
-    else:
-        yield name, tensor
-
-
-def plus_one(name: str, tensor: Tensor, config: Any) -> Parts:
-    """One more in the weights of norms."""
-    yield name, tensor + 1 if name.endswith("norm.weight") else tensor
-
-
-def grouped(name: str, tensor: Tensor, config: Any) -> Parts:
-    """Fused rows of groups, put one after another by what they are."""
-    if ".query_key_value." in name:
-        heads = config.num_attention_heads
-        kv = kv_heads(config)
-        groups = tensor.view(kv, heads // kv + 2, -1, *tensor.shape[1:])
-        parts = groups[:, :-2], groups[:, -2:-1], groups[:, -1:]
-        tensor = torch.cat([part.reshape(-1, *tensor.shape[1:]) for part in parts])
-    yield name, tensor
-
-
-def gpt2(name: str, tensor: Tensor, config: Any) -> Parts:
-    """Matrices transposed."""
-    turned_over = tensor.dim() == 2 and name.split(".")[-2].startswith("c_")
-    yield name, tensor.t() if turned_over else tensor
-
-
-def mamba(name: str, tensor: Tensor, config: Any) -> Parts:
-    yield name, -torch.exp(tensor) if name.endswith("A_log") else tensor
-
-
-def stablelm(name: str, tensor: Tensor, config: Any) -> Parts:
-    """The norms of heads in one matrix."""
-    if "_layernorm.norms." not in name:
-        yield name, tensor
-
-
-def rotated(writer: GGUFWriter, config: Any) -> None:
-    """How many channels of a head turn."""
-    width = config.hidden_size // config.num_attention_heads
-    share = config.rope_parameters.get("partial_rotary_factor", 1.0)
-    writer.add_rope_dimension_count(int(share * width))
-    if hasattr(config, "use_parallel_residual"):
-        writer.add_parallel_residual(config.use_parallel_residual)
-
-
-def many(writer: GGUFWriter, config: Any) -> None:
-    """Experts."""
-    count = getattr(config, "num_experts", None) or config.num_local_experts
-    writer.add_expert_count(count)
-    writer.add_expert_used_count(config.num_experts_per_tok)
-    if hasattr(config, "moe_intermediate_size"):
-        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
-    if hasattr(config, "shared_expert_intermediate_size"):
-        writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
-
-
-def gemma(writer: GGUFWriter, config: Any) -> None:
-    if getattr(config, "attn_logit_softcapping", None):
-        writer.add_attn_logit_softcapping(config.attn_logit_softcapping)
-    if getattr(config, "final_logit_softcapping", None):
-        writer.add_final_logit_softcapping(config.final_logit_softcapping)
-    if getattr(config, "sliding_window", None):
-        writer.add_sliding_window(config.sliding_window)
-
-
-def phi3(writer: GGUFWriter, config: Any) -> None:
-    rotated(writer, config)
-    writer.add_sliding_window(config.sliding_window or 0)
-    writer.add_rope_scaling_orig_ctx_len(config.original_max_position_embeddings)
-
-
-def command_r(writer: GGUFWriter, config: Any) -> None:
-    writer.add_logit_scale(config.logit_scale)
-
-
-def granite(writer: GGUFWriter, config: Any) -> None:
-    writer.add_attention_scale(config.attention_multiplier)
-    writer.add_embedding_scale(config.embedding_multiplier)
-    writer.add_residual_scale(config.residual_multiplier)
-    writer.add_logit_scale(config.logits_scaling)
-
-
-def states(writer: GGUFWriter, config: Any) -> None:
-    writer.add_context_length(1 << 20)
-    writer.add_feed_forward_length(0)
-    writer.add_head_count(0)
-    writer.add_ssm_conv_kernel(config.conv_kernel)
-    writer.add_ssm_inner_size(config.intermediate_size)
-    writer.add_ssm_state_size(config.state_size)
-    writer.add_ssm_time_step_rank(config.time_step_rank)
-
-
-TIED = {"tie_word_embeddings": True}
-SCALED = {"query_pre_attn_scalar": 8}  # the heads' width
-GEMMA3 = (
-    TIED
-    | SCALED
-    | {
-        "num_hidden_layers": 7,
-        "layer_types": ["sliding_attention"] * 5 + ["full_attention"] + ["sliding_attention"],
-        "rope_parameters": {
-            "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 500.0},
-            "sliding_attention": {"rope_type": "default", "rope_theta": 10_000.0},
-        },
-    }
-)
-
-KINDS = {
-    kind.family: kind
-    for kind in (
-        Kind("llama", "llama", ("plain", "biases", "tied", "wide heads", "linear"), llama),
-        Kind("llama", "mixtral", ("plain",), llama, many),
-        Kind("qwen2", "qwen2", ("plain", "tied", "yarn")),
-        Kind("qwen3", "qwen3"),
-        Kind("qwen2moe", "qwen2_moe", ("plain",), experts, many),
-        Kind("qwen3moe", "qwen3_moe", ("renormalised",), experts, many),
-        Kind("olmoe", "olmoe", ("plain",), experts, many),
-        Kind("olmo2", "olmo2"),
-        Kind("olmo", "olmo", ("plain",), llama, norm="layer_norm_eps"),
-        Kind("gemma", "gemma", ("tied", "wide heads"), plus_one, options=TIED),
-        Kind("gemma2", "gemma2", ("tied",), plus_one, gemma, options=TIED | SCALED),
-        Kind("gemma3", "gemma3_text", ("tied",), plus_one, gemma, options=GEMMA3),
-        Kind("phi2", "phi", ("plain",), None, rotated, "layer_norm_eps"),
-        Kind("phi3", "phi3", ("plain",), None, phi3),
-        Kind("gpt2", "gpt2", ("plain",), gpt2, None, "layer_norm_epsilon"),
-        Kind("falcon", "falcon", ("plain", "40B"), grouped, None, "layer_norm_epsilon"),
-        Kind("gptneox", "gpt_neox", ("plain",), grouped, rotated, "layer_norm_eps"),
-        Kind("starcoder2", "starcoder2", ("plain",), None, None, "norm_epsilon"),
-        Kind("stablelm", "stablelm", ("plain",), stablelm, rotated, "layer_norm_eps"),
-        Kind("mamba", "mamba", ("plain",), mamba, states, "layer_norm_epsilon"),
-        Kind("bert", "bert", ("bare",), None, None, "layer_norm_eps"),
-        Kind("command-r", "cohere", ("tied",), None, command_r, "layer_norm_eps"),
-        Kind("granite", "granite", ("plain",), llama, granite),
-        Kind("nemotron", "nemotron", ("plain",), plus_one, rotated, "norm_eps"),
-    )
-}

@@ -29,7 +29,8 @@ from tests.hub.gguf_bytes import (
     tensor,
     text,
 )
-from tests.hub.gguf_files import KINDS, reference, write
+from tests.hub.gguf_files import reference, write
+from tests.hub.gguf_kinds import KINDS
 from tests.mutations.damage import bitten
 
 ALIGN = "general.alignment"

@@ -15,7 +15,8 @@ from gguf import GGMLQuantizationType
 import blocks
 from blocks.hub.gguf.translate import architectures, dialect_of
 from tests.families.reference import case_of
-from tests.hub.gguf_files import KINDS, reference, write
+from tests.hub.gguf_files import reference, write
+from tests.hub.gguf_kinds import KINDS
 
 ROOT = Path(__file__).parents[2]
 PAIRS = [(family, variant) for family, kind in KINDS.items() for variant in kind.variants]

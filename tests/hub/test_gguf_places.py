@@ -12,7 +12,8 @@ import blocks
 from blocks.cli.main import main
 from blocks.errors import CheckpointError, ConfigError, HubError
 from tests.hub.gguf_bytes import LIST, TEXT, U32, file, key, tensor
-from tests.hub.gguf_files import KINDS, reference, write
+from tests.hub.gguf_files import reference, write
+from tests.hub.gguf_kinds import KINDS
 from tests.hub.loopback import HubServer
 
 REPO = "org/small-GGUF"

@@ -52,11 +52,20 @@ def test_a_benchmark_says_what_it_found(
 
 
 @pytest.mark.slow
+def test_a_training_step(tmp_path: Path) -> None:
+    short = "--dim 32 --layers 1 --heads 2 --kv-heads 1 --hidden 32 --vocab 64 --tokens 8".split()
+    file = tmp_path / "train.json"
+    ran(FOLDER / "train_step.py", *short, "--rounds", "1", "--json", str(file))
+    ratios = {row["what"] for row in json.loads(file.read_text())["rows"] if row.get("ratio")}
+    assert {"as fast: blocks / transformers", "memory: checkpointed / transformers"} <= ratios
+
+
+@pytest.mark.slow
 def test_the_scan_of_a_state_space_model() -> None:
     short = "--layers 1 --tokens 16 --rounds 1 --steps 2 --contexts 8,16 --dtype float32".split()
     text = ran(FOLDER / "state_space.py", "mamba", *short)
-    assert "ratio" in text
-    assert "writing after 16 tokens" in text
+    assert "reading 16 tokens, as fast: blocks / transformers" in text
+    assert "a token after 16, of one after 8" in text
 
 
 @pytest.mark.slow

@@ -88,7 +88,7 @@ def test_adapters_go_to_and_fro(case: str, tmp_path: Path) -> None:
         theirs.save_pretrained(tmp_path / "theirs")
     wanted = base.ask(theirs)
     model = blocks.from_pretrained(tmp_path / "base")
-    bound = 1e-6 + 3 * off(base.ours(model), start)  # the reference's norms are in float32
+    bound = 1e-6 + 6 * off(base.ours(model), start)  # the reference's norms are in float32
     before = {address: tensor.clone() for address, tensor in addresses(model).items()}
     plain = base.ours(model)
     adapted = blocks.load_adapter(model, tmp_path / "theirs")
@@ -126,7 +126,7 @@ def test_adapters_made_here_are_read_there(case: str, tmp_path: Path) -> None:
     base = BASES[kind]
     start = base.ask(base.saved(tmp_path / "base"))
     model = blocks.from_pretrained(tmp_path / "base")
-    bound = 1e-6 + 3 * off(base.ours(model), start)
+    bound = 1e-6 + 6 * off(base.ours(model), start)
     adapted = blocks.add_adapter(model, rank=2, alpha=3, **options)
     near(base.ours(adapted), base.ours(model), 1e-12)  # until they have learnt
     wanted = base.ours(drawn(adapted))

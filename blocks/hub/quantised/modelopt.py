@@ -38,7 +38,7 @@ def as_config(data: Mapping[str, Any], file: Path) -> dict[str, Any]:
 
 def read_modelopt(c: Config) -> Storage:
     """Reads a `quantization_config` of ModelOpt."""
-    algo = c.take("quant_algo", str)
+    algo = c.take("quant_algo", str).upper()
     if algo not in _FORMATS:
         raise c.error("quant_algo", f"{algo!r} can't be read; {', '.join(_FORMATS)} can")
     c.only("has_zero_point", False)

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from blocks.attention.mask import Full
-from blocks.surgery.ejecting.calls import snake
+from blocks.surgery.ejecting.calls import joined_name, snake
 from blocks.surgery.ejecting.classes import ClassInfo
 from blocks.surgery.ejecting.refusal import Refusal
 from blocks.surgery.ejecting.scopes import Entry, FreeScope, Scope, finished, outcome
@@ -193,7 +193,7 @@ class Book:
         if inside and attr == "forward" and wires(part.module):
             return walk.spliced(found, env)
         if inside or (part.node is None):
-            label = snake(kind.__name__) + ("" if attr == "forward" else attr)
+            label = joined_name(kind, "" if attr == "forward" else attr)
             return walk.function(found, env, label)
         other = self.info(part.module)
         memory = next((one for one in args if isinstance(one, Memory)), None)

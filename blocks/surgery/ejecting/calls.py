@@ -253,7 +253,7 @@ class Calls(Expressions):
             found = method(kind, attr)
             if found is None:
                 raise Refusal(f"{kind.__name__}.{attr} has no source")
-            label = snake(kind.__name__) + ("" if attr == "__call__" else attr)
+            label = joined_name(kind, "" if attr == "__call__" else attr)
             return self.function(found, self.bound(found, [owner, *args], options), label)
         if isinstance(owner, Known):
             values = [part for part in args if isinstance(part, Known)]
@@ -323,6 +323,11 @@ def _of_torch(function: Any) -> bool:
 
 def _of_math(function: Any) -> bool:
     return getattr(function, "__module__", "") in ("math", "builtins")
+
+
+def joined_name(kind: type[Any], attr: str) -> str:
+    """What a method is called as a function."""
+    return "_".join(filter(None, [snake(kind.__name__.strip("_")), attr.strip("_")]))
 
 
 def snake(text: str) -> str:

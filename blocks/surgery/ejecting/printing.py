@@ -172,8 +172,9 @@ def statement(node: Any, indent: int) -> list[str]:
                 lines += [f"{pad}else:", *block(node.orelse, indent + 4)]
             return lines
         case ast.For():
-            head = f"{pad}for {bare(node.target)} in {bare(node.iter)}:"
-            return above + commented(head, end, indent) + block(node.body, indent + 4)
+            head = f"for {bare(node.target)} in "
+            rows = fitted(head, node.iter, indent, end, ":")
+            return above + rows + block(node.body, indent + 4)
         case ast.FunctionDef():
             return definition(node, indent)
         case ast.ClassDef():
@@ -190,17 +191,17 @@ def commented(shown: str, end: str, indent: int) -> list[str]:
     return [" " * indent + end, shown]
 
 
-def fitted(head: str, node: ast.expr, indent: int, end: str = "") -> list[str]:
+def fitted(head: str, node: ast.expr, indent: int, end: str = "", close: str = "") -> list[str]:
     """`head` and an expression, over several lines where one is too short."""
     pad = " " * indent
-    tail = bare(node) if head.endswith(("= ", "return ")) else text(node)
+    tail = (bare(node) if head.endswith(("= ", "return ", "in ")) else text(node)) + close
     if len(pad + head + tail) <= WIDTH:
         return commented(f"{pad}{head}{tail}", end, indent)
     above = [pad + end] if end else []
     if isinstance(node, ast.Call):
         prefix = f"{pad}{head}{text(node.func, 18)}("
         inner = arguments(node)
-        close = ")"
+        close = ")" + close
     elif isinstance(node, ast.Tuple | ast.List):
         prefix = pad + head + ("(" if isinstance(node, ast.Tuple) else "[")
         inner = [text(part, 1) for part in node.elts]
@@ -213,6 +214,8 @@ def fitted(head: str, node: ast.expr, indent: int, end: str = "") -> list[str]:
     joined = ", ".join(inner)
     if len(pad) + 4 + len(joined) <= WIDTH:
         return [*above, prefix, f"{pad}    {joined}", pad + close]
+    if len(inner) == 1 and isinstance(node, ast.Call):
+        return [*above, prefix, *fitted("", node.args[0], indent + 4), pad + close]
     return [*above, prefix, *(f"{pad}    {part}," for part in inner), pad + close]
 
 

@@ -11,6 +11,7 @@ from torch import nn
 
 from blocks.surgery.ejecting.refusal import Refusal
 from blocks.surgery.ejecting.source import Home, method
+from blocks.surgery.ejecting.tidy import swept
 from blocks.surgery.ejecting.values import (
     Bound,
     Closure,
@@ -186,7 +187,7 @@ def finished(
             value = run_time[0]
     if kind == "return":
         walk.lines.append(_returned(walk, value, found))
-    body = list(walk.lines)
+    body = swept(walk.lines)
     if len(body) > 1 and isinstance(body[-1], ast.Return) and isinstance(body[-2], ast.Assign):
         last: Any = body[-1]
         target = body[-2].targets[0]

@@ -19,6 +19,60 @@ def tidied(tree: ast.FunctionDef) -> None:
         _merge(tree, label)
 
 
+def swept(body: list[Any], live: set[str] | None = None) -> list[Any]:
+    """Statements without those that only name what nobody reads."""
+    live = set() if live is None else live
+    kept: list[Any] = []
+    for one in reversed(body):
+        if isinstance(one, ast.If | ast.For):
+            _sweep_inside(one, live)
+            if not one.body:
+                continue
+        target = _target(one)
+        if target is not None:
+            if target not in live:
+                continue
+            live.discard(target)
+        live |= _read(one)
+        kept.append(one)
+    return kept[::-1]
+
+
+def _sweep_inside(one: Any, live: set[str]) -> None:
+    after = set(live)
+    if isinstance(one, ast.For):  # what a round leaves the next may read
+        after |= _read(one)
+        _counted(one, after)
+        one.body = swept(one.body, set(after))
+        return
+    one.body = swept(one.body, set(after))
+    one.orelse = swept(one.orelse, set(after))
+
+
+def _counted(one: ast.For, live: set[str]) -> None:
+    """A loop that counts for nobody doesn't count."""
+    over: Any = one.iter
+    if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "enumerate":
+        number: Any = one.target.elts[0]  # pyright: ignore[reportAttributeAccessIssue]
+        inside = set().union(*(names(part) for part in one.body))
+        if number.id not in inside:
+            one.target, one.iter = one.target.elts[1], over.args[0]  # pyright: ignore
+
+
+def _read(node: Any) -> set[str]:
+    """The names that a statement reads."""
+    if isinstance(node, ast.Assign):
+        stored = {
+            part.id
+            for target in node.targets
+            for part in ([target] if isinstance(target, ast.Name) else getattr(target, "elts", []))
+            if isinstance(part, ast.Name)
+        }
+        held = set().union(*(names(t) for t in node.targets)) - stored
+        return names(node.value) | held
+    return names(node)
+
+
 def shorter(body: list[Any]) -> list[Any]:
     """Statements without those that nobody reads, and those that the next alone reads."""
     body = list(body)
