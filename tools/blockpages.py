@@ -178,9 +178,9 @@ def gallery_page(items: list[Public], data: dict[str, Any]) -> str:
     """All blocks with small pictures, by folder, the oldest first."""
     rows = data["blocks"]
     text = (
-        "# Gallery\n\nEvery block with what flows through it, by folder, the oldest first. Its page "
-        "has the equation, the picture, what it costs, what it can replace, and the families that "
-        "use it. The pictures are made from real ones: each was called once.\n"
+        "# Gallery\n\nEvery block with what flows through it, by folder, the oldest first. Its "
+        "page has the equation, the picture, what it costs, what it can replace, and the families "
+        "that use it. The pictures are made from real ones: each was called once.\n"
     )
     items = sorted(items, key=lambda item: BLOCK_FOLDERS.index(folder(item)))
     for name, group in groupby(items, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from torch import nn
 from tracing import Node
@@ -223,7 +224,7 @@ def _arrange(rows: list[list[Place]]) -> None:
 def _spread(row: list[Place]) -> None:
     """Pushes neighbours apart, around the middle of where they wanted to be."""
     wanted = sum(p.x for p in row) / len(row)
-    for one, other in zip(row, row[1:], strict=False):
+    for one, other in pairwise(row):
         least = one.x + (one.width + other.width) / 2 + BETWEEN
         other.x = max(other.x, least)
     shift = wanted - sum(p.x for p in row) / len(row)

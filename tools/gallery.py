@@ -1,6 +1,7 @@
-"""Writes what the pages of blocks show of a real one: docs/blocks/<Block>.svg and docs/gallery.json.
+"""Writes what pages show of real blocks and families: docs/blocks/<Block>.svg, docs/gallery.json.
 
-Each block is built, called once and told by `explain`; that needs torch and takes half a minute.
+Each block is built, called once and told by `explain`, and each family's Specs are asked which
+blocks are in them; that needs torch and the references of the tests, and takes half a minute.
 tools/pages.py makes the pages of it without.
 """
 
@@ -18,16 +19,20 @@ from torch import Tensor, nn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tools")]
 
-import blocks  # noqa: E402  # found by the line above
-from blocks import Mask, Spec, Step, explain  # noqa: E402
-from blocks.carry import rule_for  # noqa: E402
-from blocks.surgery.drawing.canvas import Canvas, text_width  # noqa: E402
 from costs import COSTS, value  # noqa: E402
 from flowchart import flowchart, shape_text  # noqa: E402
 from index import is_block, public  # noqa: E402
-from tests.blocks.table import TABLE  # noqa: E402
 from tracing import trace  # noqa: E402
 from typical import TYPICAL  # noqa: E402
+
+import blocks  # noqa: E402  # found by the line above
+from blocks import Marks, Mask, Scaling, Spec, Step, explain  # noqa: E402
+from blocks.carry import rule_for  # noqa: E402
+from blocks.hub.config import Config  # noqa: E402
+from blocks.hub.outline import outline_of  # noqa: E402
+from blocks.surgery.drawing.canvas import Canvas, text_width  # noqa: E402
+from tests.blocks.table import TABLE  # noqa: E402
+from tests.families.reference import case_of, families, file_of  # noqa: E402
 
 BATCH, TOKENS, MEMORY = 3, 13, 21
 SHOWN = {BATCH: "B", BATCH * TOKENS: "B·T"}, {TOKENS: "T", MEMORY: "S"}
@@ -191,6 +196,30 @@ def carried(name: str, known: list[str]) -> dict[str, str]:
     }
 
 
+def named(spec: Any) -> set[str]:
+    """The classes of a Spec's parts, and of the values in their options."""
+    found = set()
+    for _, part in blocks.walk(spec):
+        found.add(part.func.__name__)
+        for one in part.keywords.values():
+            if isinstance(one, Mask | Scaling | Marks):
+                found |= {type(one).__name__} | {
+                    type(inner).__name__ for inner in vars(one).values()
+                }
+    return found
+
+
+def used(family: str) -> list[str]:
+    """The blocks of a family: of all variants that its parity is measured on."""
+    case, found = case_of(family), set()
+    for variant in case.variants.values():
+        data = case.config(**case.options(variant)).to_dict()
+        data = {k: str(v)[6:] if isinstance(v, torch.dtype) else v for k, v in data.items()}
+        model = variant.model or case.model
+        found |= named(outline_of(Config(data | {"architectures": [model.__name__]})).spec)
+    return sorted(found)
+
+
 def main() -> int:
     known = [item for item in public(ROOT / "blocks").values() if is_block(item)]
     names = [item.name for item in known if item.name in TABLE]
@@ -208,7 +237,10 @@ def main() -> int:
         rows[name] = {"title": repr(mask)}
         (docs / f"{name}.svg").write_text(grid(mask), encoding="utf-8")
     body = ",\n".join(f"    {json.dumps(n)}: {json.dumps(row)}" for n, row in rows.items())
-    text = f'{{\n  "context": {CONTEXT},\n  "blocks": {{\n{body}\n  }}\n}}\n'
+    made = {file_of(family): used(family) for family in families()}
+    uses = ",\n".join(f"    {json.dumps(f)}: {json.dumps(there)}" for f, there in made.items())
+    text = f'{{\n  "context": {CONTEXT},\n  "blocks": {{\n{body}\n  }},\n'
+    text += f'  "families": {{\n{uses}\n  }}\n}}\n'
     (ROOT / "docs" / "gallery.json").write_text(text, encoding="utf-8")
     print(f"{len(rows)} blocks of {len(known)} drawn")
     return 0

@@ -91,6 +91,27 @@ def parity_page(measured: Path) -> str:
     return text
 
 
+def swaps_page(tried: Path) -> str:
+    """Every mixer in every decoder family: how much of it the family's own mixer went into."""
+    data = json.loads(tried.read_text(encoding="utf-8"))
+    count = len(data["mixers"]) * len(data["rows"])
+    text = (
+        f"# Every mixer in every family\n\nEach of {len(data['mixers'])} kinds of mixers was put in "
+        f"the place of the first layer's own in each of {len(data['rows'])} families of decoders, "
+        f"with tiny sizes and every parameter drawn anew. All {count} models ran, had gradients, "
+        "generated, and gave the same logits after they were saved and loaded. A cell is the share "
+        "of the new mixer's parameters that are copied or converted, with sizes that don't always "
+        "suit; the rest is drawn by its own rule. Written by `python tools/swaps.py`.\n\n"
+        f"| family | its mixer | {' | '.join(data['mixers'])} |\n|---|---|"
+        f"{'---|' * len(data['mixers'])}\n"
+    )
+    for row in data["rows"]:
+        page = f"[{row['family']}](families/{row['family'].replace('-', '_')}.md)"
+        shares = " | ".join(f"{share:.0%}" for share in row["carried"])
+        text += f"| {page} | {row['mixer']} | {shares} |\n"
+    return text
+
+
 def causal_types_page(listed: Path, known: Iterable[str]) -> str:
     """Each type of causal language model that the reference has: a family, or why it is none."""
     data, known = json.loads(listed.read_text(encoding="utf-8")), set(known)
@@ -126,11 +147,11 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     docs, names = root / "docs", public(root / "blocks")
     blocks = [item for item in names.values() if is_block(item)]
     shared, uses = helpers(root / "blocks"), {}
+    shown = json.loads((docs / "gallery.json").read_text(encoding="utf-8"))
     for family, path in families(root / "blocks").items():
-        names_there = mentioned(path, shared)
+        names_there = shown["families"].get(family) or mentioned(path, shared)
         uses[family] = [block.name for block in blocks if block.name in names_there]
     out = {docs / "reference.md": reference_page([i for i in names.values() if not is_block(i)])}
-    shown = json.loads((docs / "gallery.json").read_text(encoding="utf-8"))
     for item in blocks:
         used_by = _links((family for family in uses if item.name in uses[family]), "families")
         out[docs / "blocks" / f"{item.name}.md"] = block_page(item, blocks, used_by, shown)
@@ -140,6 +161,9 @@ def pages(root: Path = ROOT) -> dict[Path, str]:
     measured = docs / "parity.json"
     if measured.exists():
         out[docs / "parity.md"] = parity_page(measured)
+    tried = docs / "swaps.json"
+    if tried.exists():
+        out[docs / "swaps.md"] = swaps_page(tried)
     listed = docs / "causal_types.json"
     if listed.exists():
         out[docs / "causal-types.md"] = causal_types_page(listed, uses)

@@ -1,4 +1,4 @@
-"""What flows where in a block: its parts are called once, and every tensor's origins are followed."""
+"""What flows where in a block: it is called once, and the origins of every tensor are followed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -139,7 +138,7 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Tensor]) 
     seen: dict[int, int] = {}
 
     def joined(value: Any) -> tuple[int, ...]:
-        """Where a value comes from: one node as it is, of several or of work a node of their own."""
+        """Where a value comes from; what is worked on its way is a node of its own."""
         found, done = origins.found(value)
         if not done or not found:
             return tuple(sorted(found))

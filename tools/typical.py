@@ -1,4 +1,4 @@
-"""Blocks at sizes that models have, for the pages of the gallery: what a figure there is a figure of.
+"""Blocks at sizes that models have, for the pages of the gallery.
 
 A block that is not here is shown at the small sizes that the tests build it with.
 """

@@ -226,20 +226,21 @@ def select(points: Mapping[str, Point], *patterns: str) -> dict[str, Point]:
 
 def _missing(points: Mapping[str, Point], pattern: str) -> SpecError:
     place, _, part = pattern.rpartition(".")
-    for wanted in (pattern, place):
-        there = [point for point in points.values() if matches(point.address, wanted)]
-        if there and pattern:
-            break
-    else:
+    whole = [point for point in points.values() if pattern and matches(point.address, pattern)]
+    there = whole or [point for point in points.values() if matches(point.address, place)]
+    if not there or not pattern:
         near = nearest(pattern, points, 3) or list(points)[:3]
         hint = f"the nearest are {', '.join(near)}"
         return SpecError("nothing has such a name", field=pattern, hint=hint)
+    hint = f"it has {', '.join(dict.fromkeys(point.part for point in there))}"
+    kinds = {type(point.block) for point in there}
+    if len(kinds) > 1:
+        text = f"none of the blocks there has {'such a name' if whole else part}"
+        return SpecError(text, field=pattern, hint=hint.replace("it has", "there are"))
     first = there[0]
-    parts = [point.part for point in there if point.address == first.address]
-    kind = type(first.block).__name__
-    hint = f"it has {', '.join(parts)}"
-    if wanted == pattern:
-        return SpecError(f"{first.address} is a {kind}; say what of it", field=pattern, hint=hint)
+    text = f"{first.address or 'it'} is a {type(first.block).__name__}"
+    if whole:
+        return SpecError(f"{text}; say what of it", field=pattern, hint=hint)
     why = reason(ABSENT, (first.block, part))
-    text = f"{first.address or 'it'} is a {kind}, which has no {part}"
+    text = f"{text}, which has no {part}"
     return SpecError(f"{text}: {why}" if why else text, field=pattern, hint=hint)

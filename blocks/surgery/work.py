@@ -46,6 +46,10 @@ def _attention(block: Any, tokens: int, seen: int) -> int:
     return 2 * tokens * _seen(block.mask, seen) * block.heads * (block.head_dim + values)
 
 
+def _turned(block: Any, tokens: int, seen: int) -> int:
+    return 4 * tokens * _seen(block.mask, seen) * block.dim
+
+
 def _cross(block: Any, tokens: int, seen: int) -> int:
     return 4 * tokens * seen * block.heads * block.head_dim
 
@@ -87,6 +91,7 @@ FORMULAS: Mapping[str, Formula] = {
     "GQAttention": _attention,
     "ChunkAttention": _attention,
     "CircleAttention": _attention,
+    "TurnedAttention": _turned,
     "CrossAttention": _cross,
     "LatentAttention": _latent,
     "LongformerAttention": _windowed,

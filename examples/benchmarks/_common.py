@@ -120,16 +120,16 @@ def tell(name: str, about: dict[str, Any], rows: list[dict[str, Any]], file: Pat
         spread = f"{row['median']:.3g} ({row['least']:.3g} to {row['most']:.3g})"
         print(f"  {row['what']:<58} {spread} {row['unit']}")
     if file is not None:
-        given = ["other/bin/python" if one.endswith("/bin/python") else one for one in sys.argv[1:]]
-        command = " ".join(
-            ["python examples/benchmarks/" + Path(sys.argv[0]).name, *map(_bare, given)]
-        )
+        script = f"python examples/benchmarks/{Path(sys.argv[0]).name}"
+        command = " ".join([script, *map(_bare, sys.argv[1:])])
         data = {"name": name, "command": command, "about": about, "rows": rows}
         file.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
 
 
 def _bare(argument: str) -> str:
     """Without the folders of this machine."""
+    if argument.endswith("/bin/python"):
+        return "other/bin/python"
     return Path(argument).name if Path(argument).is_absolute() else argument
 
 

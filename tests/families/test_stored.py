@@ -16,7 +16,8 @@ import blocks
 from blocks import CheckpointError, ConfigError
 from tests.families import ageing
 from tests.families.reference import Loaded
-from tests.hub.quantised.twins import TWINS, Tensors, Twin
+from tests.hub.quantised.made import Tensors
+from tests.hub.quantised.twins import TWINS, Twin
 
 # Layers as tools store them: none of tokens, none of choice, and no head.
 LAYER = re.compile(

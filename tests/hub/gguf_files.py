@@ -32,6 +32,7 @@ class Kind:
         norm: the name of the norms' epsilon in the reference's config.
         options: of the reference's config, over the case's: what files of this kind can't say.
         name: in tests, where it isn't the family's.
+        fuse: all tensors of the reference, such as the first files had them.
     """
 
     architecture: str
@@ -42,6 +43,7 @@ class Kind:
     norm: str = "rms_norm_eps"
     options: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    fuse: Callable[[dict[str, Tensor]], dict[str, Tensor]] = dict
 
 
 def reference(kind: Kind, variant: str, **options: Any) -> tuple[Any, Variant]:
@@ -70,9 +72,11 @@ def write(
     writer.add_block_count(depth)
     writer.add_embedding_length(config.hidden_size)
     if kind.architecture != "mamba":
-        writer.add_context_length(config.max_position_embeddings)
+        writer.add_context_length(getattr(config, "max_position_embeddings", 64))
         names = ("intermediate_size", "ffn_hidden_size", "n_inner")
-        writer.add_feed_forward_length(next(v for n in names if (v := getattr(config, n, None))))
+        writer.add_feed_forward_length(
+            next((v for n in names if (v := getattr(config, n, None))), 4 * config.hidden_size)
+        )
         writer.add_head_count(config.num_attention_heads)
         writer.add_head_count_kv(kv_heads(config))
     eps = getattr(config, kind.norm, 1e-5)
@@ -97,14 +101,16 @@ def write(
     writer.add_vocab_size(config.vocab_size)
     known = gguf.get_tensor_name_map(_architecture(kind.architecture), depth)
     tied = getattr(config, "tie_word_embeddings", False)
-    for name, tensor in model.state_dict().items():
+    for name, tensor in kind.fuse(model.state_dict()).items():
         if name.endswith("lm_head.weight") and tied:
             continue
         changed = kind.change(name, tensor, config) if kind.change else iter([(name, tensor)])
         for theirs, part in changed:
             if theirs.startswith(("cls.", "pooler.")):
                 continue  # the conversion leaves heads out
-            held = known.get_name(theirs.removeprefix("bert."), (".weight", ".bias"))
+            ends = (".weight", ".bias")
+            held = known.get_name(theirs, ends)
+            held = held or known.get_name(theirs.partition(".")[2], ends)  # of older files
             assert held is not None, theirs
             _add(writer, held, part.squeeze().float().numpy(), quantised, back)
     writer.write_header_to_file()
@@ -114,7 +120,8 @@ def write(
 
 
 def kv_heads(config: Any) -> int:
-    if getattr(config, "multi_query", False) and not config.new_decoder_architecture:
+    newer = getattr(config, "new_decoder_architecture", False)
+    if getattr(config, "multi_query", False) and not newer:
         return 1
     names = ("num_kv_heads", "num_key_value_heads", "num_attention_heads")
     return next(count for name in names if (count := getattr(config, name, None)))

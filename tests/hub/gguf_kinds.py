@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gguf import GGUFWriter
+from gguf import GGUFWriter, PoolingType
 from torch import Tensor
 
 from tests.hub.gguf_files import Kind, Parts, kv_heads
@@ -84,8 +84,9 @@ def many(writer: GGUFWriter, config: Any) -> None:
     count = getattr(config, "num_experts", None) or config.num_local_experts
     writer.add_expert_count(count)
     writer.add_expert_used_count(config.num_experts_per_tok)
-    if hasattr(config, "moe_intermediate_size"):
-        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+    if hasattr(config, "moe_intermediate_size") or config.model_type == "gpt_oss":
+        size = getattr(config, "moe_intermediate_size", config.intermediate_size)
+        writer.add_expert_feed_forward_length(size)
     if hasattr(config, "shared_expert_intermediate_size"):
         writer.add_expert_shared_feed_forward_length(config.shared_expert_intermediate_size)
 
@@ -97,15 +98,22 @@ def gemma(writer: GGUFWriter, config: Any) -> None:
         writer.add_final_logit_softcapping(config.final_logit_softcapping)
     if getattr(config, "sliding_window", None):
         writer.add_sliding_window(config.sliding_window)
+    if "exaone" in config.model_type:
+        writer.add_sliding_window_pattern([kind[0] == "s" for kind in config.layer_types])
 
 
 def phi3(writer: GGUFWriter, config: Any) -> None:
     rotated(writer, config)
     writer.add_sliding_window(config.sliding_window or 0)
     writer.add_rope_scaling_orig_ctx_len(config.original_max_position_embeddings)
+    if "long_factor" not in config.rope_parameters:
+        return
+    trained = config.original_max_position_embeddings
+    stretch = math.log(config.max_position_embeddings / trained)
+    writer.add_rope_scaling_attn_factors(math.sqrt(1 + stretch / math.log(trained)))
     for kind in ("long", "short"):
-        if factors := config.rope_parameters.get(f"{kind}_factor"):
-            writer.add_tensor(f"rope_factors_{kind}.weight", np.array(factors, np.float32))
+        factors = config.rope_parameters[f"{kind}_factor"]
+        writer.add_tensor(f"rope_factors_{kind}.weight", np.array(factors, np.float32))
 
 
 def stretched(writer: GGUFWriter, config: Any) -> None:
@@ -162,14 +170,23 @@ def gpt_oss(name: str, tensor: Tensor, config: Any) -> Parts:
         yield name.replace("self_attn.sinks", "self_attn.sinks.weight"), tensor
 
 
-def nomic(name: str, tensor: Tensor, config: Any) -> Parts:
-    """The names of its first files, in which q, k and v are one."""
-    for ours, theirs in NOMIC.items():
-        name = name.replace(ours, theirs)
-    yield name, tensor
+def nomic(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """As its first files had them: other names, and q, k and v in one."""
+    found = {}
+    for name, tensor in tensors.items():
+        for ours, theirs in NOMIC.items():
+            name = name.replace(ours, theirs)
+        if ".q_proj." in name:
+            at = name.replace("q_proj", "{}_proj")
+            parts = [tensors[at.removeprefix("encoder.").format(part)] for part in "qkv"]
+            found[name.replace("self_attn.q_proj", "attn.Wqkv")] = torch.cat(parts)
+        elif "_proj." not in name or "out_proj" in name:
+            found[name] = tensor
+    return found
 
 
 NOMIC = {
+    "layers.": "encoder.layers.",
     "embeddings.LayerNorm": "emb_ln",
     "post_attention_layernorm": "norm1",
     "post_mlp_layernorm": "norm2",
@@ -180,8 +197,16 @@ NOMIC = {
 }
 
 
+def types(writer: GGUFWriter, config: Any) -> None:
+    writer.add_token_type_count(config.type_vocab_size)
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(PoolingType.NONE)
+
+
 def windows(writer: GGUFWriter, config: Any) -> None:
     writer.add_sliding_window(config.sliding_window)
+    if "exaone" in config.model_type:
+        writer.add_sliding_window_pattern([kind[0] == "s" for kind in config.layer_types])
     if hasattr(config, "logit_scale"):
         writer.add_logit_scale(config.logit_scale)
     if hasattr(config, "num_local_experts"):
@@ -223,6 +248,16 @@ LONGROPE = {
     },
     "original_max_position_embeddings": 16,
 }
+CLAMPED = {
+    "swiglu_limit": 7.0,
+    "rope_parameters": {
+        "rope_type": "yarn",
+        "rope_theta": 500.0,
+        "factor": 4.0,
+        "original_max_position_embeddings": 16,
+        "truncate": False,
+    },
+}
 FOUR = {"num_hidden_layers": 5, "layer_types": None}  # layers, of which the fourth is another
 
 KINDS = {
@@ -234,7 +269,7 @@ KINDS = {
         Kind("qwen3", "qwen3"),
         Kind("qwen2moe", "qwen2_moe", ("plain",), experts, many),
         Kind("qwen3moe", "qwen3_moe", ("renormalised",), experts, many),
-        Kind("olmoe", "olmoe", ("plain",), experts, many),
+        Kind("olmoe", "olmoe", ("plain",), experts, many, options={"num_key_value_heads": 4}),
         Kind("olmo2", "olmo2"),
         Kind("olmo", "olmo", ("plain",), llama, norm="layer_norm_eps"),
         Kind("gemma", "gemma", ("tied", "wide heads"), plus_one, options=TIED),
@@ -248,19 +283,20 @@ KINDS = {
         Kind("starcoder2", "starcoder2", ("plain",), None, None, "norm_epsilon"),
         Kind("stablelm", "stablelm", ("plain",), stablelm, rotated, "layer_norm_eps"),
         Kind("mamba", "mamba", ("plain",), mamba, states, "layer_norm_epsilon"),
-        Kind("bert", "bert", ("bare",), None, None, "layer_norm_eps"),
+        Kind("bert", "bert", ("bare",), None, types, "layer_norm_eps"),
         Kind("llama", "llama", ("plain",), llama, stretched, options=LLAMA3, name="llama3"),
         Kind("phi3", "phi3", ("plain",), None, phi3, options=LONGROPE, name="phi3 longrope"),
         Kind("smollm3", "smollm3", ("five layers",), llama),
-        Kind("seed_oss", "seed_oss", ("plain", "biases")),
-        Kind("ernie4_5", "ernie4_5", ("plain", "biases")),
+        Kind("seed_oss", "seed_oss"),
+        Kind("ernie4_5", "ernie4_5"),
         Kind("glm4", "glm4", ("plain",), None, rotated),
         Kind("cohere2", "cohere2", ("five layers",), None, windows, "layer_norm_eps", TIED | FOUR),
-        Kind("exaone4", "exaone4", ("five layers",), None, windows),
-        Kind("gpt-oss", "gpt_oss", ("plain",), gpt_oss, windows),
+        Kind("exaone4", "exaone4", ("no window",)),
+        Kind("exaone4", "exaone4", ("five layers",), None, windows, name="exaone4 32B"),
+        Kind("gpt-oss", "gpt_oss", ("plain",), gpt_oss, windows, options=CLAMPED),
         Kind("starcoder", "gpt_bigcode", ("plain",), None, None, "layer_norm_epsilon"),
         Kind("bloom", "bloom", ("plain",), grouped, None, "layer_norm_epsilon"),
-        Kind("nomic-bert", "nomic_bert", ("bare",), nomic, None, "layer_norm_eps"),
+        Kind("nomic-bert", "nomic_bert", ("bare",), None, types, "layer_norm_eps", fuse=nomic),
         Kind("command-r", "cohere", ("tied",), None, command_r, "layer_norm_eps"),
         Kind("granite", "granite", ("plain",), llama, granite),
         Kind("nemotron", "nemotron", ("plain",), plus_one, rotated, "norm_eps"),

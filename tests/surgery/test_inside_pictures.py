@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -129,7 +130,7 @@ def test_what_has_no_lens(model: Any) -> None:
         lens.logits("layers.7.after")
     with pytest.raises(BlocksError, match=r"rows 0 … 1, not 2"):
         lens.table(row=2)
-    with pytest.raises(BlocksError, match="nothing has such a name"):
+    with pytest.raises(BlocksError, match="none of the blocks there has pattern. Hint: there are"):
         mixer = Spec(blocks.Mamba)
         mamba = blocks.CausalLM(vocab=20, dim=8, layers=(mixer,), norm=RMSNorm)
         blocks.attention_maps(mamba, TOKENS)
@@ -175,7 +176,8 @@ def test_no_picture_without_matplotlib(model: Any, monkeypatch: pytest.MonkeyPat
 def test_the_pages_pictures_are_made_by_their_script(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="pictures need blocks[plot]")
     script = str(ROOT / "examples" / "inside.py")
-    subprocess.run([sys.executable, script, str(tmp_path)], check=True, cwd=ROOT)
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, script, str(tmp_path)], check=True, env=env)
     page = (ROOT / "docs" / "inside.md").read_text(encoding="utf-8")
     for made in tmp_path.iterdir():
         assert f"({made.name})" in page and (ROOT / "docs" / made.name).exists()

@@ -13,8 +13,8 @@ from blocks import Keys, Stack
 from blocks.hub.quantised.fp4 import Mxfp4, from_mxfp4
 from blocks.hub.quantised.fp8 import ScaledInverse
 from blocks.hub.quantised.storage import Storage, StoredKeys
+from tests.hub.quantised.made import FOURS
 from tests.hub.quantised.test_formats import entries, matched, read
-from tests.hub.quantised.twins import FOURS
 
 UP, GATE = "layers.{i}.experts.{e}.up.weight", "layers.{i}.experts.{e}.gate.weight"
 

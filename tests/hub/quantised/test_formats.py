@@ -16,7 +16,8 @@ from blocks.hub.headers import Entry
 from blocks.hub.match import Match, match
 from blocks.hub.quantised.reading import read_storage
 from blocks.hub.quantised.storage import Storage, Stored, StoredKeys
-from tests.hub.quantised.twins import TWINS, Tensors
+from tests.hub.quantised.made import Tensors
+from tests.hub.quantised.twins import TWINS
 
 KINDS = {
     torch.float8_e4m3fn: "F8_E4M3",

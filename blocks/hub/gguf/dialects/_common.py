@@ -50,6 +50,17 @@ def scalar(fields: dict[str, Any], largest: int) -> int:
     return fields["head_dim"]
 
 
+def layer_kinds(f: Facts, period: int) -> list[str]:
+    """Which layers slide: all but each `period`th, unless the file says it of every layer."""
+    depth = f.meta.take("block_count", int)
+    said = f.meta.take("attention.sliding_window_pattern", int | tuple[bool, ...], period)
+    slides = [(i + 1) % said > 0 for i in range(depth)] if isinstance(said, int) else list(said)
+    if len(slides) != depth:
+        reason = f"says it of {len(slides)} layers, there are {depth}"
+        raise f.meta.error("attention.sliding_window_pattern", reason)
+    return [f"{'sliding' if slide else 'full'}_attention" for slide in slides]
+
+
 def head_width(f: Facts) -> int:
     """The width of a head, which all of its parts must have."""
     m = f.meta

@@ -11,14 +11,13 @@ from blocks.hub.gguf.facts import Dialect, Facts
 
 def config(f: Facts) -> dict[str, Any]:
     m = f.meta
-    m.only("attention.sliding_window_pattern", 4)
     return (
         common.sizes(f, "layer_norm_eps")
         | common.rope(f, common.head_width(f))
         | {
             "logit_scale": m.take("logit_scale", float),
             "sliding_window": m.take("attention.sliding_window", int),
-            "sliding_window_pattern": 4,
+            "layer_types": common.layer_kinds(f, 4),
         }
     )
 

@@ -10,10 +10,11 @@ from blocks.hub.gguf.facts import Dialect, Facts
 
 def config(f: Facts) -> dict[str, Any]:
     m, width = f.meta, common.head_width(f)
-    window = m.take("attention.sliding_window", int, None)
-    m.only("attention.sliding_window_pattern", 4)
-    pattern = {"sliding_window": window, "sliding_window_pattern": "LLLG" if window else None}
-    return common.sizes(f) | common.rope(f, width) | pattern | {"head_dim": width}
+    found = common.sizes(f) | common.rope(f, width) | {"head_dim": width, "sliding_window": None}
+    if (window := m.take("attention.sliding_window", int, None)) is not None:
+        kinds = common.layer_kinds(f, 4)
+        found |= {"sliding_window": window, "sliding_window_pattern": 4, "layer_types": kinds}
+    return found
 
 
 DIALECT = Dialect(

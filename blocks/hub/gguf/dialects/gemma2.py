@@ -17,6 +17,7 @@ def config(f: Facts) -> dict[str, Any]:
         "attn_logit_softcapping": m.take("attn_logit_softcapping", float, 50.0),
         "final_logit_softcapping": m.take("final_logit_softcapping", float, 30.0),
         "query_pre_attn_scalar": common.scalar(found, _LARGEST),
+        "layer_types": common.layer_kinds(f, 2),
         "sliding_window": m.take("attention.sliding_window", int, 4096),
     }
 

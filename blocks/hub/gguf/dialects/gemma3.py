@@ -13,7 +13,6 @@ _LARGEST = 62  # layers of the 27B, as in Gemma 2
 
 def config(f: Facts) -> dict[str, Any]:
     m, width = f.meta, common.head_width(f)
-    m.only("attention.sliding_window_pattern", 6)
     m.only("rope.local.freq_base", 10_000.0)
     m.only("rope.freq_base_swa", 10_000.0)
     found = common.sizes(f) | common.rope(f, width, 1e6) | {"head_dim": width}
@@ -21,7 +20,7 @@ def config(f: Facts) -> dict[str, Any]:
         "rope_local_base_freq": 10_000.0,
         "query_pre_attn_scalar": common.scalar(found, _LARGEST),
         "sliding_window": m.take("attention.sliding_window", int),
-        "sliding_window_pattern": 6,
+        "layer_types": common.layer_kinds(f, 6),
         "final_logit_softcapping": m.take("final_logit_softcapping", float, None),
     }
 

@@ -24,6 +24,7 @@ def config(f: Facts) -> dict[str, Any]:
         "num_local_experts": m.take("expert_count", int),
         "num_experts_per_tok": m.take("expert_used_count", int),
         "sliding_window": m.take("attention.sliding_window", int),
+        "layer_types": common.layer_kinds(f, 2),
     }
 
 
