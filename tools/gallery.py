@@ -224,24 +224,27 @@ def main() -> int:
     known = [item for item in public(ROOT / "blocks").values() if is_block(item)]
     names = [item.name for item in known if item.name in TABLE]
     rows: dict[str, Any] = {}
-    docs = ROOT / "docs" / "blocks"
-    for old in docs.glob("*.svg"):
-        old.unlink()
+    pictures: dict[str, str] = {}
     for name in names:
-        rows[name], picture = told(name)
+        rows[name], pictures[name] = told(name)
         check(name, rows[name])
         rows[name]["carries"] = carried(name, names)
-        (docs / f"{name}.svg").write_text(picture, encoding="utf-8")
     for mask in MASKS:
         name = type(mask).__name__
-        rows[name] = {"title": repr(mask)}
-        (docs / f"{name}.svg").write_text(grid(mask), encoding="utf-8")
-    body = ",\n".join(f"    {json.dumps(n)}: {json.dumps(row)}" for n, row in rows.items())
+        rows[name], pictures[name] = {"title": repr(mask)}, grid(mask)
     made = {file_of(family): used(family) for family in families()}
-    uses = ",\n".join(f"    {json.dumps(f)}: {json.dumps(there)}" for f, there in made.items())
-    text = f'{{\n  "context": {CONTEXT},\n  "blocks": {{\n{body}\n  }},\n'
-    text += f'  "families": {{\n{uses}\n  }}\n}}\n'
-    (ROOT / "docs" / "gallery.json").write_text(text, encoding="utf-8")
+    both = (
+        ",\n".join(f"    {json.dumps(key)}: {json.dumps(one)}" for key, one in some.items())
+        for some in (rows, made)
+    )
+    text = '{{\n  "context": {},\n  "blocks": {{\n{}\n  }},\n  "families": {{\n{}\n  }}\n}}\n'
+    docs = ROOT / "docs" / "blocks"
+    for old in docs.glob("*.svg"):
+        if old.stem not in pictures:
+            old.unlink()
+    for name, picture in pictures.items():
+        (docs / f"{name}.svg").write_text(picture, encoding="utf-8")
+    (ROOT / "docs" / "gallery.json").write_text(text.format(CONTEXT, *both), encoding="utf-8")
     print(f"{len(rows)} blocks of {len(known)} drawn")
     return 0
 

@@ -67,8 +67,15 @@ class OutputGate(nn.Module):
                 nn.init.zeros_(bias)
 
     def forward(self, y: Tensor, x: Tensor) -> Tensor:
+        return self.gated(y, self.product(x))
+
+    def product(self, x: Tensor) -> Tensor:
+        """W x + b."""
         check_width(x, self.dim, "OutputGate")
-        gate = nn.functional.linear(x, self.weight, self.bias)  # B T H·V or B T H
+        return nn.functional.linear(x, self.weight, self.bias)  # B T H·V or B T H
+
+    def gated(self, y: Tensor, gate: Tensor) -> Tensor:
+        """What the heads found, as far as the gate lets it through."""
         gate = gate.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # B H T V or B H T 1
         gate = gate if self.head_bias is None else gate + self.head_bias[:, None, None]
         return y * self.act(gate)

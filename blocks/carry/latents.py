@@ -39,7 +39,7 @@ def factored(old: GQAttention, new: LatentAttention) -> Lines:
         return
     channels = _channels(old, new, heads.key_dim)
     key, value, query = (
-        _with_bias(part).unflatten(0, (count, -1))
+        with_bias(part).unflatten(0, (count, -1))
         for part, count in ((old.k, heads.k), (old.v, heads.k), (old.q, heads.q))
     )
     still = torch.cat([_taken(key, channels.still), value], 1)  # K N+V D+1
@@ -75,9 +75,9 @@ def _channels(old: GQAttention, new: LatentAttention, e: int) -> _Channels:
     """Which of a head's channels the new one turns, and which it leaves as they are."""
     before, after = (next((p for p in b.qk if isinstance(p, RoPE)), None) for b in (old, new))
     turned: list[int | None] = [None] * new.rope_dim
-    pairs = [] if before is None else _pairs(before)
+    pairs = [] if before is None else turned_pairs(before)
     if before is not None and after is not None:
-        slots = _pairs(after)
+        slots = turned_pairs(after)
         for i, (one, other) in enumerate(slots):
             if i * len(pairs) % len(slots) and len(pairs) < len(slots):
                 continue  # a frequency that the old one hasn't
@@ -91,7 +91,7 @@ def _channels(old: GQAttention, new: LatentAttention, e: int) -> _Channels:
     return _Channels(still, turned, len(slow))
 
 
-def _pairs(rope: RoPE) -> list[tuple[int, int]]:
+def turned_pairs(rope: RoPE) -> list[tuple[int, int]]:
     """The channels that turn together, the quickest first."""
     half = rope.dims // 2
     return [(i, i + half) if rope.pairing == "half" else (2 * i, 2 * i + 1) for i in range(half)]
@@ -108,7 +108,7 @@ def _taken(heads: Tensor, channels: list[int | None]) -> Tensor:
     return torch.stack(rows, 1)
 
 
-def _with_bias(matrix: Any) -> Tensor:
+def with_bias(matrix: Any) -> Tensor:
     """[out in+1]: the bias as one more column, in numbers wide enough to be factored."""
     weight = matrix.weight.double()
     bias = weight.new_zeros(len(weight)) if matrix.bias is None else matrix.bias.double()
@@ -128,7 +128,7 @@ def _factors(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor, float]:
 
 
 def _split(name: str, both: Tensor, matrix: Any, words: str) -> Lines:
-    """Weight and bias of what `_with_bias` has put together."""
+    """Weight and bias of what `with_bias` has put together."""
     yield f"{name}.weight", both[:, :-1], words
     if matrix.bias is not None:
         yield f"{name}.bias", both[:, -1], words

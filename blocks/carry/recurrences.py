@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from blocks.ssm.mamba2 import Mamba2
 
 # Linear attention is y_t = Σ (q_t·k_s) v_s; a state space model y_t = Σ (c_t·b_s) decay x_s. So c
 # is the query, b the key and x the value: arXiv:2405.21060, with trained weights arXiv:2408.15237.
+
+_LETTER = {"q": "c", "k": "b"}
 
 
 def dual(old: Attention, new: Mamba2, fresh: Fresh) -> Lines:
@@ -37,6 +41,22 @@ def dual(old: Attention, new: Mamba2, fresh: Fresh) -> Lines:
     if done:
         yield "inputs.weight", weight, f"{'; '.join(done)}; the rest is new"
     yield from _read(old, new, max(heads.q, heads.v), new.heads, width == heads.value_dim)
+
+
+def primal(old: Mamba2, new: Attention) -> Lines:
+    """The other way round: values, keys and queries from x, b and c."""
+    heads, (groups, state), inner = sizes_of(new), old.group, old.widths[0]
+    if old.dim != new.q.weight.shape[1]:
+        return
+    _, x, b, c, _ = old.inputs.weight.split([inner, *old.widths, old.heads])
+    if state == heads.key_dim:
+        for name, rows, after in (("q", c, heads.q), ("k", b, heads.k)):
+            words = "" if groups == after else f", {told(groups, after)}"
+            yield f"{name}.weight", pooled(rows, groups, after), f"{_LETTER[name]}{words}"
+    if inner // old.heads == heads.value_dim:
+        words = "" if old.heads == heads.v else f", {told(old.heads, heads.v)}"
+        yield "v.weight", pooled(x, old.heads, heads.v), f"x{words}"
+        yield from _read(old, new, old.heads, max(heads.q, heads.v), True)
 
 
 def selected(old: Attention, new: Mamba, fresh: Fresh) -> Lines:
@@ -80,7 +100,7 @@ def _put(matrix: Tensor, rows: Tensor, at: int) -> Tensor:
     return torch.cat([matrix[:at], rows, matrix[at + len(rows) :]])
 
 
-def _read(old: Attention, new: Mamba2, before: int, after: int, fits: bool) -> Lines:
+def _read(old: Any, new: Any, before: int, after: int, fits: bool) -> Lines:
     if fits and old.out.weight.shape[0] == new.out.weight.shape[0]:
         if before == after:
             yield "out.weight", old.out.weight

@@ -1,4 +1,4 @@
-"""`blocks export`: a checkpoint in the layout that other tools read."""
+"""`blocks export` and `blocks eject`: a checkpoint for other tools, and one that needs none."""
 
 from __future__ import annotations
 
@@ -6,16 +6,26 @@ from typing import Any
 
 import click
 
-from blocks.cli.options import LOAD, adapter_option, force_download, hub_options, pick, place
+from blocks.cli.options import (
+    LOAD,
+    adapter_option,
+    as_json,
+    force_download,
+    hub_options,
+    json_text,
+    pick,
+    place,
+)
 
 
 @click.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path(file_okay=False))
 @adapter_option
+@as_json
 @hub_options
 @force_download
-def export(model: str, folder: str, **given: Any) -> None:
+def export(model: str, folder: str, as_json: bool, **given: Any) -> None:
     """Write MODEL to FOLDER as other tools read it.
 
     In the reference layout, with its tokenizer. An adapter is merged into its matrices.
@@ -34,4 +44,22 @@ def export(model: str, folder: str, **given: Any) -> None:
         hub = {**where, "revision": None}
         loaded = blocks.merge_adapter(blocks.load_adapter(loaded, given["adapter"], **hub))
     blocks.export(loaded, folder, tokenizer=tokenizer)
+    told = {"folder": folder, "tokenizer": tokenizer is not None}
+    click.echo(json_text(told) if as_json else folder)
+
+
+@click.command()
+@click.argument("model")
+@click.argument("folder", type=click.Path(file_okay=False))
+@hub_options
+@force_download
+def eject(model: str, folder: str, **given: Any) -> None:
+    """Write MODEL to FOLDER as one readable file of plain PyTorch.
+
+    model.py holds what this model uses and nothing else, with a loader; config.json and
+    model.safetensors are beside it.
+    """
+    import blocks
+
+    blocks.eject(blocks.from_pretrained(place(model), **pick(given, LOAD)), folder)
     click.echo(folder)

@@ -71,7 +71,8 @@ def explain(
     """Show a model as a tree of blocks.
 
     With shapes, parameters (shared ones once), bytes, and the bytes of state that a token leaves;
-    then the FLOPs of a new token and the bytes that are read for it.
+    then the FLOPs of a new token and the bytes that are read for it. MODEL may also be a file such
+    as config.json, of which the architecture alone is told.
     """
     from blocks.hub.planned import look
     from blocks.surgery.picturing import draw

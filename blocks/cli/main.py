@@ -19,7 +19,7 @@ from blocks.cli.conversation import chat
 from blocks.cli.exchanging import swap
 from blocks.cli.filling import fill_mask
 from blocks.cli.hearing import transcribe
-from blocks.cli.leaving import export
+from blocks.cli.leaving import eject, export
 from blocks.cli.looking import explain, inspect
 from blocks.cli.meaning import embed
 from blocks.cli.proving import verify
@@ -29,7 +29,7 @@ from blocks.errors import BlocksError
 
 COMMANDS = (
     *(generate, chat, embed, fill_mask, transcribe),
-    *(catalog, inspect, explain, diff, swap, bench, verify, export),
+    *(catalog, inspect, explain, diff, swap, bench, verify, export, eject),
 )
 
 

@@ -17,6 +17,7 @@ from blocks.edit import replace
 from blocks.errors import ConfigError, printable
 from blocks.hub.fill import assign, initialise
 from blocks.hub.packing import put_packed
+from blocks.models.adapters import is_adapted, start_adapters
 from blocks.models.packing import Packed, packed_ties
 from blocks.models.places import addresses, spread, tie
 from blocks.ops.shapeless import on_meta
@@ -92,6 +93,8 @@ def changed(
     initialise(model, made, new, **options)
     _freeze(model, kept, held)
     tie(model, pairs)
+    if is_adapted(spec):
+        start_adapters(model, new, not is_adapted(before))
     known = packed_ties(old, before.keywords.get("ties", ()))
     twins = {place: source for pair in known for place, source in spread(pair, held)}
     used = {source for one in kept.values() for source in one.sources}
@@ -142,8 +145,8 @@ def _own(one: Carried, copy: bool) -> Tensor:
 
 
 def _freeze(model: nn.Module, kept: Mapping[str, Carried], held: Mapping[str, Tensor]) -> None:
-    """What was not to learn is not to learn where it was carried as it is."""
+    """What was made of nothing that was to learn is not to learn."""
     now = addresses(model)
     for place, one in kept.items():
-        if one.same and now[place].is_floating_point():
-            now[place].requires_grad_(held[one.sources[0]].requires_grad)
+        if one.sources and now[place].is_floating_point():
+            now[place].requires_grad_(any(held[source].requires_grad for source in one.sources))

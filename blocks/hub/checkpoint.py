@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from safetensors import safe_open
+
 from blocks.errors import CheckpointError, HubError, printable
 from blocks.hub.headers import Entry, Header, read_header
 from blocks.hub.index import Index, read_index
@@ -59,8 +61,6 @@ class Checkpoint:
             dtype: what is decoded may be made of this at once.
         """
         del dtype  # these are as they are
-        from safetensors import safe_open
-
         try:
             return safe_open(file, framework="pt")
         except RuntimeError as error:  # of torch, which maps the file
@@ -260,7 +260,7 @@ def _nothing(source: Source) -> CheckpointError:
     return CheckpointError(
         f"has no weights; it holds {_some(names) or 'nothing'}",
         file=source.name,
-        hint="blocks reads model.safetensors, or the shards model.safetensors.index.json names",
+        hint="blocks reads model.safetensors, the shards model.safetensors.index.json names, or GGUF",
     )
 
 

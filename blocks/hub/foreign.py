@@ -18,6 +18,10 @@ class Foreign(Protocol):
         """The reader of what config.json would hold."""
         ...
 
+    def pool(self) -> str | None:
+        """How a `SentenceHead` makes one vector of a text; None where nothing is said."""
+        ...
+
     def generation(self) -> dict[str, Any]:
         """What generation_config.json would hold."""
         ...

@@ -7,7 +7,13 @@ from typing import Any
 
 from blocks.errors import nearest
 from blocks.hub.config import Config
-from blocks.models.adapters import adapted_matrices, is_adapted, train_adapters, trainable
+from blocks.models.adapters import (
+    adapted_matrices,
+    is_adapted,
+    start_adapters,
+    train_adapters,
+    trainable,
+)
 from blocks.spec import Spec
 
 __all__: list[str] = []
@@ -29,9 +35,7 @@ def settle_adapters(model: Any, config: Config, drawn: Collection[str]) -> None:
     spec: Spec = model.spec
     if not is_adapted(spec):
         return
-    for address, part in adapted_matrices(model).items():
-        if f"{address}.magnitude" in drawn:
-            part.lengthen()
+    start_adapters(model, drawn, new=False)
     model.requires_grad_(True)
     known, said = trainable(model), config.data.get("trains", [])
     for address in said if isinstance(said, list) else [said]:

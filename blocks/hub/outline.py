@@ -10,10 +10,12 @@ from typing import Any
 from blocks.edit import layers_of, walk
 from blocks.edit import replace as edited
 from blocks.errors import BlocksError, ConfigError, nearest
+from blocks.heads.sentence import SentenceHead
 from blocks.hub.amount import MOST, ordered
 from blocks.hub.blame import as_config_error
 from blocks.hub.config import Config, read_json
 from blocks.hub.family import Family
+from blocks.hub.foreign import Foreign
 from blocks.hub.keys import Keys, Mapped, Rule, Shape
 from blocks.hub.packing import check_packing, put_packed, read_packing
 from blocks.hub.quantised.modelopt import FILE, as_config
@@ -167,10 +169,10 @@ def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
         ConfigError: it can't be read, or holds a field that the family doesn't know.
     """
     if source.foreign:
-        return outline_of(source.foreign.reader())
+        return _foreign(source.foreign)
     path = source.need("config.json", hint="a model's folder holds config.json and safetensors")
     data = read_json(path)
-    if FIELD not in data and (apart := source.find(FILE)) is not None:
+    if not {FIELD, "spec"} & data.keys() and (apart := source.find(FILE, assume_absent=True)):
         data[FIELD] = as_config(read_json(apart), apart)
     outline = _outline(Config(data, path), blocks)
     if outline.family is None:
@@ -179,6 +181,15 @@ def read_outline(source: Source, blocks: Iterable[type] = ()) -> Outline:
         return outline
     head = read_sentence_head(source, outline.spec.keywords["dim"])
     return replace(outline, spec=edited(outline.spec, head=head))
+
+
+def _foreign(place: Foreign) -> Outline:
+    """What a file of another format says; of an encoder of texts, with the head that makes one
+    vector of a text."""
+    outline, pool = outline_of(place.reader()), place.pool()
+    if pool is None or outline.spec.keywords.get("head", pool) is not None:
+        return outline
+    return replace(outline, spec=edited(outline.spec, head=Spec(SentenceHead, pool=pool)))
 
 
 def read_config(path: Path, blocks: Iterable[type] = ()) -> Outline:

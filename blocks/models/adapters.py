@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from blocks.attention.gate import OutputGate
 from blocks.edit import matches, replace, rewrite, walk
 from blocks.errors import SpecError
 from blocks.models.places import addresses, modules
@@ -58,10 +59,14 @@ def without_adapters(spec: Spec[Any]) -> Spec[Any]:
         if not any(matches(place, f"{name}.{kind}") for name in names for kind in _LEARNT)
     ]
     spec = replace(spec, ties=())
-    while found := {part.func for _, part in walk(spec)} & set(ADAPTERS):
-        for kind in found:
-            spec = rewrite(spec, kind, lambda part: part.keywords["inner"])
+    for kind in ADAPTERS:
+        while any(part.func is kind for _, part in walk(spec)):
+            spec = rewrite(spec, kind, _inner)
     return replace(spec, ties=ties)
+
+
+def _inner(part: Spec[Any]) -> Spec[Any]:
+    return part.keywords["inner"]
 
 
 def _on(part: Spec[Any]) -> tuple[str, ...]:
@@ -77,8 +82,9 @@ def matrices_of(spec: Spec[Any]) -> dict[str, tuple[int, int]]:
     for address, part in modules(plain):
         if getattr(type(part), "source", False):
             others.add(address)
-        elif type(part) in MATRICES and address not in others:
-            found[address] = tuple(part.weight.shape)
+        elif type(part) in MATRICES and not {address, address.rpartition(".")[0]} & others:
+            weight: Any = part.weight
+            found[address] = (weight.shape[0], weight.shape[1])
     return found
 
 
@@ -116,12 +122,17 @@ def grouped(
         spec, known: as in `with_adapters`.
         wanted: anything that can be compared, by the address of a matrix.
     """
-    owners = {at for at, part in walk(spec) if at and not hasattr(part.func, "transparent")}
+    parts = {at: part.func for at, part in walk(spec) if at}
+    owners = {
+        at
+        for at, kind in parts.items()
+        if not hasattr(kind, "transparent") and kind is not OutputGate  # whose slot has more sizes
+    }
     within = _by_owner(known, owners)
     found: dict[str, dict[Any, list[str]]] = {}
     for owner, names in _by_owner(wanted, owners).items():
         for name in names:
-            value = wanted[f"{owner}.{name}" if name else owner]
+            value = wanted[f"{owner}.{name}".strip(".")]
             found.setdefault(owner, {}).setdefault(value, []).append(name)
     halves = {at for at, part in walk(spec) if _is_half(part)}
     for owner in found.keys() & halves:
@@ -193,6 +204,21 @@ def train_adapters(model: nn.Module, more: Collection[str] = ()) -> None:
     known = addresses(model)
     for address in more:
         known[address].requires_grad_(True)
+
+
+def start_adapters(model: nn.Module, drawn: Collection[str], new: bool) -> None:
+    """Makes adapters whose tensors were drawn change nothing; the model's first ones train alone.
+
+    Args:
+        model: one whose numbers are all there.
+        drawn: addresses of what was drawn.
+        new: whether it had no adapters before.
+    """
+    for address, part in adapted_matrices(model).items():
+        if f"{address}.magnitude" in drawn:
+            part.lengthen()
+    if new:
+        train_adapters(model)
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from blocks.errors import SpecError
 from blocks.heads.language import LMHead
 from blocks.models.places import addresses, modules
+from blocks.ops.crossentropy import linear_cross_entropy
 from blocks.wiring.linear import Linear
 from blocks.wiring.packed import PackedLinear
 
@@ -50,6 +51,11 @@ class PackedHead(LMHead):
 
     def product(self, x: Tensor) -> Tensor:
         return self.matrix(x)
+
+    def loss(self, x: Tensor, targets: Tensor) -> Tensor:
+        how = {"bias": self.matrix.bias, "scale": self.scale, "cap": self.cap}
+        weight = self.matrix.dense(x.dtype)
+        return linear_cross_entropy(self.narrowed(x), weight, targets, **how)
 
 
 def packed_matrices(model: nn.Module) -> dict[str, Packed]:
@@ -96,8 +102,8 @@ def pack_matrices(model: nn.Module, wanted: Mapping[str, Packed]) -> Iterator[st
     done: dict[int, tuple[Any, nn.Module]] = {}  # originals, kept lest another gets their number
     twins: dict[tuple[int, int], PackedLinear] = {}
     for address, parent, name, part in _places(model):
-        if address not in wanted:
-            continue
+        if address not in wanted or hasattr(type(part), "transparent"):
+            continue  # what is wrapped there is the matrix
         if not _plain(parent, name, part):  # of a parent that has two addresses
             yield address
             continue

@@ -89,11 +89,14 @@ class Rows:
         return y if self.places is None else y.flatten(0, 1)[self.places]
 
     def noted(self, **values: Tensor) -> tuple[Tensor, ...]:
-        """Values [R L …] as whoever looks leaves them, who sees them as [B T …]."""
+        """Values [R L …] as whoever looks leaves them, who sees them as [B T …].
+
+        Those of heads, [R L H …], are seen as [B H T …].
+        """
         if not looking():
             return tuple(values.values())
-        seen = noted(**{name: self.put(x) for name, x in values.items()})
-        return tuple(self.take(x) for x in seen)
+        seen = noted(**{name: _heads_turned(self.put(x)) for name, x in values.items()})
+        return tuple(self.take(_heads_turned(x)) for x in seen)
 
     def real(self, length: int) -> Tensor | None:
         """[R L], True where a slot's token counts; None where all do."""
@@ -117,3 +120,7 @@ class Rows:
         both = torch.cat([before, x], 1)
         at = self.lengths[:, None] + torch.arange(n, device=x.device)  # R n
         return both.gather(1, at.view(*at.shape, *[1] * (x.dim() - 2)).expand_as(before))
+
+
+def _heads_turned(x: Tensor) -> Tensor:
+    return x.transpose(1, 2) if x.dim() == 4 else x

@@ -105,7 +105,7 @@ class GatedDeltaNet(nn.Module):
         now.tail = torch.cat([tail for _, tail in parts], -1)
         q, k, v = (self.act(part).to(now.memory.dtype) for part, _ in parts)
         q, k = (unit(part.unflatten(-1, (self.heads, -1))) for part in (q, k))  # R L K E
-        v = v.unflatten(-1, (self.memory[0], -1))  # R L H V
+        q, k, v = rows.noted(q=q, k=k, v=v.unflatten(-1, (self.memory[0], -1)))  # R L K E, … H V
         decay = -self.a_log.to(v.dtype).exp() * F.softplus(self.dt(x).to(v.dtype) + self.dt_bias)
         beta = self.strength * torch.sigmoid(self.beta(x)).to(v.dtype)
         if (real := rows.real(x.shape[1])) is not None:  # what isn't neither writes nor fades

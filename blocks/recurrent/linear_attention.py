@@ -95,12 +95,12 @@ class LinearAttention(nn.Module):
             check_state("LinearAttention", state, LinearState, x, memory=self.memory)
         step = Step.plain(x) if step is None else step
         rows, wide = Rows.of(step), torch.promote_types(x.dtype, torch.float32)
-        plain = self._features(self.q(x)), self._features(self.k(x))  # B H T F, B K T F
-        turned = plain
+        plain = turned = self._features(self.q(x)), self._features(self.k(x))  # B H T F, B K T F
         for part in self.qk:
             turned = part(*turned, step)
         q, k, *bare = (rows.take(one.transpose(1, 2)).to(wide) for one in (*turned, *plain))
         v = rows.take(self.v(x)).unflatten(-1, (self.kv_heads, -1)).to(wide)  # R L K V
+        q, k, v = rows.noted(q=q, k=k, v=v)
         below = (bare[0], bare[1]) if len(self.qk) else None
         how = v.new_tensor(self.decay).log(), rows.real(v.shape[1])
         start = None if state is None else state.memory

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ActivationStatistics", "Activity", "activation_statistics"]
 
-_HEADED = ("q", "k", "v", "heads", "pattern")  # heads before tokens
-
 
 @dataclass(frozen=True)
 class Activity:
@@ -129,7 +127,7 @@ def _reader(sums: dict[str, _Sums], point: Point, options: Mapping[str, Any]) ->
 
 def _counted(point: Point, x: Tensor, options: Mapping[str, Any]) -> Tensor:
     """The numbers [N C] of real tokens."""
-    if point.part in _HEADED and x.dim() == 4:
+    if x.dim() == 4:  # heads stand before tokens
         x = x.transpose(1, 2)
     side = point.name.partition(".")[0]
     mask = options.get({"encoder": "source_mask", "decoder": "target_mask"}.get(side, "mask"))

@@ -51,14 +51,14 @@ class Difference:
 
     @property
     def equal(self) -> bool:
-        """Whether nothing differs: blocks, options, sizes, what is shared, dtypes, weights.
+        """Whether nothing differs: blocks, options, sizes, what is shared, dtypes, weights, fit.
 
         What isn't known of one, such as a Spec's dtype, and how many files hold the weights count
         for nothing.
         """
         other = self.weights is not None and self.weights.unequal > 0
         stored = {self.a.dtype, self.b.dtype} - {None}
-        return not (self.changes or other or len(stored) > 1)
+        return not (self.changes or other or len(stored) > 1 or self.a.fits != self.b.fits)
 
     def to_json(self) -> dict[str, Any]:
         """As plain JSON data."""

@@ -97,9 +97,7 @@ class AttentionMaps(dict[str, Tensor]):
         figure.suptitle(next(iter(chosen)) if one else "heads", fontsize=8)
         return figure
 
-    def _label(
-        self, axis: Any, name: str, map: Any, row: int, tokenizer: Any, first: bool
-    ) -> None:
+    def _label(self, axis: Any, name: str, map: Any, row: int, tokenizer: Any, first: bool) -> None:
         for tokens, side, size in zip(self.tokens[name], "yx", map.shape, strict=True):
             if tokens is not None and tokens.shape[1] == size and (first or side == "x"):
                 label(axis, words(tokens[row], tokenizer), side)

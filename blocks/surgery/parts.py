@@ -210,7 +210,9 @@ class Tree:
         tied = tuple((name, form(source)[0]) for name, source in part.tied.items())
         within = tuple((inner.name, inner.times, inner._kind) for inner in part.parts)
         options, shapes = tuple(part.options.items()), tuple(part.shapes.items())
-        key = (part.block, part.path, options, shapes, tied, part.nbytes, within)
+        wrapped = self.wrapped[part.address]  # a long option is cut in what is printed
+        specs = tuple(self.specs.get((part.address, kind_of(one))) for one in wrapped)
+        key = (part.block, part.path, specs, options, shapes, tied, part.nbytes, within)
         return self._alike.setdefault(key, len(self._alike))
 
 

@@ -137,7 +137,7 @@ def _ablated(point: Point, x: Any, heads: Sequence[int] | None, to: Any) -> Any:
     if to == "zero":
         filler = torch.zeros_like(x)
     else:
-        filler = _mean(point, to[point.name] if isinstance(to, Mapping) else x, x)
+        filler = _mean(to[point.name] if isinstance(to, Mapping) else x, x)
     if heads is None:
         return filler
     chosen = torch.zeros(x.shape[1], 1, 1, dtype=torch.bool, device=x.device)
@@ -145,9 +145,9 @@ def _ablated(point: Point, x: Any, heads: Sequence[int] | None, to: Any) -> Any:
     return torch.where(chosen, filler, x)
 
 
-def _mean(point: Point, values: Any, like: Tensor) -> Tensor:
+def _mean(values: Any, like: Tensor) -> Tensor:
     """Over batch and tokens, of one call or of several."""
-    axes = (0, 2) if point.part in ("q", "k", "v", "heads", "pattern") else (0, 1)
+    axes = (0, 2) if like.dim() == 4 else (0, 1)  # heads stand before tokens
     calls = values if isinstance(values, list) else [values]
     counts = [call.shape[axes[0]] * call.shape[axes[1]] for call in calls]
     sums = [call.to(like.device).sum(axes, True, dtype=_wide(like)) for call in calls]

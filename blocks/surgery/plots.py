@@ -65,7 +65,7 @@ def check_row(row: int, rows: int) -> None:
 
 
 def label(axis: Any, texts: Sequence[str], side: str, most: int = 40, flat: int = 2) -> None:
-    """Tokens along an axis, or every so many of a long text; upright where more than `flat` long."""
+    """Tokens along an axis, or every so many of them; upright where one is longer than `flat`."""
     every = -(-len(texts) // most)
     places = range(0, len(texts), every)
     put = axis.set_xticks if side == "x" else axis.set_yticks

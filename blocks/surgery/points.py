@@ -25,6 +25,8 @@ from blocks.errors import SpecError, nearest
 from blocks.moe.moe import MoE
 from blocks.recurrent.attending import Attending
 from blocks.recurrent.channel_mix import RWKVChannelMix
+from blocks.recurrent.gated_delta_net import GatedDeltaNet
+from blocks.recurrent.linear_attention import LinearAttention
 from blocks.recurrent.rwkv import RWKV
 from blocks.ssm.mamba import Mamba
 from blocks.ssm.mamba2 import Mamba2
@@ -45,8 +47,10 @@ INNER: Mapping[type[nn.Module], tuple[str, ...]] = {
     CircleAttention: _SOFTMAX,
     CrossAttention: _SOFTMAX,
     GQAttention: _SOFTMAX,
+    GatedDeltaNet: ("q", "k", "v"),
     LSHAttention: ("q", "v", "pattern"),
     LatentAttention: _SOFTMAX,
+    LinearAttention: ("q", "k", "v"),
     LongformerAttention: _SOFTMAX,
     Mamba: ("u", "dt", "b", "c"),
     Mamba2: ("u", "dt", "b", "c"),
@@ -116,7 +120,8 @@ def _walk(module: nn.Module, address: str, layer: bool) -> Iterator[Point]:
         split = next(i for i, (_, part) in enumerate(parts) if part is inner)
         early, late = [*early, *parts[:split]], [*parts[split + 1 :], *late]
         chain.append(inner)
-    stream = layer or any(isinstance(part, Residual) for part in chain)
+    assembled = _home(chain[-1]).startswith("blocks.models.")  # a stage of layers is no layer
+    stream = (layer and not assembled) or any(isinstance(part, Residual) for part in chain)
     if stream:
         yield _point(address, "before", chain[-1], chain[0], "input")
     yield from _below(early, address)
@@ -136,7 +141,7 @@ def _own(address: str, block: nn.Module, stream: bool) -> Iterator[Point]:
     """The points of a block itself, and of its parts where these are blocks of their own."""
     listed = isinstance(block, nn.ModuleList)
     # A chain within nothing else takes and gives what its layer does.
-    bare = _plain(block) or (stream and type(block) is Chain)
+    bare = _plain(block, address) or (stream and type(block) is Chain)
     if not bare and not _of(block, *_ENDS):
         yield _point(address, "in", block, block, "input")
     if isinstance(block, MoE):
@@ -186,13 +191,15 @@ def _of(block: nn.Module, *folders: str) -> bool:
     return any(kind.__module__.startswith(homes) for kind in type(block).__mro__)
 
 
-def _plain(block: nn.Module) -> bool:
-    """Whether it is no block but what holds blocks, or one of their matrices."""
-    if isinstance(block, Streamed | PackedLinear | Molecules):  # the last are called by halves
-        return True
-    home = type(block).__module__
-    held = home.startswith("blocks.models.") and not _of(block, *_ENDS)
-    return held or home.startswith("torch.nn.")
+def _home(block: nn.Module) -> str:
+    return type(block).__module__
+
+
+def _plain(block: nn.Module, address: str) -> bool:
+    """Whether it is no block but what holds blocks or, within one, a matrix or called by halves."""
+    held = _home(block).startswith("blocks.models.") and not _of(block, *_ENDS)
+    within = isinstance(block, Streamed | PackedLinear | Molecules)
+    return held or (address != "" and (within or _home(block).startswith("torch.nn.")))
 
 
 def _apart(heads: int) -> Callable[[Tensor], Tensor]:

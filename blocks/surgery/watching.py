@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from blocks.errors import SpecError
 from blocks.hub.columns import columns
+from blocks.models.conditioned import Conditioned
 from blocks.models.places import modules
 from blocks.ops.watch import enter, leave, opened
 from blocks.surgery.points import Point, points_of, select
@@ -23,10 +24,10 @@ Taker = Callable[[Any], Any]
 
 
 def module_of(model: Any) -> nn.Module:
-    """The module that names are of: the eager one of a compiled model."""
-    inner = getattr(model, "_orig_mod", getattr(model, "model", None))
-    if not isinstance(model, nn.Module) or "_orig_mod" in model._modules:
-        model = inner
+    """The module that names are of: the eager one of a compiled model, the pair of its answers."""
+    if isinstance(model, Conditioned):
+        model = model.model
+    model = getattr(model, "_orig_mod", model)
     if not isinstance(model, nn.Module):
         raise SpecError("is no model or block", field="model", hint="build a Spec by calling it")
     return model

@@ -46,6 +46,12 @@ def _attention(block: Any, tokens: int, seen: int) -> int:
     return 2 * tokens * _seen(block.mask, seen) * block.heads * (block.head_dim + values)
 
 
+def _chunked(block: Any, tokens: int, seen: int) -> int:
+    size, around = block.near.size, block.near.before + 1 + block.near.after
+    near = seen if seen <= size else size * around
+    return 4 * tokens * near * block.heads * block.head_dim
+
+
 def _turned(block: Any, tokens: int, seen: int) -> int:
     return 4 * tokens * _seen(block.mask, seen) * block.dim
 
@@ -88,9 +94,9 @@ def _sums(each: int, name: str = "sums") -> Formula:
 
 # What a block does beside multiplying by matrices of its own and running its parts once a token.
 FORMULAS: Mapping[str, Formula] = {
+    "ChunkAttention": _chunked,
+    "CircleAttention": _chunked,
     "GQAttention": _attention,
-    "ChunkAttention": _attention,
-    "CircleAttention": _attention,
     "TurnedAttention": _turned,
     "CrossAttention": _cross,
     "LatentAttention": _latent,
@@ -184,7 +190,7 @@ def _sizes(matrix: Any) -> tuple[int, ...]:
 
 
 def _own(block: Any) -> list[Any]:
-    return [p for p in block._parameters.values() if p is not None]
+    return [p for n, p in block._parameters.items() if p is not None and n != "bias"]
 
 
 def _tells(block: Any, names: set[str]) -> bool:

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blocks.attention.gate import OutputGate
 from blocks.embedding.token import TokenEmbedding
 from blocks.heads.language import LMHead
 from blocks.ops.crossentropy import linear_cross_entropy
@@ -47,7 +48,7 @@ class Added(nn.Module):
         self.base: Any = base
         self.a, self.b, self.factor, self.rate = a, b, scale, dropout
         self.by_hand = ("base",) if by_hand else ()
-        self.register_parameter("magnitude", None)
+        self.magnitude: Any = None  # [O], where rows have lengths of their own
 
     def forward(self, x: Tensor) -> Tensor:
         return self.mixed(self.base(x), x)
@@ -83,7 +84,7 @@ class Added(nn.Module):
 
     @property
     def bias(self) -> Tensor | None:
-        return self.base.bias
+        return held(self.base).bias
 
     def lengthen(self) -> None:
         """Gives each row a length of its own, which starts as that of W's."""
@@ -103,24 +104,40 @@ class AddedHead(Added):
     def loss(self, x: Tensor, targets: Tensor) -> Tensor:
         """As of the head."""
         base = self.base
-        how = {"bias": base.bias, "scale": base.scale, "cap": base.cap}
+        how = {"bias": self.bias, "scale": base.scale, "cap": base.cap}
         return linear_cross_entropy(base.narrowed(x), self.weight, targets, **how)
 
 
 class AddedRows(Added):
     """x_t = W[t] + scale · B[t] A, of a table of tokens."""
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        rows = self.base.rows(tokens)
-        added = F.embedding(tokens, self.b.weight) @ self.a.weight * self.factor
+    def forward(self, x: Tensor) -> Tensor:
+        rows = self.base.rows(x)
+        added = F.embedding(x, self.b.weight) @ self.a.weight * self.factor
         rows = (rows + added).to(rows.dtype)
         return self.base.widened(rows)
 
 
-KINDS: dict[type[Any], type[Added]] = {LMHead: AddedHead, TokenEmbedding: AddedRows}
+class AddedGate(Added):
+    """The same of the matrix of a gate of what heads find."""
+
+    def forward(self, y: Tensor, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]  # as the gate
+        return self.base.gated(y, self.mixed(self.base.product(x), x))
+
+
+KINDS: dict[type[Any], type[Added]] = {
+    LMHead: AddedHead,
+    OutputGate: AddedGate,
+    TokenEmbedding: AddedRows,
+}
+
+
+def held(base: Any) -> Any:
+    """What has the weight and the bias: of a packed head, its matrix."""
+    return getattr(base, "matrix", base)
 
 
 def dense(base: Any) -> Tensor:
     """W of what multiplies by it, [O D], also where it is packed."""
-    matrix = getattr(base, "matrix", base)  # of a packed head
+    matrix = held(base)
     return matrix.dense(torch.float32) if type(matrix) is PackedLinear else matrix.weight

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from blocks.attention.gate import OutputGate
 from blocks.edit import matches
 from blocks.embedding.token import TokenEmbedding
 from blocks.errors import SpecError
@@ -21,7 +22,8 @@ from blocks.wiring.linear import Linear
 
 __all__: list[str] = []
 
-MATRICES = (nn.Linear, Linear, LMHead, TokenEmbedding)  # others do more than to multiply by one
+# Others do more than to multiply by one.
+MATRICES = (nn.Linear, Linear, LMHead, OutputGate, TokenEmbedding)
 
 
 @dataclass(frozen=True)

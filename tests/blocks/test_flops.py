@@ -48,7 +48,6 @@ APART = {
     "LongformerAttention": WHOLE,
     "Mamba": SCAN,
     "Mamba2": SCAN,
-    "RGLRU": "it has a CausalConv",
     "RelativeAttention": "its memory starts filled with empty tokens, which no new token adds to",
     "SourceReader": "it reads a text in two halves",
     "TypeRelation": "a part of RelativeAttention, which counts it",
@@ -74,6 +73,15 @@ def test_a_block_costs_what_torch_counts(name: str) -> None:
         rows, tokens = len(first), first.shape[token_axis(first)]
     equal = rows * counted(block, tokens, tokens) == torchs(block, *inputs)
     assert equal != (name in APART), APART.get(name)
+
+
+@pytest.mark.parametrize("name", ["ChunkAttention", "CircleAttention", "LongformerAttention"])
+@pytest.mark.parametrize("tokens", [4, 8, 48])
+def test_whole_chunks_cost_what_torch_counts(name: str, tokens: int) -> None:
+    block = build(name).eval().to("meta")
+    assert counted(block, tokens, tokens) == torchs(
+        block, torch.empty(1, tokens, 16, device="meta")
+    )
 
 
 def test_the_tables_know_blocks_alone() -> None:

@@ -16,6 +16,8 @@ from tests.blocks.table import TABLE, build, public_blocks
 from tests.blocks.values import VALUES
 
 MANY = 3000  # parameters: beyond, they are checked along random directions, each part on its own
+# Those whose gradients take something that they compute as given have others on purpose.
+TRUE = [name for name in public_blocks() if TABLE[name].checks.get("gradients", True)]
 ONCE = {"Mamba": "the gradient of its scan is written by hand"}
 
 
@@ -26,7 +28,7 @@ def subject(name: str, /, **options: Any) -> Subject:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", public_blocks())
+@pytest.mark.parametrize("name", TRUE)
 def test_each_number_with_each(name: str) -> None:
     it = subject(name)
     count = sum(p.numel() for p in it.module.parameters())
@@ -48,7 +50,7 @@ READ |= {"PatchEmbedding.patch", "Resized.width", "Attending.reads", "Load.width
 READ |= {"SkipStack.reads"}
 KNOBS = [
     pytest.param(name, option, id=f"{name}.{option}", marks=[pytest.mark.slow] if n > 1 else [])
-    for name in public_blocks()
+    for name in TRUE
     for n, option in enumerate(sorted(VALUES.get(name, ())))
     if f"{name}.{option}" not in READ
 ]
@@ -62,7 +64,7 @@ def test_with_another_option(name: str, option: str) -> None:
 # Whole models take longer, and have nothing that their parts have not.
 TWICE = [
     pytest.param(name, marks=[] if TABLE[name].sizes else [pytest.mark.slow])
-    for name in public_blocks()
+    for name in TRUE
     if name not in ONCE
 ]
 

@@ -141,8 +141,9 @@ def test_patterns_are_the_references(loaded: Get, family: str) -> None:
         torch.testing.assert_close(maps[name], pattern.float(), atol=2e-5, rtol=1e-3)
 
 
-STREAMS = {"albert": "", "bert": "", "gpt2": "", "llama": "", "mamba": "", "jamba": "", "rwkv": ""}
-STREAMS |= {"t5": "decoder.", "whisper": "decoder.", "olmo2": ""}
+STREAMS = dict.fromkeys("albert bert gemma2 gpt2 gptj jamba llama mamba mixtral".split(), "")
+STREAMS |= dict.fromkeys("modernbert olmo2 qwen3_next rwkv zamba2".split(), "")
+STREAMS |= {"t5": "decoder.", "whisper": "decoder."}
 AFTER = {"mamba", "rwkv"}  # whose reference shows no input of the first layer
 
 

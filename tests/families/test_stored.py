@@ -166,7 +166,9 @@ def test_its_dtype(
         assert report.dtype == str(given).removeprefix("torch.")
 
 
-@pytest.mark.parametrize("name", TWINS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=() if n in USUAL else pytest.mark.slow) for n in TWINS]
+)
 def test_inspection_counts_what_it_holds(loaded: Get, tmp_path: Path, name: str) -> None:
     it = loaded("llama", "plain")
     folder, whole = folders(it, tmp_path, TWINS[name])

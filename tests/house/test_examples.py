@@ -12,6 +12,7 @@ WRITTEN = {"blocks", "families"}  # pages made from docstrings, whose examples r
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 PAGES += [p for p in sorted(DOCS.rglob("*.md")) if p.relative_to(DOCS).parts[0] not in WRITTEN]
+TRAINING = {"take-apart.md"}  # takes longer than a fast test may
 FENCE = re.compile(
     r"^(?:<!-- no-run:(?P<reason>.*)-->\n)?(?P<fence>```+)python\n(?P<code>.*?)^(?P=fence)$",
     re.MULTILINE | re.DOTALL,
@@ -29,7 +30,11 @@ def examples(text: str) -> list[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def _marked(page: Path) -> object:
+    return pytest.param(page, marks=pytest.mark.slow) if page.name in TRAINING else page
+
+
+@pytest.mark.parametrize("page", map(_marked, PAGES), ids=lambda p: str(p.relative_to(ROOT)))
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

@@ -22,9 +22,10 @@ CALLS = {
     *("pkgutil.resolve_name", "pkgutil.get_loader"),
 }
 # The lazy index imports from a table that is written into it; families are found by the files
-# in their own folder, dialects of GGUF likewise. All check the name against what the package holds
-# before they import.
+# in their own folder, dialects of GGUF and rules of carrying likewise. All check the name against
+# what the package holds before they import.
 IMPORTERS = {Path("__init__.py"), Path("families/__init__.py"), Path("hub/gguf/translate.py")}
+IMPORTERS |= {Path("carry/__init__.py")}
 # The system's call that exchanges two folders has no other name in Python.
 CALLERS_OF_C = {Path("hub/durable.py")}
 TORCH = {"torch", "nn", "F", "functional", "torch.nn", "torch.nn.functional", "np", "numpy"}

@@ -78,7 +78,7 @@ def write(
             next((v for n in names if (v := getattr(config, n, None))), 4 * config.hidden_size)
         )
         writer.add_head_count(config.num_attention_heads)
-        writer.add_head_count_kv(kv_heads(config))
+        writer.add_head_count_kv(1 if kind.architecture == "deepseek2" else kv_heads(config))
     eps = getattr(config, kind.norm, 1e-5)
     rms = "rms" in kind.norm or kind.architecture == "mamba"
     (writer.add_layer_norm_rms_eps if rms else writer.add_layer_norm_eps)(eps)
@@ -92,12 +92,13 @@ def write(
         if "original_max_position_embeddings" in rope:
             writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
     head = getattr(config, "head_dim", None)
-    if head and kind.architecture not in ("phi3", "falcon"):
+    if head and kind.architecture not in ("phi3", "falcon", "deepseek2"):
         writer.add_key_length(head)
         writer.add_value_length(head)
     if kind.tell:
         kind.tell(writer, config)
-    writer.add_tokenizer_model("no_vocab")
+    if "tokenizer.ggml.model" not in writer.kv_data[0]:
+        writer.add_tokenizer_model("no_vocab")
     writer.add_vocab_size(config.vocab_size)
     known = gguf.get_tensor_name_map(_architecture(kind.architecture), depth)
     tied = getattr(config, "tie_word_embeddings", False)
@@ -109,7 +110,7 @@ def write(
             if theirs.startswith(("cls.", "pooler.")):
                 continue  # the conversion leaves heads out
             ends = (".weight", ".bias")
-            held = known.get_name(theirs, ends)
+            held = theirs if theirs.startswith("blk.") else known.get_name(theirs, ends)
             held = held or known.get_name(theirs.partition(".")[2], ends)  # of older files
             assert held is not None, theirs
             _add(writer, held, part.squeeze().float().numpy(), quantised, back)

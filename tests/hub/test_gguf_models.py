@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import gguf
 import pytest
 import torch
-from gguf import GGMLQuantizationType
+from gguf import GGMLQuantizationType, PoolingType
 
 import blocks
 from blocks.hub.gguf.translate import architectures, dialect_of
@@ -33,7 +34,7 @@ def asked(family: str, variant: str, wide: bool = False) -> tuple[Any, torch.Ten
     """The reference, what it is asked, and its answer."""
     model, how = reference(KINDS[family], variant, **(WIDE if wide else {}))
     draw = torch.Generator().manual_seed(0)
-    tokens = torch.randint(3, case_of(family).vocab, (2, 24), generator=draw)
+    tokens = torch.randint(3, case_of(KINDS[family].family).vocab, (2, 24), generator=draw)
     with torch.no_grad():
         return model, tokens, how.answer(model(tokens))
 
@@ -54,7 +55,8 @@ def test_logits_are_the_references(family: str, variant: str, tmp_path: Path) ->
     with torch.no_grad():
         assert distance(ours(tokens), theirs) < TOLERANCE.get(family, 1e-5)
     report = blocks.inspect(tmp_path / "model.gguf")
-    assert report.fits and report.parameters == sum(p.numel() for p in ours.parameters())
+    every = {id(tensor): tensor.numel() for tensor in blocks.addresses(ours).values()}
+    assert report.fits and report.parameters == sum(every.values())
     export = blocks.export if family not in UNWRITTEN else blocks.save_pretrained
     export(ours, tmp_path / "plain")
     again = blocks.from_pretrained(tmp_path / "plain")
@@ -85,6 +87,7 @@ def test_quantised_logits_are_those_of_the_numbers_it_stands_for(
     assert report.dtype == "bfloat16" and report.dtypes[name] > 10
 
 
+@pytest.mark.slow
 def test_transformers_reads_the_same(tmp_path: Path) -> None:
     """Its own reader, of another hand, agrees about names, metadata and moved rows."""
     from transformers import AutoModelForCausalLM
@@ -98,6 +101,20 @@ def test_transformers_reads_the_same(tmp_path: Path) -> None:
         ours = blocks.from_pretrained(folder)
         with torch.no_grad():
             assert distance(ours(tokens), theirs(tokens).logits) < 1e-5
+
+
+def test_an_encoder_of_texts_makes_vectors(tmp_path: Path) -> None:
+    model, tokens, hidden = asked("bert", "bare")
+    kind = replace(KINDS["bert"], tell=lambda writer, _: writer.add_pooling_type(PoolingType.MEAN))
+    write(tmp_path / "model.gguf", model, kind)
+    ours = blocks.from_pretrained(tmp_path / "model.gguf")
+    with torch.no_grad():
+        mean = hidden.mean(1)
+        assert distance(ours(tokens), mean / mean.norm(dim=-1, keepdim=True)) < 1e-5
+    other = replace(kind, tell=lambda writer, _: writer.add_pooling_type(PoolingType.RANK))
+    write(tmp_path / "rank.gguf", model, other)
+    with pytest.raises(blocks.ConfigError, match="pooling_type: 4 is no way"):
+        blocks.from_pretrained(tmp_path / "rank.gguf")
 
 
 def test_every_dialect_is_tried() -> None:

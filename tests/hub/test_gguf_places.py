@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from click.testing import CliRunner
+from gguf import GGUFWriter
 
 import blocks
 from blocks.cli.main import main
@@ -180,12 +183,10 @@ def test_what_is_said_and_can_not_be_read_is_refused(name: str, tmp_path: Path) 
 
 
 def test_a_tensor_that_nothing_reads_is_refused(tmp_path: Path) -> None:
-    from gguf import GGUFWriter
-
     model = reference(KINDS["qwen2"], "plain")[0]
     add = GGUFWriter.add_tensor
 
-    def twice(self: GGUFWriter, name: str, *rest: object, **more: object) -> None:
+    def twice(self: GGUFWriter, name: str, *rest: Any, **more: Any) -> None:
         add(self, name, *rest, **more)
         if name == "blk.0.attn_q.weight":
             add(self, "blk.0.attn_sinks.weight", *rest, **more)
@@ -200,6 +201,31 @@ def test_a_tensor_that_nothing_reads_is_refused(tmp_path: Path) -> None:
 def test_the_commands_take_a_file(sound: Path) -> None:
     shown = CliRunner().invoke(main, ["inspect", str(sound / "small-q8_0.gguf")])
     assert shown.exit_code == 0 and "qwen2" in shown.output and "fits" in shown.output
+
+
+def letters(writer: GGUFWriter, config: Any) -> None:
+    """A vocabulary of letters."""
+    own = ["ab", "\u0120", "<|end|>"]
+    tokens = [*(chr(33 + n) for n in range(config.vocab_size - len(own))), *own]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([1] * (len(tokens) - 1) + [3])
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(len(tokens) - 1)
+
+
+def test_text_is_generated_from_a_file_alone(tmp_path: Path) -> None:
+    kind = replace(KINDS["qwen2"], tell=letters)
+    write(tmp_path / "model.gguf", reference(kind, "plain")[0], kind)
+    model = blocks.from_pretrained(tmp_path / "model.gguf")
+    assert model.generation.eos == (96,)
+    how = ["--max-new-tokens", "3"]
+    shown = CliRunner().invoke(main, ["generate", str(tmp_path / "model.gguf"), "ab c", *how])
+    assert shown.exit_code == 0, shown.output
+    tokenizer = blocks.Tokenizer.from_pretrained(tmp_path)
+    ids = blocks.generate(model, torch.tensor([tokenizer.encode("ab c")]), max_new_tokens=3)
+    assert shown.output.startswith(tokenizer.decode(ids[0]))
 
 
 def test_no_file_of_that_name(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def byte_level(pre: str) -> tokenizers.Tokenizer:
 
 def of_pairs(folder: Path, backend: tokenizers.Tokenizer, pre: str, *more: bytes) -> Path:
     model = json.loads(backend.to_str())["model"]
-    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     return saved(
         folder,
         said("model", TEXT, "gpt2"),
@@ -195,7 +195,7 @@ def test_wordpiece(tmp_path: Path) -> None:
     theirs.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
-    tokens = sorted(theirs.get_vocab(), key=theirs.get_vocab().get)
+    tokens = sorted(vocab := theirs.get_vocab(), key=vocab.__getitem__)
     marked = [t if t in special else t[2:] if t.startswith("##") else "▁" + t for t in tokens]
     path = saved(
         tmp_path,

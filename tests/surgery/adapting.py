@@ -16,6 +16,7 @@ import transformers as tf
 from torch import Tensor, nn
 
 import blocks
+from tests.families.reference import case_of, first
 
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "vocab_size": 50}
 HEADS = SIZES | {"num_attention_heads": 4, "max_position_embeddings": 32}
@@ -109,15 +110,22 @@ def near(found: Tensor, wanted: Tensor, bound: float = 1e-6) -> None:
     assert off(found, wanted) <= bound, f"{off(found, wanted):.1e} of the spread"
 
 
-def drawn(model: Any) -> Any:
+def drawn(model: Any, std: float = 0.3) -> Any:
     """One of ours, with every number that trains drawn."""
     draw = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, p in blocks.trainable(model).items():
-            p.copy_(torch.randn(p.shape, generator=draw, dtype=p.dtype) * 0.3)
+            p.copy_(torch.randn(p.shape, generator=draw, dtype=p.dtype) * std)
             if name.endswith("magnitude"):
                 p.abs_().add_(0.5)
     return model
+
+
+def of_family(family: str) -> Base:
+    """The plain variant of a family's battery."""
+    case = case_of(family)
+    options = {**case.base, **case.variants[first(family)].options}
+    return Base(case.model, partial(case.config, **options))
 
 
 _GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 4, "vocab_size": 50, "n_positions": 32}
@@ -149,6 +157,7 @@ BASES = {
         tf.GptOssForCausalLM,
         partial(tf.GptOssConfig, **GROUPED, **_OSS, num_local_experts=3, pad_token_id=0),
     ),
+    "gated": of_family("qwen3_next"),
     "mamba": Base(
         tf.MambaForCausalLM,
         partial(tf.MambaConfig, hidden_size=32, num_hidden_layers=2, vocab_size=50, state_size=4),

@@ -44,7 +44,7 @@ from tests.surgery.families import model_of, tokens_of
 
 HEADS: dict[str, Any] = {"heads": 4, "head_dim": 8}
 ROPE = Spec(RoPE, theta=100.0)
-LATENT: dict[str, Any] = {"heads": 2, "kv_rank": 6, "nope_dim": 4, "rope_dim": 4, "value_dim": 4}
+LATENT: dict[str, Any] = {"heads": 4, "kv_rank": 12, "nope_dim": 4, "rope_dim": 4, "value_dim": 8}
 MIXERS: dict[str, Spec[Any]] = {
     "multi-head attention": Spec(GQAttention, **HEADS, qk=(ROPE,)),
     "grouped-query attention": Spec(GQAttention, **HEADS, kv_heads=2, qk=(ROPE,)),

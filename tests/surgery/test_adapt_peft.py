@@ -69,6 +69,7 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
         {"target_modules": ["q_proj"], "target_parameters": _EXPERTS},
         20,
     ),
+    "fused with a gate": ("gated", {"target_modules": ["q_proj", "o_proj"]}, 3),
     "recurrence": ("mamba", {"target_modules": ["in_proj", "x_proj"]}, 4),
     "read by hand": ("deepseek", {"target_modules": ["q_b_proj", "kv_b_proj"]}, 4),
 }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from index import ROOT
 from torch import nn
 
 import blocks
@@ -19,11 +20,13 @@ from blocks import (
     Chain,
     CrossAttention,
     EncoderDecoder,
+    Factored,
     Full,
     GatedMLP,
     GQAttention,
     LayerStack,
     Load,
+    LoRA,
     Mamba,
     MoE,
     Parallel,
@@ -170,6 +173,13 @@ def test_masks_experts_and_taps_are_told() -> None:
     assert "4 heads, 2 kv heads × 4" in said
 
 
+def test_wrapped_weights_are_told() -> None:
+    low = Spec(LoRA, inner=attention(), on=("q", "v"), rank=4)
+    factored = Spec(Factored, inner=Spec(GatedMLP, hidden=24), rank={"up": 3})
+    said = texts(draw(stack(layer(mixer(low), mixer(factored)))))
+    assert {"LoRA rank 4 on q, v", "Factored on up", "GQAttention", "GatedMLP"} <= set(said)
+
+
 def test_a_decoder_reads_its_encoder_by_a_line() -> None:
     reads = layer(mixer(Spec(GQAttention, heads=4, mask=Full())))
     writes = layer(mixer(attention()), mixer(Spec(CrossAttention, heads=4)))
@@ -250,3 +260,25 @@ def test_what_cant_be_drawn(tmp_path: Path) -> None:
         draw(stack(DENSE), tmp_path / "no" / "a.svg")
     with pytest.raises(SpecError, match="is no Spec"):
         draw(7)
+
+
+def test_the_picture_in_the_docs_is_what_its_example_draws(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "drawing.md").read_text(encoding="utf-8")
+    code = page.partition("```python\n")[2].partition("```")[0]
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "drawing.md", "exec"), {})
+    made = (tmp_path / "hybrid.svg").read_text(encoding="utf-8")
+    assert made == (ROOT / "docs" / "drawing-hybrid.svg").read_text(encoding="utf-8")
+    assert not list(Picture(made).faults())
+
+
+def test_kinds_that_look_alike_are_drawn_once() -> None:
+    other = blocks.rewrite(DENSE, RMSNorm, lambda old: blocks.replace(old, eps=0.1))
+    svg, picture = drawn(stack(DENSE, DENSE, other))
+    assert sum(box.block == "GQAttention" for box in picture.boxes) == 1
+    assert "2, other eps" in texts(svg)
+    for option in ({"hidden": 32}, {"act": "gelu"}):
+        wider = blocks.rewrite(DENSE, GatedMLP, lambda old, o=option: blocks.replace(old, **o))
+        assert {"A", "B"} <= set(texts(draw(stack(DENSE, wider))))

@@ -177,3 +177,19 @@ def test_a_compiled_step_steps_aside() -> None:
         ids = blocks.generate(quick, [1, 2, 3], max_new_tokens=4, stop=())
     assert [list(p.shape)[2:] for p in got[name]] == [[3, 3], [1, 4], [1, 5], [1, 6]]
     assert torch.equal(blocks.generate(quick, [1, 2, 3], max_new_tokens=4, stop=()), ids)
+
+
+def test_answers_to_a_source_are_seen_in_their_pair() -> None:
+    reads = Spec(Residual, inner=Spec(GQAttention, heads=2, mask=Full()))
+    cross = Spec(Residual, inner=Spec(blocks.CrossAttention, heads=2))
+    pair = blocks.EncoderDecoder(
+        vocab=20,
+        dim=8,
+        encoder=Spec(blocks.LayerStack, layers=(reads,)),
+        decoder=Spec(blocks.LayerStack, layers=(cross,)),
+    )
+    answers = pair.given(torch.arange(5)[None])
+    with blocks.capture(answers, "decoder.layers.0.*", every=True) as got:
+        blocks.generate(answers, torch.tensor([[1, 2]]), max_new_tokens=2, stop=())
+    assert [list(p.shape[2:]) for p in got["decoder.layers.0.pattern"]] == [[2, 5], [1, 5]]
+    assert [k.shape[2] for k in got["decoder.layers.0.k"]] == [5, 5]

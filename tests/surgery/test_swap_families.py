@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import blocks
 from blocks import swap
+from tests.families.reference import families, first, load
 from tests.surgery.families import DECODERS, SAMPLE, model_of, tokens_of
 
 FAMILIES = [
@@ -32,7 +34,18 @@ def test_all_parts_at_once(family: str) -> None:
     check(family, "")
 
 
-@pytest.mark.parametrize("family", SAMPLE)
+@pytest.mark.slow
+@pytest.mark.parametrize("family", families("encoder", "pair", "hearer", "transcriber"))
+def test_all_parts_of_what_reads_and_translates(family: str, tmp_path: Path) -> None:
+    it = load(family, first(family), tmp_path)
+    new, report = swap(it.ours, "", lambda same: same)
+    assert not (report.converted or report.new or report.dropped), str(report)
+    assert torch.equal(it.answer(new, it.tokens), it.answer(it.ours, it.tokens))
+
+
+@pytest.mark.parametrize(
+    "family", [SAMPLE[0], *(pytest.param(name, marks=pytest.mark.slow) for name in SAMPLE[1:])]
+)
 def test_each_kind_of_part(family: str) -> None:
     for part in dict.fromkeys(part.func for _, part in blocks.walk(model_of(family).spec)):
         check(family, part)

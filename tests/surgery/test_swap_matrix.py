@@ -11,7 +11,7 @@ from index import ROOT, is_block, public
 from tests.surgery.exchange import MIXERS, OTHERS, run
 from tests.surgery.families import DECODERS, SAMPLE
 
-ROUND = 5  # a test of a family takes every so manieth mixer, beginning with another each
+ROUND = 7  # a test of a family takes every so manieth mixer, beginning with another each
 CELLS = [
     pytest.param(family, mixer, marks=[] if family in SAMPLE else [pytest.mark.slow])
     for i, family in enumerate(DECODERS)

@@ -97,9 +97,7 @@ def widen(p: Params, x: Tensor) -> Tensor:
     return x
 
 
-def _with(
-    p: Params, on: tuple[str, ...], scale: float, lengths: bool = False
-) -> dict[str, Tensor]:
+def _with(p: Params, on: tuple[str, ...], scale: float, lengths: bool = False) -> dict[str, Tensor]:
     """The parameters with sums in the places of some matrices."""
     p = dict(p)
     for name in (f"{one}.".lstrip(".") for one in on):

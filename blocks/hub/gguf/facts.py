@@ -21,7 +21,7 @@ _SMALL = 1 << 16  # values of a tensor that belongs to the config
 # What stands beside the architecture's own keys and changes no logit.
 _BESIDE = ("general.", "tokenizer.", "split.", "quantize.", "imatrix.")
 # What the architectures' own keys may hold that changes none.
-_HARMLESS = ("vocab_size", "rope.scaling.finetuned", "tensor_data_layout")
+_HARMLESS = ("vocab_size", "pooling_type", "rope.scaling.finetuned", "tensor_data_layout")
 
 
 @dataclass(frozen=True)

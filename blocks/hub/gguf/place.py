@@ -26,6 +26,7 @@ __all__: list[str] = []
 
 SUFFIX = ".gguf"
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
+_POOLS = {0: None, 1: "mean", 2: "first", 3: "last"}
 _FIRST = 1 << 20  # bytes of a remote file asked for at once; doubled until the header is there
 _MOST_PARTS = 1_000
 
@@ -138,6 +139,14 @@ class Gguf(Source):
     def reader(self) -> Config:
         """The reader of that config."""
         return Config(self.config, self.label)
+
+    def pool(self) -> str | None:
+        key = f"{self.facts.architecture}.pooling_type"
+        kind = self.metadata.get(key, 0)
+        if kind not in _POOLS:
+            reason = f"{printable(kind)} is no way of making one vector of a text that can be read"
+            raise ConfigError(reason, file=self.label, field=key)
+        return _POOLS[kind]
 
     def generation(self) -> dict[str, Any]:
         """generation_config.json likewise."""

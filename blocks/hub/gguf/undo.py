@@ -153,6 +153,18 @@ class Turnover(Undo):
 
 
 @dataclass(frozen=True)
+class Joined(Undo):
+    """All experts' gates and ways up, which lay one after the other."""
+
+    def shape(self, held: Sequence[Shape]) -> Shape:
+        (experts, rows, columns), (_, more, _) = held
+        return (experts, rows + more, columns)
+
+    def apply(self, held: Sequence[Tensor]) -> Tensor:
+        return _torch().cat(list(held), 1)
+
+
+@dataclass(frozen=True)
 class Interleaved(Undo):
     """All experts' gates and ways up, which took turns row by row and were transposed."""
 
@@ -163,6 +175,22 @@ class Interleaved(Undo):
     def apply(self, held: Sequence[Tensor]) -> Tensor:
         rows = _torch().stack(list(held), 2).flatten(1, 2)
         return rows.transpose(1, 2) if rows.dim() > 2 else rows
+
+
+@dataclass(frozen=True)
+class Merged(Undo):
+    """Rows that make keys and values of latents, head by head, which became two tensors.
+
+    Keys' are [heads, latent, width], values' [heads, width, latent].
+    """
+
+    def shape(self, held: Sequence[Shape]) -> Shape:
+        (heads, latent, width), (_, value, _) = held
+        return (heads * (width + value), latent)
+
+    def apply(self, held: Sequence[Tensor]) -> Tensor:
+        keys, values = held
+        return _torch().cat([keys.transpose(1, 2), values], 1).flatten(0, 1)
 
 
 def _torch() -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,7 +141,7 @@ class _Written:
             self._put(path, ".lora_embedding_B", some[0].a.weight.t())
             self._note(path, len(some[0].a.weight), some[0].factor)
             return
-        rows = [self.table.matrices[home][0] for home in homes]
+        rows = [self.table.shapes[address][0] for address in mapped.ours]
         if isinstance(mapped.rule, Stack):
             self._add_experts(mapped, parts, rows)
             return

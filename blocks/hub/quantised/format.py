@@ -43,6 +43,7 @@ class Format:
     names: ClassVar[Mapping[str, str]] = {}  # template by role, that of the values first
     optional: ClassVar[frozenset[str]] = frozenset()  # roles that a file may lack
     stacked: ClassVar[bool] = False  # whether matrices of all experts may lie in one tensor
+    turned: ClassVar[bool] = False  # and be [outputs, inputs] where plain files turn them
 
     @property
     def values(self) -> str:

@@ -35,6 +35,7 @@ class Mxfp4(Format):
 
     names: ClassVar[Mapping[str, str]] = {"blocks": "{w}_blocks", "scales": "{w}_scales"}
     stacked: ClassVar[bool] = True
+    turned: ClassVar[bool] = True
 
     @property
     def title(self) -> str:

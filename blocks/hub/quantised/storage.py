@@ -29,7 +29,6 @@ ACTIVATIONS = frozenset(
     """.split()
 )
 
-
 Rules = tuple[tuple[Names, tuple[Format, ...]], ...]
 
 
@@ -191,23 +190,18 @@ class StoredKeys(Keys):
     ) -> list[Mapped]:
         """The ways in which a file with these names may hold what a rule reads."""
         weight = mapped.theirs
-        module, stacked = weight.removesuffix(_WEIGHT), isinstance(mapped.rule, Stack)
-        if not stacked and module == weight:
-            return [mapped]
-        possible = [f for f in self.storage.formats(module) if f.stacked or not stacked]
-        chosen: tuple[int, Format, dict[str, str], set[str]] | None = None
-        for form in possible:
+        module = weight.removesuffix(_WEIGHT)
+        found: tuple[int, Format, dict[str, str], set[str]] | None = None
+        for form in self._possible(mapped.rule, module, weight):
             names = {r: n.format(w=weight, m=module) for r, n in form.names.items()}
             there = {role for role, name in names.items() if name in file and name not in taken}
             beside = len(there - form.optional - {form.values})
-            if chosen is None or beside > chosen[0]:
-                chosen = (beside, form, names, there)
-        if chosen is None:
+            if found is None or beside > found[0]:  # of two, what has more of its tensors there
+                found = beside, form, names, there
+        if found is None or found[2][found[1].values] not in file:
             return [mapped]
-        beside, form, names, there = chosen
+        beside, form, names, there = found
         values = names[form.values]
-        if values not in file:
-            return [mapped]
         if values == weight and not beside:  # nothing tells of it but its dtype
             entry = file[weight]
             if entry is None or entry.dtype in FLOATS:
@@ -215,8 +209,15 @@ class StoredKeys(Keys):
         roles = (role for role in names if role in there or role not in form.optional)
         others = {role: names[role] for role in roles if role != form.values}
         rule = Stored(values, mapped.rule.ours, mapped.rule, form, module, others)
-        found = Mapped(rule, values, mapped.ours)
-        return [found] if values == weight else [found, mapped]
+        stored = Mapped(rule, values, mapped.ours)
+        return [stored] if values == weight else [stored, mapped]
+
+    def _possible(self, rule: Rule, module: str, weight: str) -> tuple[Format, ...]:
+        """The formats that what a rule reads may have: a matrix, or those of all experts."""
+        if not isinstance(rule, Stack):
+            return self.storage.formats(module) if module != weight else ()
+        forms = (form for form in self.storage.formats(module) if form.stacked)
+        return tuple(form for form in forms if form.turned or not rule.transposed)
 
     def ignored(self, theirs: str, file: Collection[str] = ()) -> bool:
         end = theirs.rpartition(".")[2]

@@ -12,7 +12,7 @@ from blocks.surgery.drawing.flow import Series, Side
 from blocks.surgery.drawing.folded import Strip, Strips
 from blocks.surgery.drawing.ground import Frame, Pair
 from blocks.surgery.drawing.shapes import Card, Shape, Words
-from blocks.surgery.drawing.wording import amount, kind_of_block, name_of
+from blocks.surgery.drawing.wording import QUIET, SAID, amount, kind_of_block, name_of, unlike
 from blocks.surgery.folding import numbered
 from blocks.surgery.parts import Part, join
 
@@ -176,9 +176,11 @@ class Assembly:
         shapes: list[Shape] = []
         strips: list[Strip] = []
         for i, (group, kind) in enumerate(zip(groups, kinds, strict=True)):
-            letter = self._panel(kind, group, address, dim)
+            like, other = self._like(kind)
+            letter = self._panel(like, group, address, dim)
             times = f" × {group.times}" if group.period == 1 and group.times > 1 else ""
             shared = ", shared" if group.part.parameters == 0 else ""
+            shared += f", other {', '.join(other)}" if other else ""
             strips.append(Strip(group.numbers + times + shared, list(_cells(kind)), letter))
             last = i + 1 == len(groups)
             following = None if last else groups[i + 1]
@@ -190,6 +192,14 @@ class Assembly:
                 strips = []
         whole = Series(shapes, gap=10)
         return Frame(whole, f"{sum(g.times for g in groups)} layers", block="layers")
+
+    def _like(self, kind: Spec[Any]) -> tuple[Spec[Any], list[str]]:
+        """A kind whose drawing is the same, and the options that the drawing doesn't show."""
+        for known in self._letters:
+            other = unlike(known, kind)
+            if other is not None and other <= QUIET - SAID:
+                return known, sorted(other)
+        return kind, []
 
     def _panel(self, kind: Spec[Any], group: Group, address: str, dim: int) -> str:
         if kind not in self._letters:

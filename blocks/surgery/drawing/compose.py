@@ -11,7 +11,7 @@ from blocks.surgery.drawing.bare import bare
 from blocks.surgery.drawing.flow import Branch, Fork, Reader, Series, Side
 from blocks.surgery.drawing.folded import Experts
 from blocks.surgery.drawing.ground import Frame
-from blocks.surgery.drawing.shapes import Card, Shape
+from blocks.surgery.drawing.shapes import Card, Chip, Shape
 from blocks.surgery.drawing.wording import (
     act_of,
     amount,
@@ -120,15 +120,17 @@ class Composer:
         within = inner.shapes if isinstance(inner, Series) else [inner]
         return Series([side, *within], "wire")
 
-    def _low_rank(self, spec: Spec[Any], address: str, dim: int) -> Shape:
-        options = spec.keywords
-        inner = options["inner"]
-        extra = chip(spec)
-        extra.text = f"LowRank {options['rank']} on {', '.join(options['on'])}"
+    def _weights(self, spec: Spec[Any], address: str, dim: int) -> Shape:
+        """What wraps a block to change where its matrices come from."""
+        inner, rank = spec.keywords["inner"], spec.keywords["rank"]
+        each = isinstance(rank, Mapping)
+        told = f"on {', '.join(rank if each else spec.keywords['on'])}"
+        note = told if each else f"rank {rank} {told}"
+        note = note if len(note) < 48 else note[:47] + "…"
         if name_of(inner) in _MAKERS:
-            note = f"rank {options['rank']} on {', '.join(options['on'])}"
             return self._frame(spec, self.flow(inner, address, dim), note)
-        return self._card(inner, address, dim, [extra])
+        name = name_of(spec)
+        return self._card(inner, address, dim, [Chip(f"{name} {note}", "wiring", name, _tip(spec))])
 
     def _reversible(self, spec: Spec[Any], address: str, dim: int) -> Shape:
         steps = self._named(spec, address, dim // 2, "steps")
@@ -225,7 +227,10 @@ _MAKERS: Mapping[str, Callable[[Composer, Spec[Any], str, int], Shape]] = {
     "CrossAttention": Composer._cross,
     "GatedMixer": Composer._gated_mixer,
     "Load": Composer._load,
-    "LowRank": Composer._low_rank,
+    "LowRank": Composer._weights,
+    "LoRA": Composer._weights,
+    "DoRA": Composer._weights,
+    "Factored": Composer._weights,
     "MoE": Composer._moe,
     "Normed": Composer._normed,
     "Parallel": Composer._parallel,

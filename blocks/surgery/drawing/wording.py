@@ -40,15 +40,21 @@ LEGEND = {
     "wiring": "wiring",
 }
 # What no drawing needs to say, and what lines of their own say.
-_QUIET = frozenset(
+QUIET = frozenset(
     "eps dropout bias out_bias key_bias value_bias conv_bias dense_bias head_bias weight cast seed "
     "name inner steps layers ties context vocab dim pairing layout offset act limits dt "
     "start_bias norm_bias filled truncate".split()
 )
+SAID = frozenset("act chunk context dim inner layers name steps ties vocab".split())  # elsewhere
 # What is said though it is the default, and words of options.
 _TOLD = frozenset(("state_dim", "kernel"))
 _WORDS = {"state_dim": "state", "head_dim": "head", "kv_rank": "kv"}
-_OFF = {"both_ways": "one way", "renormalize": "weights not renormalized"}
+_OFF = {
+    "both_ways": "one way",
+    "gate_first": "gate after norm",
+    "padded": "not padded",
+    "renormalize": "weights not renormalized",
+}
 _MASKS: Mapping[str, tuple[Seen, str]] = {
     "Causal": (lambda q, k: k <= q, "causal"),
     "Full": (lambda q, k: True, "bidirectional"),
@@ -107,7 +113,7 @@ def numbers(spec: Spec[Any]) -> list[str]:
             continue
         if option == "chunk" and kind_of_block(spec) != "attention":
             continue  # of a computation, not of what is computed
-        if option in _QUIET or value == default or value is None:
+        if option in QUIET or value == default or value is None:
             continue
         if isinstance(value, bool):
             found.append(said if value else _OFF.get(option, f"no {said}"))
@@ -117,6 +123,27 @@ def numbers(spec: Spec[Any]) -> list[str]:
             found.append(value.replace("_", " ") if option == "merge" else f"{said}: {value}")
         elif _few(value):
             found.append(f"{said} {' · '.join(map(str, value))}")
+    return found
+
+
+def unlike(one: Any, other: Any) -> set[str] | None:
+    """The options in which two Specs of one make differ; None where they are made otherwise."""
+    if one.func is not other.func:
+        return None
+    found: set[str] = set()
+    for option, value in one.keywords.items():
+        pairs = [(value, other.keywords[option])]
+        if isinstance(value, Mapping):
+            if list(value) != list(pairs[0][1]):
+                return None
+            pairs = [(value[name], pairs[0][1][name]) for name in value]
+        for mine, theirs in pairs:
+            within = {option} if mine != theirs else set()
+            if is_spec(mine) and is_spec(theirs):
+                within = unlike(mine, theirs)
+            if within is None:
+                return None
+            found |= within
     return found
 
 

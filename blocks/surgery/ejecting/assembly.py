@@ -8,24 +8,23 @@ from typing import Any
 from torch import nn
 
 from blocks.attention.mask import Causal, Full, Mask, Window
+from blocks.errors import SpecError
 from blocks.surgery.ejecting.book import Book
 from blocks.surgery.ejecting.calls import snake
-from blocks.surgery.ejecting.classes import BodyScope, ClassInfo, InitScope
-from blocks.surgery.ejecting.refusal import Refusal
+from blocks.surgery.ejecting.classes import ClassInfo
+from blocks.surgery.ejecting.scopes import BodyScope, InitScope
 from blocks.surgery.ejecting.source import method
 from blocks.surgery.ejecting.values import (
     Code,
     Known,
-    Made,
     Memory,
     Now,
     Part,
     Value,
     calling,
     name,
-    names,
 )
-from blocks.surgery.ejecting.walk import Walk, line
+from blocks.surgery.ejecting.walking import Walk, line
 
 __all__: list[str] = []
 
@@ -37,7 +36,11 @@ def lines(text: str) -> list[ast.stmt]:
     for one in found:
         for part in ast.walk(one):
             if isinstance(part, ast.stmt):
-                row = rows[(part.end_lineno or 1) - 1] if not isinstance(part, ast.If | ast.For) else ""
+                row = (
+                    rows[(part.end_lineno or 1) - 1]
+                    if not isinstance(part, ast.If | ast.For)
+                    else ""
+                )
                 line(part, "#" + row.partition("  #")[2] if "  #" in row else "")
     return found
 
@@ -103,7 +106,7 @@ class Assembly:
         made: Any = self.maker.called(Known(spec), [self.size("dim")], {})
         info.begin(made.given)
         walk = Walk(_Outer(self.book), {}, None)
-        given = [Code(name("x"))]
+        given: list[Value] = [Code(name("x"))]
         asked = {arg.arg for arg in method(type(module), "forward").params}  # pyright: ignore[reportOptionalMemberAccess]
         given += [Now()] if "step" in asked else []
         if "state" in asked:
@@ -115,7 +118,9 @@ class Assembly:
         label, base, i = label, label, 2
         while label in self.kinds:
             label, i = f"{base}_{i}", i + 1
-        info.label = "Layer" if label == "layer" else "".join(p.title() for p in base.split("_")) + "Layer"
+        info.label = (
+            "Layer" if label == "layer" else "".join(p.title() for p in base.split("_")) + "Layer"
+        )
         self.kinds[label] = (info, keys)
         return label
 
@@ -162,7 +167,7 @@ class Assembly:
         env = self.walk.bound(found, [Known(mask), Code(name("q")), Code(name("k"))], {})
         see = self.walk.written_out(found, env)
         if see is None:
-            raise Refusal(f"what a {type(mask).__name__} lets see is no expression")
+            raise SpecError(f"what a {type(mask).__name__} lets see is no expression")
         padded = not self.book.unpadded
         self.book.helpers.add("visible" if padded else "visible_all")
         args = [self.walk.code(see), *([name("mask")] if padded else [])]
@@ -174,9 +179,7 @@ class Assembly:
             plain = name("plain")
         elif not table and isinstance(mask, Window):
             size = self.scope.lift("window", mask.size)
-            fits = ast.Compare(
-                ast.parse("keys.shape[1]", mode="eval").body, [ast.LtE()], [size]
-            )
+            fits = ast.Compare(ast.parse("keys.shape[1]", mode="eval").body, [ast.LtE()], [size])
             plain = ast.BoolOp(ast.And(), [name("plain"), fits])
         if plain is not None:
             code = ast.IfExp(plain, ast.Constant(None), code)
@@ -211,6 +214,3 @@ def named(module: nn.Module) -> str:
         if hasattr(part, "init_state") and kind not in ("Residual", "Chain", "Parallel", "Normed"):
             return snake(kind)
     return "plain"
-
-
-_ = (Made, names)

@@ -10,15 +10,15 @@ from typing import Any
 from torch import nn
 
 from blocks.attention.mask import Full
+from blocks.errors import SpecError
 from blocks.surgery.ejecting.calls import joined_name, snake
 from blocks.surgery.ejecting.classes import ClassInfo
-from blocks.surgery.ejecting.refusal import Refusal
-from blocks.surgery.ejecting.scopes import Entry, FreeScope, Scope, finished, outcome
+from blocks.surgery.ejecting.entries import Entry, finished, outcome
+from blocks.surgery.ejecting.scopes import FreeScope, Scope
 from blocks.surgery.ejecting.source import Home, method
 from blocks.surgery.ejecting.values import (
     Closure,
     Code,
-    Fields,
     Known,
     Many,
     Memory,
@@ -26,9 +26,8 @@ from blocks.surgery.ejecting.values import (
     Value,
     calling,
     name,
-    substituted,
 )
-from blocks.surgery.ejecting.walk import Walk
+from blocks.surgery.ejecting.walking import Walk
 
 __all__: list[str] = []
 
@@ -88,11 +87,15 @@ class Book:
     def field(self, hint: str, value: Any, prefix: str = "") -> str:
         """The name that a number has in the config."""
         hint = HINTS.get(hint, hint)
-        for label in (hint, f"{prefix}_{hint}" if prefix else hint, *(f"{hint}_{i}" for i in range(2, 999))):
+        for label in (
+            hint,
+            f"{prefix}_{hint}" if prefix else hint,
+            *(f"{hint}_{i}" for i in range(2, 999)),
+        ):
             if label not in self.config or _alike(self.config[label], value):
                 self.config[label] = list(value) if isinstance(value, tuple) else value
                 return label
-        raise Refusal(f"too many different values of {hint}")
+        raise SpecError(f"too many different values of {hint}")
 
     # What layers share.
 
@@ -118,7 +121,7 @@ class Book:
                 return Code(scope.need(base), optional=True)
             case "segments" | "seen" | "global_mask" | "clock" | "condition":
                 return Known(None)
-        raise Refusal(f"its layers ask for the step's {attr}")
+        raise SpecError(f"its layers ask for the step's {attr}")
 
     def sight(self, scope: Scope, mask: Any, table: bool) -> ast.expr:
         key = ("seen", mask, table)
@@ -157,6 +160,7 @@ class Book:
         inner = Walk(scope, {key: entry.given(key, value) for key, value in env.items()}, found)
         tree = finished(inner, entry, found, scope)
         label = label.strip("_")
+        label = f"{label}_of" if label in walk.stored else label
         label = FUNCTIONS.get(label, label)
         return outcome(scope, calling(self.named(label, tree), *entry.args(tree)))
 
@@ -169,7 +173,7 @@ class Book:
                 tree.name = candidate
                 self.functions.setdefault(candidate, (text, tree))
                 return candidate
-        raise Refusal(f"too many kinds of {label}")
+        raise SpecError(f"too many kinds of {label}")
 
     # Modules.
 
@@ -180,7 +184,7 @@ class Book:
         kind, info = type(part.module), walk.scope.info
         found = method(kind, attr)
         if found is None:
-            raise Refusal(f"{kind.__name__}.{attr} has no source")
+            raise SpecError(f"{kind.__name__}.{attr} has no source")
         env = walk.bound(found, [part, *args], options)
         if attr == "init_state":
             return walk.spliced(found, env)
@@ -227,7 +231,7 @@ class Book:
     def info(self, module: nn.Module) -> ClassInfo:
         if id(module) not in self.infos:
             if id(module) not in self.made:
-                raise Refusal(f"where its {type(module).__name__} was made is not known")
+                raise SpecError(f"where its {type(module).__name__} was made is not known")
             label = CLASSES.get(type(module).__name__, type(module).__name__)
             self.infos[id(module)] = ClassInfo(self, module, label)
             self.infos[id(module)].begin(self.made[id(module)].given)
@@ -261,6 +265,3 @@ def _afar(value: Value) -> Value:
     if isinstance(value, Part):
         return Part(value.module, None)
     return value
-
-
-_ = (Fields, substituted)

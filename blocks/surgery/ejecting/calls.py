@@ -6,16 +6,16 @@ import ast
 import inspect
 from collections.abc import Callable
 from dataclasses import is_dataclass
-from functools import reduce
 from typing import Any
 
 import torch
 from torch import nn
 
 from blocks.attention.seen import Seen
+from blocks.errors import SpecError
 from blocks.spec import is_spec
-from blocks.surgery.ejecting.expressions import Expressions, canonical
-from blocks.surgery.ejecting.refusal import Refusal
+from blocks.surgery.ejecting.literals import canonical
+from blocks.surgery.ejecting.pure import PURE, Pure
 from blocks.surgery.ejecting.source import Home, home, method
 from blocks.surgery.ejecting.values import (
     Bound,
@@ -23,7 +23,6 @@ from blocks.surgery.ejecting.values import (
     Code,
     Fields,
     Known,
-    Made,
     Many,
     Memory,
     Now,
@@ -32,17 +31,13 @@ from blocks.surgery.ejecting.values import (
     Slot,
     Value,
     calling,
-    name,
     plain,
 )
 
 __all__: list[str] = []
 
-PURE = (len, range, zip, enumerate, list, tuple, sum, max, min, int, float, isinstance, bool)
-PURE += (reversed, sorted, any, all, str, abs, hasattr, getattr, map, round, set, dict, type)
 
-
-class Calls(Expressions):
+class Calls(Pure):
     """What calls give."""
 
     inlined = 0
@@ -63,7 +58,7 @@ class Calls(Expressions):
             value = self.value(keyword.value)
             if keyword.arg is None:
                 if not isinstance(value, Fields):
-                    raise Refusal("options of unknown names")
+                    raise SpecError("options of unknown names")
                 options |= value.items
             else:
                 options[keyword.arg] = value
@@ -80,12 +75,12 @@ class Calls(Expressions):
                 found = home(vars(base)[attr], base)
                 env = self.bound(found, [owner, *args], options)
                 return self.spliced(found, env)
-        raise Refusal(f"no base class has {attr}")
+        raise SpecError(f"no base class has {attr}")
 
     def torch_base(self, owner: Any, base: Any, args: Any, options: Any) -> Value:
         if base is nn.Module:
             return Known(None)
-        raise Refusal(f"a {type(owner.module).__name__} is made of a {base.__name__}")
+        raise SpecError(f"a {type(owner.module).__name__} is made of a {base.__name__}")
 
     def called(self, function: Value, args: list[Value], options: dict[str, Value]) -> Value:
         if isinstance(function, Bound):
@@ -111,7 +106,7 @@ class Calls(Expressions):
             return walk.value(node.body)
         kind, value = walk.run(node.body)
         if kind == "returned" or walk.lines:
-            raise Refusal(f"the function {node.name} within a function")
+            raise SpecError(f"the function {node.name} within a function")
         return value
 
     def on_known(self, function: Any, args: list[Value], options: dict[str, Value]) -> Value:
@@ -119,7 +114,9 @@ class Calls(Expressions):
         if replaced is not None:
             return replaced
         if is_spec(function):
-            given = {k: Known(v, hint=k if plain(v) else None) for k, v in function.keywords.items()}
+            given = {
+                k: Known(v, hint=k if plain(v) else None) for k, v in function.keywords.items()
+            }
             return self.made(function.func, args, given)
         if isinstance(function, type) and issubclass(function, nn.Module):
             return self.made(function, args, options)
@@ -133,7 +130,7 @@ class Calls(Expressions):
             found = home(function)
             return self.function(found, self.bound(found, args, options), function.__name__)
         if getattr(function, "__name__", "") == "apply" and _is_function(function):
-            kind: Any = function.__self__
+            kind: Any = getattr(function, "__self__", None)
             found = home(kind.forward, kind)
             env = self.bound(found, [Fields({}, _Context), *args], options)
             return self.function(found, env, kind.__name__.strip("_").lower())
@@ -153,7 +150,7 @@ class Calls(Expressions):
             return self.on_method(Known(function), "__call__", args, options)
         code = canonical(function)
         if code is None:
-            raise Refusal(f"{function!r} can't be written as code")
+            raise SpecError(f"{function!r} can't be written as code")
         known = [value for value in values if isinstance(value, Known)]
         if len(known) == len(values) and _of_math(function):
             found = function(*(part.value for part in known))
@@ -161,67 +158,6 @@ class Calls(Expressions):
                 return Known(found)
             return Known(found, calling(code, *map(self.code, args)))
         return self.run_time(code, args, options)
-
-    def on_pure(self, function: Any, args: list[Value], options: dict[str, Value]) -> Value | None:
-        """A function of Python's own, of what is known."""
-        parts = [self.listed(part) for part in args]
-        if function in (list, tuple) and args and parts[0] is not None:
-            return Many(parts[0])
-        if function is zip and any(part is not None for part in parts) and None in parts:
-            count = min(len(part) for part in parts if part is not None)
-            args = [self.unzipped(part, count) for part in args]
-            parts = [self.listed(part) for part in args]
-        if function is zip and all(part is not None for part in parts):
-            return Many([Many(list(row)) for row in zip(*parts, strict=False)])  # pyright: ignore[reportArgumentType]
-        if function is enumerate and parts[0] is not None:
-            return Many([Many([Known(i), part]) for i, part in enumerate(parts[0])])
-        if function is reversed and parts[0] is not None:
-            return Many(parts[0][::-1])
-        if function is map and parts[1] is not None:
-            return Many([self.called(args[0], [part], {}) for part in parts[1]])
-        if function in (any, all) and parts[0] is not None:
-            return self._decided(function is all, parts[0])
-        if function is sum and parts[0] is not None:
-            first = args[1:] or parts[0][:1] or [Known(0)]
-            rest = parts[0] if args[1:] else parts[0][1:]
-            return reduce(lambda a, b: self.joined(ast.Add(), a, b), rest, first[0])
-        if function is len and parts[0] is not None:
-            return Known(len(parts[0]))
-        if function is getattr and isinstance(args[0], Part | Slot) and isinstance(args[1], Known):
-            return self.attribute(args[0], args[1].value)
-        if function is type and isinstance(args[0], Part):
-            return Known(type(args[0].module))
-        if function is isinstance and isinstance(args[0], Part):
-            kind = args[1]
-            return Known(isinstance(args[0].module, kind.value if isinstance(kind, Known) else ()))
-        if function is isinstance and isinstance(args[0], Code | Many):
-            kind = args[1].value if isinstance(args[1], Known) else None
-            return Known(getattr(kind, "__name__", "") == "Tensor" and isinstance(args[0], Code))
-        known = [part for part in [*args, *options.values()] if isinstance(part, Known)]
-        if function is range:
-            small = len(known) == len(args) and not any(part.node for part in known)
-            if small:
-                return Known(tuple(range(*(part.value for part in known))))
-            return None
-        if len(known) < len(args) + len(options):
-            return None
-        found = function(*(part.value for part in known))
-        named = [part for part in known if part.node is not None or part.hint]
-        if named and plain(found):
-            code: Any = canonical(function)
-            return Known(found, calling(code, *map(self.code, args)))
-        return Known(found)
-
-    def _decided(self, every: bool, parts: list[Value]) -> Value | None:
-        truths = [self.truth(part) for part in parts]
-        if (not every) in truths:
-            return Known(not every)
-        rest = [part for part, truth in zip(parts, truths, strict=True) if truth is None]
-        if not rest:
-            return Known(every)
-        codes = [self.code(part) for part in rest]
-        op = ast.And() if every else ast.Or()
-        return Code(codes[0] if len(codes) == 1 else ast.BoolOp(op, codes))
 
     def on_method(
         self, owner: Value, attr: str, args: list[Value], options: dict[str, Value]
@@ -233,7 +169,7 @@ class Calls(Expressions):
         if isinstance(owner, Now):
             return self.on_step(attr, args, options)
         if isinstance(owner, Memory):
-            raise Refusal(f"its state is asked to {attr}")
+            raise SpecError(f"its state is asked to {attr}")
         if isinstance(owner, Fields) and owner.kind is dict:
             return self.on_dict(owner, attr, args)
         if isinstance(owner, Many) and attr == "append":
@@ -252,7 +188,7 @@ class Calls(Expressions):
             kind = owner.kind if isinstance(owner, Fields) else type(owner.value)
             found = method(kind, attr)
             if found is None:
-                raise Refusal(f"{kind.__name__}.{attr} has no source")
+                raise SpecError(f"{kind.__name__}.{attr} has no source")
             label = joined_name(kind, "" if attr == "__call__" else attr)
             return self.function(found, self.bound(found, [owner, *args], options), label)
         if isinstance(owner, Known):
@@ -272,7 +208,7 @@ class Calls(Expressions):
             return Many([Many([Known(key), part]) for key, part in owner.items.items()])
         if attr == "get" and isinstance(args[0], Known):
             return owner.items.get(args[0].value, args[1] if args[1:] else Known(None))
-        raise Refusal(f"a dict is asked for {attr}")
+        raise SpecError(f"a dict is asked for {attr}")
 
     def bound(self, found: Home, args: list[Value], options: dict[str, Value]) -> dict[str, Value]:
         """What the parameters of a function are."""
@@ -282,7 +218,7 @@ class Calls(Expressions):
         if tree.vararg is not None:
             env[tree.vararg.arg] = Many(args[len(names_) :])
         elif len(args) > len(names_):
-            raise Refusal(f"{found.tree.name} is given too much")
+            raise SpecError(f"{found.tree.name} is given too much")
         extra = {k: v for k, v in options.items() if k not in {arg.arg for arg in found.params}}
         env |= {k: v for k, v in options.items() if k not in extra}
         if tree.kwarg is not None:
@@ -338,6 +274,3 @@ def snake(text: str) -> str:
         starts = i and letter.isupper() and (text[i - 1].islower() or (after and after.islower()))
         out += ("_" if starts else "") + letter.lower()
     return {"ro_pe": "rope"}.get(out, out)
-
-
-_ = Made

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from blocks.errors import SpecError
 from blocks.state import Content, content_of, leaves
 from blocks.surgery.ejecting.calls import snake
-from blocks.surgery.ejecting.refusal import Refusal
+from blocks.surgery.ejecting.definitions import Child, Definition
+from blocks.surgery.ejecting.entries import Entry, finished, outcome
 from blocks.surgery.ejecting.printing import text as text_of
-from blocks.surgery.ejecting.scopes import Entry, Scope, finished, outcome
+from blocks.surgery.ejecting.scopes import BodyScope, InitScope
 from blocks.surgery.ejecting.source import Home, method
-from blocks.surgery.ejecting.tidy import tidied
 from blocks.surgery.ejecting.values import (
     Code,
     Known,
@@ -28,54 +29,17 @@ from blocks.surgery.ejecting.values import (
     calling,
     dotted,
     name,
-    names,
     plain,
 )
-from blocks.surgery.ejecting.walk import Walk, line
+from blocks.surgery.ejecting.walking import Walk, line
 
 __all__: list[str] = []
 
 NORMS = {"norm_in": "norm", "norm_out": "norm_out", "norm_after": "norm_after"}
 
 
-class InitScope(Scope):
-    """A constructor's."""
-
-    def __init__(self, info: ClassInfo):
-        super().__init__(info.book)
-        self.info = info
-
-    def lift(self, hint: str, value: Any) -> ast.expr:
-        return self.info.parameter(hint, value)
-
-
-class BodyScope(Scope):
-    """A method's."""
-
-    def __init__(self, info: ClassInfo):
-        super().__init__(info.book)
-        self.info = info
-
-    def lift(self, hint: str, value: Any) -> ast.expr:
-        return self.info.kept_number(hint, value)
-
-    def attribute_of(self, part: Part, attr: str) -> Value:
-        found = self.info.attribute(part, attr)
-        return super().attribute_of(part, attr) if found is None else found
-
-
-@dataclass
-class Child:
-    """A module that a class makes in its constructor."""
-
-    module: nn.Module
-    made: Made
-    path: str
-    times: ast.expr | None = None  # of a list of equal ones
-
-
 @dataclass(eq=False)
-class ClassInfo:
+class ClassInfo(Definition):
     """A class in the making, for one module of the model."""
 
     book: Any
@@ -87,7 +51,7 @@ class ClassInfo:
     inside: set[int] = field(default_factory=set)
     made: dict[tuple[int, str], Value] = field(default_factory=dict)
     init: list[ast.stmt] = field(default_factory=list)
-    children: dict[str, Child | list[Child]] = field(default_factory=dict)
+    children: dict[str, Child] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)  # attribute: place in the library's
     methods: dict[str, ast.FunctionDef] = field(default_factory=dict)
     needs: dict[str, dict[Any, str]] = field(default_factory=dict)
@@ -121,7 +85,7 @@ class ClassInfo:
         """Walks through the constructor of a module that is written into this class."""
         found = method(type(slot.module), "__init__")
         if found is None:
-            raise Refusal(f"{type(slot.module).__name__} has no constructor to read")
+            raise SpecError(f"{type(slot.module).__name__} has no constructor to read")
         slot.path = path  # pyright: ignore[reportAttributeAccessIssue]
         inner = Walk(walk.scope, {"self": slot, **env}, found, apart=walk.home is not None)
         inner.run(found.tree.body)
@@ -139,7 +103,7 @@ class ClassInfo:
                 return name(label)
             if isinstance(held, Known) and held.value == value:
                 return name(label)
-        raise Refusal(f"too many different values of {hint}")
+        raise SpecError(f"too many different values of {hint}")
 
     def kept_number(self, hint: str, value: Any) -> ast.expr:
         """A number that a method reads."""
@@ -191,8 +155,10 @@ class ClassInfo:
                 code = ast.Expr(call)
                 code.buffer = label
             walk.emit(code, source)
-        elif isinstance(value, Many) and value.items and all(
-            isinstance(part, Known) and plain(part.value) for part in value.items
+        elif (
+            isinstance(value, Many)
+            and value.items
+            and all(isinstance(part, Known) and plain(part.value) for part in value.items)
         ):
             walk.emit(ast.Assign([target], walk.code(value)), source)
             self.labels[key] = label
@@ -209,9 +175,7 @@ class ClassInfo:
         if written_in(child) and not type(child).__module__.startswith("torch."):
             self.inside.add(id(child))
             slot = Slot(child, label)
-            given = {
-                k: v for k, v in made.given.items()
-            }
+            given = dict(made.given)
             before, self.init = self.init, []
             self.construct(slot, given, f"{path}.", walk)
             walk.lines += self.init
@@ -230,7 +194,7 @@ class ClassInfo:
         if isinstance(value, Many):
             for i, part in enumerate(value.items):
                 if not isinstance(part, Made):
-                    raise Refusal(f"{attr} is a list of unknown parts")
+                    raise SpecError(f"{attr} is a list of unknown parts")
                 own = snake(part.kind.__name__)
                 own = f"{slot.prefix}_{own}" if slot.prefix else own
                 while own in self.children:
@@ -259,7 +223,7 @@ class ClassInfo:
         if isinstance(found, nn.ModuleList):
             if label:
                 self.book.element(found[0])
-                return Code(node)
+                return Part(found, node)
             parts = []
             for i, one in enumerate(found):
                 place: Any = ast.Attribute(name("self"), self.labels[(id(found), str(i))])
@@ -283,7 +247,7 @@ class ClassInfo:
         """A call of one of its methods, which is written when it is first called."""
         scope = BodyScope(self)
         entry = Entry(walk, scope, memory)
-        inside = {"self": Part(self.module, name("self"))}
+        inside: dict[str, Value] = {"self": Part(self.module, name("self"))}
         for key, value in env.items():
             if key != "self":
                 inside[key] = entry.given(key, value)  # pyright: ignore[reportArgumentType]
@@ -299,102 +263,6 @@ class ClassInfo:
 
     # The class.
 
-    def finish(self) -> ast.ClassDef:
-        """The definition; its children's are finished first."""
-        for tree in self.methods.values() if self.config else ():
-            tidied(tree)
-        used = {
-            part.attr
-            for tree in self.methods.values()
-            for part in ast.walk(tree)
-            if isinstance(part, ast.Attribute)
-            and isinstance(part.value, ast.Name)
-            and part.value.id == "self"
-        }
-        lines = self._kept(used | {"layers"})
-        lines = [self._created(one) for one in lines]
-        wanted = set().union(*(names(one) for one in lines)) if lines else set()
-        args = [ast.arg("self")]
-        if self.config:
-            args += [ast.arg("config", name("Config"))] if "config" in wanted else []
-        else:
-            kinds = ((key, value) for key, value in self.params.items() if key in wanted)
-            args += [ast.arg(key, _kind(value)) for key, value in kinds]
-        above = ast.Expr(calling(ast.Attribute(calling("super"), "__init__")))
-        init: Any = ast.FunctionDef(
-            "__init__", ast.arguments([], args, None, [], [], None, []), [above, *lines], []
-        )
-        init.doc = None
-        tree: Any = ast.ClassDef(
-            self.label, [dotted("nn.Module")], [], [init, *self.methods.values()], []
-        )
-        tree.doc = equation(type(self.module))
-        return tree
-
-    def _kept(self, used: set[str]) -> list[ast.stmt]:
-        """The lines of the constructor that anything needs."""
-        kept: list[ast.stmt] = []
-        wanted: set[str] = set()
-        for one in reversed(self.init):
-            targets = set()
-            if isinstance(one, ast.Assign):
-                targets = {
-                    part.attr for part in ast.walk(one.targets[0]) if isinstance(part, ast.Attribute)
-                } | {part.id for part in ast.walk(one.targets[0]) if isinstance(part, ast.Name)}
-                targets.discard("self")
-            elif isinstance(one, ast.Expr):
-                targets = {getattr(one, "buffer", None)}
-            else:
-                targets = {part.id for part in ast.walk(one) if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)}
-            if targets & (used | wanted):
-                kept.append(one)
-                value = one.value if isinstance(one, ast.Assign) else one
-                wanted |= names(value)
-                wanted |= {part.attr for part in ast.walk(value) if isinstance(part, ast.Attribute)}
-                self._used = getattr(self, "_used", set()) | targets
-        return kept[::-1]
-
-    def _created(self, one: ast.stmt) -> ast.stmt:
-        """The line that makes a child, in which its class is known by now."""
-        if not (isinstance(one, ast.Assign) and isinstance(one.value, ast.Name)):
-            return one
-        child = self.children.get(one.value.id[1:]) if one.value.id.startswith("_") else None
-        if not isinstance(child, Child):
-            return one
-        code = self.creation(child)
-        made: Any = ast.Assign(one.targets, code)
-        made.end, made.above = getattr(one, "end", ""), getattr(one, "above", ())
-        return made
-
-    def creation(self, child: Child) -> ast.expr:
-        if child.times is not None:
-            inner = Child(child.module[0], child.made, "")  # pyright: ignore[reportIndexIssue]
-            comprehension = ast.comprehension(name("_"), calling("range", child.times), [], 0)
-            return calling("nn.ModuleList", ast.GeneratorExp(self.creation(inner), [comprehension]))
-        kind, given = child.made.kind, child.made.given
-        if kind.__module__.startswith("torch."):
-            return self.torch_creation(kind, given)
-        if kind.forward is nn.Linear.forward:
-            sizes = [given["dim"], given["out_dim"] if given["out_dim"].value else given["dim"]]  # pyright: ignore
-            return self.torch_creation(nn.Linear, {"0": sizes[0], "1": sizes[1], "bias": given["bias"]})
-        info = self.book.infos[id(child.module)]
-        label = self.book.finish(info)
-        wanted = self.book.parameters(label)
-        args = []
-        for key in wanted:
-            value = info.params[key]
-            args.append(self.walk.code(value))
-        return calling(label, *args)
-
-    def torch_creation(self, kind: Any, given: dict[str, Value]) -> ast.expr:
-        args, options = [], {}
-        for key, value in given.items():
-            if key.isdigit():
-                args.append(self.walk.code(value))
-            elif not (key == "bias" and isinstance(value, Known) and value.value is True):
-                options[key] = self.walk.code(value)
-        return calling(f"nn.{kind.__name__}", *args, **options)
-
 
 def written_in(module: nn.Module) -> bool:
     """Whether a module is written into the class of what holds it."""
@@ -406,20 +274,3 @@ def written_in(module: nn.Module) -> bool:
         return False
     own = {k: v for k, v in vars(module).items() if k not in vars(nn.Module())}
     return not module._modules and not any(isinstance(v, tuple) for v in own.values())
-
-
-def equation(kind: type[Any]) -> str:
-    """What a docstring says before its arguments."""
-    text = ast.get_docstring(ast.parse(f"class A:\n    r{chr(34) * 3}{kind.__doc__}{chr(34) * 3}").body[0]) or ""  # pyright: ignore[reportArgumentType]
-    lines = []
-    for one in text.split("\n"):
-        if one.startswith(("Args:", "Shapes:", "Errors:", "Attributes:", "Example:")):
-            break
-        lines.append(one)
-    return "\n".join(lines).strip()
-
-
-def _kind(value: Value) -> ast.expr:
-    from blocks.surgery.ejecting.scopes import _kind_of
-
-    return _kind_of(value.value)  # pyright: ignore[reportAttributeAccessIssue]

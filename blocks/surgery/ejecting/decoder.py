@@ -10,7 +10,7 @@ from torch import nn
 from blocks.surgery.ejecting.assembly import Assembly, lines
 from blocks.surgery.ejecting.book import Book
 from blocks.surgery.ejecting.values import calling, dotted, name, names
-from blocks.surgery.ejecting.walk import line
+from blocks.surgery.ejecting.walking import line
 
 __all__: list[str] = []
 
@@ -94,7 +94,11 @@ def prologue(made: Assembly, wanted: set[str], remembers: bool) -> list[ast.stmt
         text.append("q, k = positions[:, :, None], keys[:, None]  # B T 1, B 1 S")
     if "plain" in wanted:
         first = "mask is None and " if padded else ""
-        one = "(start == 0 or tokens.shape[1] == 1)" if padded else "start == 0 or tokens.shape[1] == 1"
+        one = (
+            "(start == 0 or tokens.shape[1] == 1)"
+            if padded
+            else "start == 0 or tokens.shape[1] == 1"
+        )
         text.append(f"plain = {first}{one}")
     if "length" in wanted:
         text.append("length = positions.amax(1, keepdim=True) + 1  # B 1")
@@ -138,22 +142,21 @@ def forward(made: Assembly, body: list[ast.stmt]) -> ast.FunctionDef:
     used = set().union(*(names(one) for one in body))
     args = [ast.arg("self"), ast.arg("tokens", name("Tensor"))]
     defaults: list[ast.expr] = []
-    told = ["Logits [B T V] of the token after each of tokens [B T].", ""]
+    told = "Logits [B T V] of the token after each of tokens [B T]"
     if "mask" in used:
         args.append(ast.arg("mask", ast.parse("Tensor | None", mode="eval").body))
         defaults.append(ast.Constant(None))
-        told.append("mask [B T] is True where a token is real.")
+        told += "; mask is True where one is real"
     if "cache" in used:
         kind = "list[dict[str, Tensor]] | None"
         args.append(ast.arg("cache", ast.parse(kind, mode="eval").body))
         defaults.append(ast.Constant(None))
-        told.append("A cache, one dict a layer, keeps what was read; ")
     if "start" in used:
         args.append(ast.arg("start", name("int")))
         defaults.append(ast.Constant(0))
-        told.append("start is the place of the first token.")
+        told += ".\n\nWith a cache, which keeps what was read, the first token is at place `start`"
     tree: Any = ast.FunctionDef(
         "forward", ast.arguments([], args, None, [], [], None, defaults), body, [], name("Tensor")
     )
-    tree.doc = told[0]
+    tree.doc = f"{told}."
     return tree

@@ -85,7 +85,11 @@ def whole(made: Assembly, told: str, ties: list[tuple[str, str]]) -> str:
     body = "\n\n".join(parts)
     used = set(re.findall(r"config\.(\w+)", body))
     book.config = {key: value for key, value in book.config.items() if key in used}
-    config = ["@dataclass", "class Config:", *(f"    {k}: {_kind(v)}" for k, v in book.config.items())]
+    config = [
+        "@dataclass",
+        "class Config:",
+        *(f"    {k}: {_kind(v)}" for k, v in book.config.items()),
+    ]
     body = "\n".join(config) + "\n\n\n" + body
     return f'"""{told}\n"""\n\nfrom __future__ import annotations\n\n{imports(body)}\n\n\n{body}'
 
@@ -100,10 +104,7 @@ def generation(cached: bool, starts: bool) -> str:
 
 def imports(body: str) -> str:
     """Only what the file uses."""
-    try:
-        tree = ast.parse(body)
-    except SyntaxError as e:
-        print(body.split("\n")[e.lineno-3:e.lineno+2]); raise
+    tree = ast.parse(body)
     used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
     rows = []
     for keys, row in IMPORTS:

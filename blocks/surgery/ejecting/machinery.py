@@ -12,11 +12,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from blocks.attention.seen import Seen
+from blocks.errors import SpecError
 from blocks.ops.rows import Rows
-from blocks.surgery.ejecting.refusal import Refusal
 from blocks.surgery.ejecting.source import method
 from blocks.surgery.ejecting.values import (
-    Closure,
     Code,
     Fields,
     Known,
@@ -30,9 +29,7 @@ from blocks.surgery.ejecting.values import (
     Slot,
     Value,
     calling,
-    dotted,
     name,
-    plain,
 )
 
 __all__: list[str] = []
@@ -63,7 +60,7 @@ class Machinery:
         if not inside and function is not reduce:
             return None
         owner = getattr(function, "__self__", None)
-        if label == "of" and owner is Rows or function is Rows:
+        if (label == "of" and owner is Rows) or function is Rows:
             return self._rows()
         if label == "new" and owner is Seen:
             k, v, _ = args
@@ -80,7 +77,7 @@ class Machinery:
         if special is not None:
             return special(*args, **options)
         if label == "no_grad":
-            raise Refusal("a gradient is held back")
+            raise SpecError("a gradient is held back")
         return None
 
     def of_check_heads(
@@ -203,12 +200,12 @@ class Machinery:
     def on_step(self, attr: str, args: list[Value], options: dict[str, Value]) -> Value:
         if attr == "once":
             return self.scope.book.once(self, args[0], args[1])
-        raise Refusal(f"a step is asked to {attr}")
+        raise SpecError(f"a step is asked to {attr}")
 
     def _rows(self) -> Value:
         """`Rows.of`: nothing is packed and nothing is padded."""
         self.scope.book.unpadded = True
-        empty = {key: Known(None) for key in ("slots", "places", "lengths")}
+        empty: dict[Any, Value] = {key: Known(None) for key in ("slots", "places", "lengths")}
         return Fields(empty, Rows)
 
     # Modules.
@@ -231,7 +228,7 @@ class Machinery:
             return Known(None)
         found = method(type(owner.module), attr)
         if found is None:
-            raise Refusal(f"{attr} of {type(owner.module).__name__}")
+            raise SpecError(f"{attr} of {type(owner.module).__name__}")
         return self.spliced(found, self.bound(found, [owner, *args], options))
 
     def repeated(self, value: Value, generators: list[ast.comprehension]) -> Value | None:
@@ -239,9 +236,6 @@ class Machinery:
             return None
         source: Any = generators[0].iter
         return MadeList(value, source.args[0])
-
-    def part_attribute(self, owner: Part, attr: str) -> Value:
-        return self.scope.attribute_of(owner, attr)
 
     def on_part(self, owner: Part, attr: str, args: list[Value], options: Any) -> Value:
         book, kind = self.scope.book, type(owner.module)
@@ -269,10 +263,9 @@ class Machinery:
     run_time: Callable[..., Value]
     on_known: Callable[..., Value]
     attribute: Callable[..., Value]
+    joined: Callable[..., Value]
+    emit: Callable[..., None]
 
 
 def _none(value: Value) -> bool:
     return isinstance(value, Known) and value.value is None
-
-
-_ = (Closure, dotted, name, plain, torch, STEP)

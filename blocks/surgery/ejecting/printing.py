@@ -32,10 +32,11 @@ def _text(node: Any) -> tuple[str, int]:
     match node:
         case ast.Name():
             return node.id, 20
-        case ast.Constant(value=str()):
-            return _quoted(node.value), 20
+        case ast.Constant(value=str() as value):
+            return _quoted(value), 20
         case ast.Constant():
-            return "..." if node.value is ... else repr(node.value), 20
+            shown = "..." if node.value is ... else repr(node.value)
+            return shown.replace("e+", "e"), 20
         case ast.Attribute():
             base = text(node.value, 18)
             whole = isinstance(node.value, ast.Constant) and isinstance(node.value.value, int)
@@ -67,7 +68,10 @@ def _text(node: Any) -> tuple[str, int]:
             return shown, 3
         case ast.Lambda():
             args = ", ".join(arg.arg for arg in node.args.args)
-            return f"lambda {args}: {text(node.body, 3)}" if args else f"lambda: {text(node.body, 3)}", 2
+            return (
+                f"lambda {args}: {text(node.body, 3)}" if args else f"lambda: {text(node.body, 3)}",
+                2,
+            )
         case ast.Tuple():
             inner = ", ".join(text(part, 1) for part in node.elts)
             return f"({inner},)" if len(node.elts) == 1 else f"({inner})", 20
@@ -158,9 +162,12 @@ def statement(node: Any, indent: int) -> list[str]:
             head = " = ".join(bare(target) for target in node.targets)
             return above + fitted(f"{head} = ", node.value, indent, end)
         case ast.AugAssign():
-            return above + fitted(f"{text(node.target)} {BINARY[type(node.op)][0]}= ", node.value, indent, end)
+            return above + fitted(
+                f"{text(node.target)} {BINARY[type(node.op)][0]}= ", node.value, indent, end
+            )
         case ast.Return():
-            return above + fitted("return ", node.value, indent, end)
+            value: Any = node.value
+            return above + fitted("return ", value, indent, end)
         case ast.Expr():
             return above + fitted("", node.value, indent, end)
         case ast.Pass():
@@ -202,11 +209,19 @@ def fitted(head: str, node: ast.expr, indent: int, end: str = "", close: str = "
         prefix = f"{pad}{head}{text(node.func, 18)}("
         inner = arguments(node)
         close = ")" + close
+    elif isinstance(node, ast.Dict):
+        pairs = zip(node.keys, node.values, strict=True)
+        rows = [f"{pad}    {text(key)}: {text(part, 1)}," for key, part in pairs]
+        return [*above, f"{pad}{head}{{", *rows, f"{pad}}}"]
     elif isinstance(node, ast.Tuple | ast.List):
         prefix = pad + head + ("(" if isinstance(node, ast.Tuple) else "[")
         inner = [text(part, 1) for part in node.elts]
         close = ")" if isinstance(node, ast.Tuple) else "]"
         return [*above, prefix, *(f"{pad}    {part}," for part in inner), pad + close]
+    elif isinstance(node, ast.BinOp) and isinstance(node.right, ast.BinOp):
+        left, sign = text(node.left, BINARY[type(node.op)][1]), BINARY[type(node.op)][0]
+        rows = [f"{pad}{head}{left} {sign} (", *broken(node.right, indent + 4), f"{pad})"]
+        return [*above, *rows]
     elif isinstance(node, ast.IfExp | ast.BinOp | ast.BoolOp | ast.Compare):
         return [*above, f"{pad}{head}(", *broken(node, indent + 4), f"{pad})"]
     else:
@@ -229,7 +244,7 @@ def broken(node: Any, indent: int) -> list[str]:
         parts = [text(node.body, 4), f"if {text(node.test, 4)}", f"else {text(node.orelse, 3)}"]
         return [pad + part for part in parts]
     if isinstance(node, ast.BinOp):
-        sign, binds = BINARY[type(node.op)]
+        binds = BINARY[type(node.op)][1]
         parts, at = [], node
         while isinstance(at, ast.BinOp) and BINARY[type(at.op)][1] == binds:
             parts.append(f"{BINARY[type(at.op)][0]} {text(at.right, binds + 1)}")
@@ -277,5 +292,8 @@ def documented(doc: str | None, indent: int) -> list[str]:
     lines = doc.split("\n")
     if len(lines) == 1 and len(pad) + len(doc) + 6 + len(raw) <= WIDTH:
         return [f"{pad}{raw}{quotes}{doc}{quotes}"]
+    if len(lines) == 1:  # the closing quotes may not stand alone
+        cut = doc.rfind(" ", 0, WIDTH - indent - 4)
+        lines = [doc[:cut].rstrip(), f"    {doc[cut:].lstrip()}"]
     rest = [f"{pad}{one}".rstrip() for one in lines[1:]]
     return [f"{pad}{raw}{quotes}{lines[0]}", *rest, f"{pad}{quotes}"]

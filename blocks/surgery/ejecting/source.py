@@ -58,7 +58,9 @@ def home(function: Callable[..., Any], kind: type[Any] | None = None) -> Home:
             if waiting:
                 above[token.start[0]], waiting = waiting, []
             code = True
-    return Home(tree, {k: v for k, v in ends.items() if v}, above, vars(inspect.getmodule(function)), kind)
+    return Home(
+        tree, {k: v for k, v in ends.items() if v}, above, vars(inspect.getmodule(function)), kind
+    )
 
 
 def _told(comment: str) -> bool:

@@ -52,7 +52,11 @@ def _sweep_inside(one: Any, live: set[str]) -> None:
 def _counted(one: ast.For, live: set[str]) -> None:
     """A loop that counts for nobody doesn't count."""
     over: Any = one.iter
-    if isinstance(over, ast.Call) and isinstance(over.func, ast.Name) and over.func.id == "enumerate":
+    if (
+        isinstance(over, ast.Call)
+        and isinstance(over.func, ast.Name)
+        and over.func.id == "enumerate"
+    ):
         number: Any = one.target.elts[0]  # pyright: ignore[reportAttributeAccessIssue]
         inside = set().union(*(names(part) for part in one.body))
         if number.id not in inside:
@@ -81,12 +85,16 @@ def shorter(body: list[Any]) -> list[Any]:
         one, rest = body[i], body[i + 1 :]
         target = _target(one)
         if target is not None and re.fullmatch(r".+_\d+|y|x", target):
-            after = body[i + 1]
+            after: Any = body[i + 1]
             uses = sum(_reads(later, target) for later in rest)
             stored = _target(after) == target
-            plain = isinstance(after, ast.Assign | ast.Return | ast.Expr)
             alone = uses == 1 or (stored and _reads(after, target) == 1)
-            if plain and alone and _reads(after, target) == 1 and after.value is not None:
+            if (
+                type(after) in (ast.Assign, ast.Return, ast.Expr)
+                and alone
+                and _reads(after, target) == 1
+                and after.value is not None
+            ):
                 merged = substituted(after.value, {target: one.value})
                 if len(text(merged)) < WIDTH - 20 and not getattr(one, "above", ()):
                     after.value = merged
@@ -94,6 +102,38 @@ def shorter(body: list[Any]) -> list[Any]:
                     del body[i]
         i -= 1
     return body
+
+
+def together(body: list[Any]) -> list[Any]:
+    """The lines of a constructor, those that only keep a number joined in one."""
+    found: list[Any] = []
+    for one in body:
+        last = found[-1] if found else None
+        if _keeps(one) and last is not None and _keeps(last):
+            targets = [*_parts(last.targets[0]), one.targets[0]]
+            values = [*_parts(last.value), one.value]
+            made: Any = ast.Assign([ast.Tuple(targets)], ast.Tuple(values))
+            if len(text(made.targets[0])) + len(text(made.value)) < WIDTH - 24:
+                found[-1] = made
+                continue
+        found.append(one)
+    return found
+
+
+def _keeps(one: Any) -> bool:
+    if not isinstance(one, ast.Assign) or getattr(one, "end", "") or getattr(one, "above", ()):
+        return False
+    pairs = [*_parts(one.targets[0]), *_parts(one.value)]
+    simple = (
+        isinstance(part, ast.Name)
+        or (isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name))
+        for part in pairs
+    )
+    return all(simple) and all(isinstance(part, ast.Attribute) for part in _parts(one.targets[0]))
+
+
+def _parts(node: Any) -> list[Any]:
+    return list(node.elts) if isinstance(node, ast.Tuple) else [node]
 
 
 def _target(node: Any) -> str | None:

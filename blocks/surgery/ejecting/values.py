@@ -1,4 +1,4 @@
-"""What is known of a value while a model's code is walked through: all, its shape as code, or parts."""
+"""What is known of a value while code is walked through: all of it, its parts, or its code."""
 
 from __future__ import annotations
 
@@ -110,6 +110,7 @@ class Slot(Value):
     module: nn.Module
     prefix: str
     made: dict[str, Value] = field(default_factory=dict)
+    path: str = ""  # where its tensors are in the library's model
 
 
 def name(text: str) -> ast.expr:

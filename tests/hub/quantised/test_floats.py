@@ -81,6 +81,16 @@ def test_experts_in_mxfp4_are_taken_apart(transposed: bool) -> None:
     assert [m.theirs for m in matched(keys, ours, tensors).missing] == ["h.0.gate_up_scales"]
 
 
+def test_experts_in_fp8_that_are_turned_are_refused() -> None:
+    """No tool says which way round they are."""
+    plain = Keys(Stack("h.{i}.up", (UP,), transposed=True))
+    tensors = {"h.0.up": torch.ones(1, 4, 4).to(torch.float8_e4m3fn)}
+    tensors["h.0.up_scale_inv"] = torch.ones(1, 1, 1)
+    keys = StoredKeys(plain, Storage.of_all("fp8", ScaledInverse((4, 4))))
+    found = matched(keys, {UP.format(i=0, e=0): (4, 4)}, tensors)
+    assert "h.0.up holds F8_E4M3, not floats" in str(found.misfits[0]) and found.extra
+
+
 def test_experts_in_fp8_are_taken_apart() -> None:
     plain = Keys(Stack("h.{i}.gate_up", (GATE, UP)))
     values = (torch.randn(2, 6, 40) * 40).to(torch.float8_e4m3fn)

@@ -25,7 +25,6 @@ def config(f: Facts) -> dict[str, Any]:
     found = sizes(f, "layer_norm_eps")
     f.meta.only("attention.head_count_kv", found.pop("num_key_value_heads"))
     f.meta.only("attention.causal", False)
-    f.meta.take("pooling_type", int, None, low=0)
     del found["tie_word_embeddings"]
     types = f.shape("token_types.weight")[0]
     own = {"architectures": ["NomicBertModel"], "type_vocab_size": types}
