@@ -81,7 +81,7 @@ COSTS: dict[str, Cost] = {
     "MoE": Cost({"X": 8, "k": 2, "F": 2816}, "X D + 3 X D F", "2 X D + 6 k D F"),
     "Pooler": Cost({}, "D² + D"),
     "QKNorm": Cost({"E": 64}, "2 E"),
-    "RGLRU": Cost({"H": 8}, "2 D² / H + 3 D", "4 D² / H + 4 D", "", "D"),
+    "RGLRU": Cost({"H": 8}, "2 D² / H + 3 D", "4 D² / H", "", "D"),
     "RMSNorm": Cost({}, "D"),
     "RNN": Cost({"F": 1024}, "D F + F² + 2 F", "2 D F + 2 F²", "", "F"),
     "RWKV": Cost({}, "4 D² + 5 D", "8 D²", "", "4 D"),

@@ -96,10 +96,11 @@ def swaps_page(tried: Path) -> str:
     data = json.loads(tried.read_text(encoding="utf-8"))
     count = len(data["mixers"]) * len(data["rows"])
     text = (
-        f"# Every mixer in every family\n\nEach of {len(data['mixers'])} kinds of mixers was put in "
-        f"the place of the first layer's own in each of {len(data['rows'])} families of decoders, "
-        f"with tiny sizes and every parameter drawn anew. All {count} models ran, had gradients, "
-        "generated, and gave the same logits after they were saved and loaded. A cell is the share "
+        f"# Every mixer in every family\n\nEach of {len(data['mixers'])} kinds of mixers was put "
+        f"in the place of the first layer's own in each of {len(data['rows'])} families of "
+        f"decoders, with tiny sizes and every parameter drawn anew. All {count} models ran, "
+        "had gradients, generated, and gave the same logits after they were saved and loaded. A "
+        "cell is the share "
         "of the new mixer's parameters that are copied or converted, with sizes that don't always "
         "suit; the rest is drawn by its own rule. Written by `python tools/swaps.py`.\n\n"
         f"| family | its mixer | {' | '.join(data['mixers'])} |\n|---|---|"

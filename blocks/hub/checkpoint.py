@@ -260,7 +260,7 @@ def _nothing(source: Source) -> CheckpointError:
     return CheckpointError(
         f"has no weights; it holds {_some(names) or 'nothing'}",
         file=source.name,
-        hint="blocks reads model.safetensors, the shards model.safetensors.index.json names, or GGUF",
+        hint="blocks reads model.safetensors, the shards that its index names, or a GGUF file",
     )
 
 

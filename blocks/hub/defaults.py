@@ -220,7 +220,7 @@ def _said(source: Source) -> list[tuple[str | Path | None, dict[str, Any], bool]
     config = source.find("config.json", assume_absent=True)
     return [
         (own, read_json(own) if own else {}, False),
-        (config, read_json(config) if config else {}, config is not None),
+        (config, read_json(config) if config else {}, True),
     ]
 
 

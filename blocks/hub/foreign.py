@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from blocks.hub.checkpoint import Checkpoint, Peek
     from blocks.hub.config import Config
 
 __all__: list[str] = []
+
+Pool = Literal["first", "last", "mean"]
 
 
 class Foreign(Protocol):
@@ -18,7 +20,7 @@ class Foreign(Protocol):
         """The reader of what config.json would hold."""
         ...
 
-    def pool(self) -> str | None:
+    def pool(self) -> Pool | None:
         """How a `SentenceHead` makes one vector of a text; None where nothing is said."""
         ...
 

@@ -75,12 +75,17 @@ def inspect(
         local_files_only=local_files_only,
     )
     source = chosen(place)
+    check_adapter(source, strict=is_alone(source))
     return inspected(source, blocks)
+
+
+def is_alone(source: Source) -> bool:
+    """Whether there is no whole model for an adapter's file to lie beside."""
+    return source.foreign is None and not source.has("config.json")
 
 
 def inspected(source: Source, blocks: Iterable[type] = ()) -> Inspection:
     """What `inspect` tells of a place that is found."""
-    check_adapter(source, strict=False)
     outline = read_outline(source, blocks)
     peek = peek_checkpoint(source)
     outline = outline.fitted(peek.entries)

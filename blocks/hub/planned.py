@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from blocks.hub.adapter import check_adapter
 from blocks.hub.checkpoint import STEMS
 from blocks.hub.gguf.place import chosen
-from blocks.hub.inspection import inspected
+from blocks.hub.inspection import inspected, is_alone
 from blocks.hub.outline import Outline, read_config, read_outline
 from blocks.hub.report import KINDS, Inspection
 from blocks.hub.source import Source, resolve
@@ -53,6 +54,7 @@ def look(place: str | os.PathLike[str], **where: Any) -> Inspection | Plan:
     if path.suffix == ".json" and path.is_file():
         return _plan(read_config(path), str(place))
     source = chosen(resolve(place, **where))
+    check_adapter(source, strict=is_alone(source))
     return inspected(source) if _weighs(source) else _plan(read_outline(source), source.name)
 
 

@@ -112,7 +112,7 @@ class Tree:
     ):
         self.model, self.shared, self.dtypes, self.dtype = model, shared, dtypes, dtype
         self.context, self.fold = context, fold
-        self.packed = stood_for(model)
+        self.packed, self.crosses = stood_for(model), cross_values(model) > 0
         self.tells = bool(self.packed) or hasattr(model, "prepared")
         self.stepped = path_of(model, False) in (TAPED, COMPILED)
         first = next(model.parameters(), None)
@@ -162,7 +162,8 @@ class Tree:
             part._memory = sum(p._memory for p in parts)
         elif not encodes:
             part.state_per_token, part.state_fixed, part._memory = self._state(module)
-            part._memory += cross_values(module) * self.context * self.kind.itemsize
+            kept = cross_values(module) if self.crosses else 0  # of each place of the source
+            part._memory += kept * self.context * self.kind.itemsize
         path = path_of(wrapped[-1], self.stepped)
         if self.tells and (path != "plain" or part.shapes or not part.parts):
             part.path = path  # of what is only made of parts, these say it

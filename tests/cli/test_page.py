@@ -15,7 +15,8 @@ from blocks.cli.main import main
 from tests.cli.test_commands import run
 
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
-EXAMPLES = re.findall(r"^```console\n\$ blocks ([^\n]*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```console\n\$ blocks ([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = FENCE.findall(PAGE)
 
 
 @pytest.mark.parametrize(("command", "expected"), EXAMPLES, ids=[e[0] for e in EXAMPLES])

@@ -34,7 +34,7 @@ def _marked(page: Path) -> object:
     return pytest.param(page, marks=pytest.mark.slow) if page.name in TRAINING else page
 
 
-@pytest.mark.parametrize("page", map(_marked, PAGES), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*map(_marked, PAGES)], ids=lambda p: str(p.relative_to(ROOT)))
 def test_examples_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

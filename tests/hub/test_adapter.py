@@ -26,3 +26,10 @@ def test_the_whole_model_is_loaded_where_it_is_asked_for(tmp_path: Path) -> None
     with pytest.warns(UserWarning, match="is an adapter of") as told:
         assert inspect(tmp_path).fits
     assert told[0].filename == __file__
+
+
+def test_inspect_says_that_an_adapter_is_no_model(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "org/base"}')
+    with pytest.raises(CheckpointError, match="adapter of 'org/base'") as error:
+        inspect(tmp_path)
+    assert "load_adapter" in str(error.value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,14 @@ REFUSED = {
     "fewer scores": (
         [said("model", TEXT, "llama"), TWO, said("scores", LIST, (F32, [0.0]))],
         "has 1 of 2 entries",
+    ),
+    "scores that are no numbers": (
+        [said("model", TEXT, "llama"), TWO, said("scores", LIST, (F32, [0.0, math.nan]))],
+        "must be 32-bit floats",
+    ),
+    "kinds below zero": (
+        [said("model", TEXT, "llama"), TWO, said("token_type", LIST, (I32, [1, -1]))],
+        "from 0 to 6",
     ),
     "pieces without an unknown one": (
         [said("model", TEXT, "llama"), TWO, said("scores", LIST, (F32, [0.0, 0.0]))],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from blocks.errors import CheckpointError, ConfigError, HubError, printable
 from blocks.hub.checkpoint import STEMS, Checkpoint, Peek
 from blocks.hub.config import Config
+from blocks.hub.foreign import Pool
 from blocks.hub.gguf.container import HEADER, Content, Short, parse
 from blocks.hub.gguf.facts import Facts, facts_of
 from blocks.hub.gguf.translate import Piece, dialect_of, pieces_of
@@ -26,7 +27,7 @@ __all__: list[str] = []
 
 SUFFIX = ".gguf"
 _PART = re.compile(r"(.*)-(\d{5})-of-(\d{5})\.gguf")
-_POOLS = {0: None, 1: "mean", 2: "first", 3: "last"}
+_POOLS: dict[int, Pool | None] = {0: None, 1: "mean", 2: "first", 3: "last"}
 _FIRST = 1 << 20  # bytes of a remote file asked for at once; doubled until the header is there
 _MOST_PARTS = 1_000
 
@@ -140,7 +141,7 @@ class Gguf(Source):
         """The reader of that config."""
         return Config(self.config, self.label)
 
-    def pool(self) -> str | None:
+    def pool(self) -> Pool | None:
         key = f"{self.facts.architecture}.pooling_type"
         kind = self.metadata.get(key, 0)
         if kind not in _POOLS:

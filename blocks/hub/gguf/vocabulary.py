@@ -18,6 +18,7 @@ _KEY = "tokenizer.ggml."
 _UNKNOWN, _CONTROL, _OWN, _BYTE = 2, 3, 4, 6
 _ROLES = {"bos": "bos", "eos": "eos", "unk": "unknown", "sep": "seperator", "pad": "padding"}
 _ROLES |= {"cls": "cls", "mask": "mask"}
+_LARGEST = 3e38  # of a score
 _SPACE = "\u2581"
 
 
@@ -43,6 +44,8 @@ class _Vocabulary:
         self.kinds = self._said("token_type", tuple, (1,) * len(self.tokens))
         if len(self.kinds) != len(self.tokens):
             raise self._wrong("token_type", f"has {len(self.kinds)} of {len(self.tokens)} entries")
+        if not all(type(kind) is int and 0 <= kind <= _BYTE for kind in self.kinds):
+            raise self._wrong("token_type", f"must be whole numbers from 0 to {_BYTE}")
         self.roles = self._roles()
 
     def _wrong(self, key: str, reason: str, hint: str | None = None) -> TokenizerError:
@@ -85,6 +88,8 @@ class _Vocabulary:
         scores = self._said("scores", tuple)
         if len(scores) != len(self.tokens):
             raise self._wrong("scores", f"has {len(scores)} of {len(self.tokens)} entries")
+        if not all(isinstance(score, float) and abs(score) < _LARGEST for score in scores):
+            raise self._wrong("scores", "must be 32-bit floats")
         rows = zip(self.tokens, scores, self.kinds, strict=True)
         body = b"".join(_message(1, _piece(*row)) for row in rows)
         trainer = _number(3, 2)  # pairs

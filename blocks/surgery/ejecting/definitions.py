@@ -88,9 +88,7 @@ class Definition:
         for one in reversed(self.init):
             targets = one.targets[0] if isinstance(one, ast.Assign) else one
             stored = {part.attr for part in ast.walk(targets) if isinstance(part, ast.Attribute)}
-            local = {
-                part.id for part in ast.walk(targets) if _stores(part, isinstance(one, ast.Assign))
-            }
+            local = _stored(targets, isinstance(one, ast.Assign))
             stored |= {getattr(one, "buffer", "")}
             if stored & attrs or local & words:
                 kept.append(one)
@@ -150,11 +148,12 @@ class Definition:
         return calling(f"nn.{kind.__name__}", *args, **options)
 
 
-def _stores(part: ast.AST, target: bool) -> bool:
-    """Whether a name is given a value, in a target or in a statement."""
-    if not isinstance(part, ast.Name) or part.id == "self":
-        return False
-    return target or isinstance(part.ctx, ast.Store)
+def _stored(node: ast.AST, target: bool) -> set[str]:
+    """The names that a target, or a statement, gives a value."""
+    parts = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id != "self")
+    return {
+        part.id for part in parts if target or isinstance(getattr(part, "ctx", None), ast.Store)
+    }
 
 
 def equation(kind: type[Any], short: bool) -> str:

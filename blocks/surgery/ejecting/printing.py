@@ -294,6 +294,6 @@ def documented(doc: str | None, indent: int) -> list[str]:
         return [f"{pad}{raw}{quotes}{doc}{quotes}"]
     if len(lines) == 1:  # the closing quotes may not stand alone
         cut = doc.rfind(" ", 0, WIDTH - indent - 4)
-        lines = [doc[:cut].rstrip(), f"    {doc[cut:].lstrip()}"]
+        lines = [doc[:cut].rstrip(), doc[cut:].lstrip()]
     rest = [f"{pad}{one}".rstrip() for one in lines[1:]]
     return [f"{pad}{raw}{quotes}{lines[0]}", *rest, f"{pad}{quotes}"]

@@ -136,7 +136,7 @@ CASES = [
     case("only an index of pickles", pickled_index, "only as pickles \\(pytorch_model-00001"),
     case("only flax", only("flax_model.msgpack"), PICKLE.format("flax_model.msgpack")),
     case("only TensorFlow", only("tf_model.h5"), "has no weights; it holds .*tf_model.h5"),
-    case("a pickle named GGUF", only("a.gguf"), "no magic at its beginning", "model/a.gguf"),
+    case("a pickle named GGUF", only("a.gguf"), "no magic at its beginning", "a.gguf"),
     case("several GGUF", only("q4.gguf", "q8.gguf"), "holds 2 GGUF files: q4.gguf, q8.gguf"),
     case("another name", moved("consolidated.safetensors"), f"{NEITHER}consolidated.safetensors"),
     case("a shard without an index", moved("model-00001-of-00001.safetensors"), NEITHER),

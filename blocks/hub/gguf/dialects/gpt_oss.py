@@ -15,7 +15,7 @@ _GATE_UP = ("blk.{i}.ffn_gate_exps.", "blk.{i}.ffn_up_exps.")
 
 def config(f: Facts) -> dict[str, Any]:
     m, width = f.meta, common.head_width(f)
-    found = common.sizes(f) | common.rope(f, width, 150_000.0) | {"head_dim": width}
+    found: dict[str, Any] = common.sizes(f) | common.rope(f, width, 150_000.0) | {"head_dim": width}
     if "rope_scaling" in found:
         found["rope_scaling"]["truncate"] = False
     found["intermediate_size"] = f.shape("blk.0.ffn_down_exps.weight")[-1]
