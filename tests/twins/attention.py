@@ -142,7 +142,7 @@ def latent(
     rope_dim: int,
     value_dim: int,
     q_rank: int | None,
-    norm: Part,
+    norm: Part | None,
     bias: bool,
     out_bias: bool,
     qk: tuple[Part, ...],
@@ -151,14 +151,15 @@ def latent(
 ) -> Tensor:
     assert ("kv_down.bias" in p) is bias and ("out.bias" in p) is out_bias
     down = linear(p, "kv_down", x)
-    c, r = norm(under(p, "kv_norm"), down[:, :kv_rank]), down[None, :, kv_rank:]
+    normed = norm or (lambda p, x: x)
+    c, r = normed(under(p, "kv_norm"), down[:, :kv_rank]), down[None, :, kv_rank:]
     both = apart(linear(p, "kv_up", c), heads)
     k, v = both[..., :nope_dim], both[..., nope_dim:]
     assert v.shape[-1] == value_dim and r.shape[-1] == rope_dim
     if q_rank is None:
         flat = linear(p, "q", x)
     else:
-        flat = linear(p, "q_up", norm(under(p, "q_norm"), linear(p, "q_down", x)))
+        flat = linear(p, "q_up", normed(under(p, "q_norm"), linear(p, "q_down", x)))
     q, s = apart(flat, heads)[..., :nope_dim], apart(flat, heads)[..., nope_dim:]
     for n, part in enumerate(qk):
         s, r = part(under(p, f"qk.{n}"), s, r, facts=facts)

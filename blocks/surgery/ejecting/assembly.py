@@ -178,7 +178,7 @@ class Assembly:
         elif not table and isinstance(mask, Causal):
             plain = name("plain")
         elif not table and isinstance(mask, Window):
-            size = self.scope.lift("window", mask.size)
+            size = self.scope.lift("size", mask.size)
             fits = ast.Compare(ast.parse("keys.shape[1]", mode="eval").body, [ast.LtE()], [size])
             plain = ast.BoolOp(ast.And(), [name("plain"), fits])
         if plain is not None:

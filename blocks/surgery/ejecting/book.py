@@ -33,7 +33,7 @@ __all__: list[str] = []
 
 CLASSES = {"GQAttention": "Attention", "TokenEmbedding": "Embedding"}
 FUNCTIONS = {"rope_make_table": "rope_table", "rope_turned": "rotate", "rope": "rotate_both"}
-HINTS = {"dims": "rotated_dim"}
+HINTS = {"dims": "rotated_dim", "size": "window"}
 
 
 @dataclass

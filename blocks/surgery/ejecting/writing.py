@@ -7,6 +7,7 @@ import json
 import os
 from itertools import zip_longest
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from torch import Tensor, nn
@@ -60,10 +61,11 @@ def eject(model: nn.Module, folder: str | os.PathLike[str]) -> None:
 
     Example:
         >>> import blocks, tempfile
+        >>> from pathlib import Path
         >>> model = blocks.from_pretrained(blocks.packaged())
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     blocks.eject(model, folder)
-        ...     text = open(f"{folder}/model.py", encoding="utf-8").read()
+        ...     text = (Path(folder) / "model.py").read_text(encoding="utf-8")
         >>> "import blocks" in text, len(text.splitlines()) <= 250
         (False, True)
     """
@@ -132,7 +134,8 @@ def told(model: Any) -> str:
         origin = f"{source.source}@{source.commit}" if source.commit else Path(source.source).name
     head = f"{type(model).__name__} of {origin}, ejected from the library `blocks`."
     changes = [f"Changed: {change}" for change in source.changes]
-    return "\n\n".join([head, *changes, LETTERS]).replace("\\", "/").replace('"', "'")
+    parts = [fill(part, 96) for part in (head, *changes, LETTERS)]
+    return "\n\n".join(parts).replace("\\", "/").replace('"', "'")
 
 
 def mapped(made: Assembly, model: Any) -> tuple[dict[str, str], list[tuple[str, str]]]:

@@ -169,7 +169,7 @@ GRID = {
             "rope_dim": (2, 4),
             "value_dim": (3, 5),
             "q_rank": (None, 6),
-            "norm": (RMSNorm, LayerNorm),
+            "norm": (RMSNorm, LayerNorm, None),
             "bias": FLAG,
             "out_bias": FLAG,
             "qk": ((), (Spec(RoPE, pairing="adjacent"),)),
