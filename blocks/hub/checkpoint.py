@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from safetensors import safe_open
-
 from blocks.errors import CheckpointError, HubError, printable
 from blocks.hub.headers import Entry, Header, read_header
 from blocks.hub.index import Index, read_index
@@ -60,6 +58,8 @@ class Checkpoint:
             file: one of `files`.
             dtype: what is decoded may be made of this at once.
         """
+        from safetensors import safe_open  # who only looks at headers needs none of it
+
         del dtype  # these are as they are
         try:
             return safe_open(file, framework="pt")

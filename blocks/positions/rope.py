@@ -90,9 +90,7 @@ class RoPE(nn.Module):
         table = step.once(key, lambda: self.table(step.positions, step.length, q.dtype))
         return self._turned(q, table), self._turned(k, table)
 
-    def table(
-        self, positions: Tensor, length: Tensor, dtype: torch.dtype
-    ) -> tuple[Tensor, Tensor]:
+    def table(self, positions: Tensor, length: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cosines and sines [B 1 T R/2] for positions [B T]; length [B 1] may scale them."""
         positions = positions.to(torch.promote_types(dtype, torch.float32))
         if self.scaling is None:

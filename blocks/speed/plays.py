@@ -85,6 +85,8 @@ def _products(tape: Tape, x: Place, *parts: Any) -> list[Place]:
     found: list[Place] = []
     for bits, group in groupby(parts, _bits):
         some = list(group)
+        for one in some:
+            tape.watch(one)
         outs = [one.out_features if bits == 16 else one.out_dim for one in some]
         names = ("weight", "bias") if bits == 16 else ("packed", "scale", "bias")
         told: list[int] = []
@@ -110,6 +112,7 @@ def _attention(tape: Tape, block: GQAttention, x: Place, path: tuple[Any, ...]) 
         raise Untaped("an attention with more than its heads")
     q, k, v = _products(tape, x, block.q, block.k, block.v)
     for part in block.qk:
+        tape.watch(part)
         if isinstance(part, RoPE):
             which, adjacent = tape.angles(part), int(part.pairing == "adjacent")
             for heads in (q, k):
@@ -127,6 +130,7 @@ def _attention(tape: Tape, block: GQAttention, x: Place, path: tuple[Any, ...]) 
 def _headwise(tape: Tape, norm: Any, heads: Place) -> Place:
     if type(norm) not in (RMSNorm, LayerNorm):
         raise Untaped(type(norm).__name__)
+    tape.watch(norm)
     bias = tape.tensor(norm, "bias") if isinstance(norm, LayerNorm) else -1
     return _normed(tape, norm, heads, norm.dim, bias)
 

@@ -49,6 +49,12 @@ class Quick:
         """A step as one call of the kernels; None where the model has other blocks."""
         return tape_of(self.model)
 
+    def _fresh(self) -> Tape | None:
+        """The tape of the model as it is now: a part or a tensor may have been exchanged."""
+        if self.tape is not None and not self.tape.fresh:
+            del self.tape
+        return self.tape
+
     def warm(self) -> None:
         """Compiles the step for one row, by a step."""
         with torch.no_grad():
@@ -61,7 +67,7 @@ class Quick:
         model = self.model
         if state is None or mask is not None or not self._suits(tokens, state, more):
             return CausalLM.forward(model, tokens, mask, state, **more)
-        tape = self.tape
+        tape = self._fresh()
         memories = None if tape is None else tape.remembered(len(tokens), state)
         if memories is None and not self.compiles:
             return CausalLM.forward(model, tokens, mask, state, **more)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules import module as modules
 
 from blocks.attention.memory import KVState
 from blocks.attention.ring import KVRing
@@ -74,7 +75,9 @@ class Tape:
         self._weights: list[Tensor] = []
         self._ropes: dict[Hashable, RoPE] = {}
         self._memories: list[tuple[tuple[Any, ...], int | None]] = []  # path, and reach of the mask
-        self._hooks: list[dict[Any, Any]] = []
+        self._hooks = [modules._global_forward_hooks, modules._global_forward_pre_hooks]
+        self._parts = [_parts(model), _parts(model.layers)]
+        self._held: list[tuple[dict[str, Any], str, Tensor]] = []
         self._used = self._most = 0
         x = start = self.take(model.dim)
         for i, layer in enumerate(model.layers):
@@ -93,8 +96,20 @@ class Tape:
         """Writes down what a block does with x; where its result will be."""
         if type(module) not in self._plays:
             raise Untaped(type(module).__name__)
-        self._hooks += [module._forward_hooks, module._forward_pre_hooks]
+        self.watch(module)
         return self._plays[type(module)](self, module, x, path)
+
+    def watch(self, module: nn.Module) -> None:
+        """Has an eye on a module: the tape does nothing while it has hooks."""
+        self._hooks += [module._forward_hooks, module._forward_pre_hooks]
+        self._parts.append(_parts(module))
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the model still has the parts and tensors that it was written from."""
+        if any(now != then for now, then in self._parts):
+            return False
+        return all(held.get(name) is tensor for held, name, tensor in self._held)
 
     def take(self, width: int) -> Place:
         """A place of its own."""
@@ -126,6 +141,8 @@ class Tape:
         if (id(module), name) not in self._tensors:
             self._tensors[id(module), name] = len(self._weights)
             self._weights.append(held)
+            home = module._parameters if name in module._parameters else module._buffers
+            self._held.append((home, name, held))
         return self._tensors[id(module), name]
 
     def angles(self, rope: RoPE) -> int:
@@ -192,3 +209,8 @@ class Tape:
     def _made(self, positions: Tensor, length: Tensor) -> list[Tensor]:
         tables = [rope.table(positions, length, self.dtype) for rope in self._ropes.values()]
         return [part.float().flatten(1).contiguous() for pair in tables for part in pair]
+
+
+def _parts(module: nn.Module) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parts of a module as they will be, and as they are."""
+    return module._modules, {**module._modules}

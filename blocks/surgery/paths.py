@@ -25,7 +25,7 @@ def kind_of(module: nn.Module) -> type[Any]:
 
 
 def path_of(module: nn.Module, stepped: bool) -> str:
-    """The path of one block, as `Part.path` has it, in a model whose step is taped or compiled, or not."""
+    """The path of one block, as `Part.path` has it, in a model with a step of its own or not."""
     quick = vars(module).get("forward")
     if isinstance(quick, Quick):
         return TAPED if quick.tape else COMPILED

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 from index import ROOT
 
 from blocks import CheckpointError, from_pretrained
-from blocks.hub import checkpoint, load
+from blocks.hub import load
 from tests.hub.versions import read, save
 
 
@@ -101,9 +102,9 @@ def test_a_load_that_breaks_off_at_any_tensor(
                 raise OSError(5, "Input/output error")
             return self.real.get_tensor(name)
 
-    real, fails = checkpoint.safe_open, {"at": 0}
+    real, fails = safetensors.safe_open, {"at": 0}
     calls: list[str] = []
-    monkeypatch.setattr(checkpoint, "safe_open", Handle)
+    monkeypatch.setattr(safetensors, "safe_open", Handle)
     from_pretrained(folder)
     total, before = len(calls), opened()
     assert total == 12

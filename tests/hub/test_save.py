@@ -127,7 +127,9 @@ def test_bytes_are_those_of_the_safetensors_package(kind: str) -> None:
         if kind in (name, "all"):
             one = torch.arange(48, dtype=torch.uint8) % (2 if name == "bool" else 200)
             given[f"{n % 7}.{name}"] = one.view(getattr(torch, name)).reshape(1, -1)
-    assert b"".join(map(bytes, shards.safetensors_bytes(given))) == to_bytes(given, {"format": "pt"})
+    assert b"".join(map(bytes, shards.safetensors_bytes(given))) == to_bytes(
+        given, {"format": "pt"}
+    )
 
 
 def test_a_dtype_without_a_name() -> None:

@@ -206,6 +206,34 @@ def test_whoever_listens_to_a_block_hears_it() -> None:
     assert len(heard) == 11 and len(played) == 10
 
 
+@pytest.mark.parametrize("name", ("attention.inner.q", "attention.inner.out", "mlp.inner.gate"))
+def test_whoever_changes_a_matrix_changes_the_step(name: str) -> None:
+    first = model(LAYERS["plain"])
+    second, plain = blocks.optimize(first, compile=False), written(first)
+    close(written(second), plain)  # the tape is made
+    for one in (first, second):
+        part: Any = one.layers[1].get_submodule(name)
+        part.register_forward_hook(lambda module, given, y: 0 * y)
+    assert not torch.equal(hooked := written(first), plain)
+    close(written(second), hooked)
+
+
+def test_an_exchanged_tensor_or_part_is_played() -> None:
+    first = model(LAYERS["plain"])
+    second, played = taped(first)
+    wanted = written(second)
+    for part in ("inner.down.weight", "inner"):
+        for one in (first, second):
+            *way, last = f"layers.0.mlp.{part}".split(".")
+            owner: Any = one.get_submodule(".".join(way))
+            old = getattr(owner, last)
+            new = torch.nn.Parameter(-old.detach()) if last == "weight" else torch.nn.Identity()
+            setattr(owner, last, new)
+        assert not torch.allclose(written(first), wanted)
+        close(written(second), wanted := written(first))
+    assert played
+
+
 def test_copies_and_other_dtypes() -> None:
     first = model(LAYERS["plain"])
     second = blocks.optimize(first, compile=False)
