@@ -217,6 +217,7 @@ def start_adapters(model: nn.Module, drawn: Collection[str], new: bool) -> None:
     for address, part in adapted_matrices(model).items():
         if f"{address}.magnitude" in drawn:
             part.lengthen()
+            part.magnitude.data.copy_(part.lengths())  # with what an adapter has learnt
     if new:
         train_adapters(model)
 

@@ -7,23 +7,22 @@ from typing import Any
 
 from blocks.edit import matches
 from blocks.errors import SpecError, nearest
+from blocks.ops.check import check_texts
 
 __all__: list[str] = []
 
 
 def chosen(known: Mapping[str, Any], on: Iterable[str]) -> list[str]:
     """Those that the names are of, in the order of the model."""
-    if isinstance(on, str):
-        on = (on,)
     found: set[str] = set()
-    for pattern in on:
+    for pattern in check_texts("on", on):
         hits = [a for a in known if matches(a, pattern) or matches(a, f"**.{pattern}")]
         if not hits:
             ends = dict.fromkeys(address.rpartition(".")[2] for address in known)
             near = nearest(str(pattern), (*known, *ends), 3) or [*ends][:8]
-            hint = f"the nearest are {', '.join(near)}"
+            hint = f"the nearest are {', '.join(near)}" if near else "no matrix here is plain"
             raise SpecError(f"no matrix is {pattern!r}", field="on", hint=hint)
         found |= {*hits}
     if not found:
-        raise SpecError("names no matrix", field="on")
+        raise SpecError("names no matrix", field="on", hint='such as ("q", "v", "mlp.*")')
     return [address for address in known if address in found]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import Tensor
@@ -31,8 +32,28 @@ def check_width(x: Tensor, dim: int, block: str) -> None:
         raise SpecError(f"{block} takes [..., {dim}], not {list(x.shape)}", field="x")
 
 
+def check_real(block: str, **values: object) -> None:
+    """Refuses what is no number; None passes."""
+    for name, value in values.items():
+        if value is not None and isinstance(value, str | bytes | Collection):
+            reason = f"{name} must be a number, not {value!r}"
+            raise SpecError(reason, field=f"{block}.{name}")
+
+
+def check_texts(field: str, values: object) -> tuple[str, ...]:
+    """One text or several, as several; refuses all else."""
+    if isinstance(values, str):
+        return (values,)
+    several = tuple(values) if isinstance(values, Iterable) else (None,)
+    if not all(isinstance(one, str) for one in several):
+        reason = f"takes texts, not {values!r}"
+        raise SpecError(reason, field=field, hint='one, such as "q", or several: ("q", "v")')
+    return several  # pyright: ignore[reportReturnType]  # each has just been looked at
+
+
 def check_positive(block: str, **sizes: float | None) -> None:
     """Refuses sizes and scales that are not above zero and finite; None passes."""
+    check_real(block, **sizes)
     for name, value in sizes.items():
         if value is not None and not (0 < value < math.inf):
             raise SpecError(f"{name} must be above zero, not {value}", field=f"{block}.{name}")
@@ -40,6 +61,7 @@ def check_positive(block: str, **sizes: float | None) -> None:
 
 def check_rate(block: str, **rates: float) -> None:
     """Refuses rates outside [0, 1)."""
+    check_real(block, **rates)
     for name, value in rates.items():
         if not 0 <= value < 1:
             raise SpecError(f"{name} must be in [0, 1), not {value}", field=f"{block}.{name}")
@@ -47,6 +69,7 @@ def check_rate(block: str, **rates: float) -> None:
 
 def check_number(block: str, **values: float) -> None:
     """Refuses NaN and infinity."""
+    check_real(block, **values)
     for name, value in values.items():
         if not math.isfinite(value):
             raise SpecError(f"{name} must be a finite number, not {value}", field=f"{block}.{name}")

@@ -44,7 +44,7 @@ def pack(weight: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     step = -(-_AT_ONCE // (TILE * groups))  # tiles
     for start, part in enumerate(weight.detach().split(step * TILE)):
         padding = (0, groups * GROUP - columns, 0, -len(part) % TILE)
-        each = F.pad(part.float(), padding).view(-1, GROUP)  # O·G 32
+        each = F.pad(part.float(), padding).reshape(-1, GROUP)  # O·G 32
         fit = _eight if bits == 8 else _four
         found = [fit(few.T.contiguous()) for few in each.split(_AT_ONCE)]
         whole, scale = (torch.cat(parts, -1) for parts in zip(*found, strict=True))

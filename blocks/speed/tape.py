@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as modules
 
 from blocks.attention.memory import KVState
 from blocks.attention.ring import KVRing
@@ -75,7 +74,8 @@ class Tape:
         self._weights: list[Tensor] = []
         self._ropes: dict[Hashable, RoPE] = {}
         self._memories: list[tuple[tuple[Any, ...], int | None]] = []  # path, and reach of the mask
-        self._hooks = [modules._global_forward_hooks, modules._global_forward_pre_hooks]
+        every: Any = nn.modules.module
+        self._hooks = [every._global_forward_hooks, every._global_forward_pre_hooks]
         self._parts = [_parts(model), _parts(model.layers)]
         self._held: list[tuple[dict[str, Any], str, Tensor]] = []
         self._used = self._most = 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from blocks.errors import SpecError
 from blocks.hub.columns import columns
 from blocks.surgery.plots import File, drawn, label, saved
 from blocks.surgery.points import Point, points_of, select
@@ -147,6 +148,8 @@ class _Sums:
     broken: int = 0
 
     def add(self, x: Tensor) -> None:
+        if x.is_meta:
+            raise SpecError("has no numbers: it is on the meta device", field="model")
         x = x.double()
         good = torch.isfinite(x)
         self.broken += int((~good).sum())

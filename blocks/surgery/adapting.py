@@ -22,7 +22,7 @@ from blocks.models.adapters import (
 from blocks.models.packing import packed_matrices
 from blocks.models.places import addresses
 from blocks.models.wanted import chosen
-from blocks.ops.check import check_number, check_positive, check_rate
+from blocks.ops.check import check_number, check_positive, check_rate, check_texts
 from blocks.wiring.added import Added
 from blocks.wiring.dora import DoRA
 from blocks.wiring.lora import LoRA
@@ -80,8 +80,10 @@ def add_adapter(
     check_rate("add_adapter", dropout=dropout)
     alpha = 2.0 * rank if alpha is None else alpha
     check_number("add_adapter", alpha=alpha)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise SpecError(f"{kind!r} is neither LoRA nor DoRA", field="kind")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise SpecError(f"{dtype!r} is no torch dtype of floats", field="dtype")
     scale = alpha / (rank**0.5 if rank_stabilised else rank)
     spec = spec_of(model)
     known = matrices_of(spec)
@@ -101,11 +103,11 @@ def _parameters(model: Any, patterns: Iterable[str]) -> list[str]:
     """The addresses of parameters that train whole."""
     known = [a for a, tensor in addresses(model).items() if isinstance(tensor, torch.nn.Parameter)]
     found: list[str] = []
-    for pattern in (patterns,) if isinstance(patterns, str) else patterns:
+    for pattern in check_texts("train", patterns):
         hits = [a for a in known if matches(a, pattern) or matches(a, f"{pattern}.**")]
         if not hits:
             near = nearest(pattern, known, 3)
-            hint = f"the nearest are {', '.join(near)}" if near else None
+            hint = f"the nearest are {', '.join(near)}" if near else "blocks.explain lists them"
             raise SpecError(f"no parameter is at {pattern!r}", field="train", hint=hint)
         found += [hit for hit in hits if hit not in found]
     return found

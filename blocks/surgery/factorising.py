@@ -17,7 +17,7 @@ from blocks.hub.save import spec_of
 from blocks.models.adapters import grouped, is_adapted, matrices_of
 from blocks.models.places import addresses, find
 from blocks.models.wanted import chosen
-from blocks.ops.check import check_positive
+from blocks.ops.check import check_positive, check_real
 from blocks.spec import Spec
 from blocks.wiring.factored import Factored
 from blocks.wiring.linear import Linear
@@ -121,6 +121,9 @@ def factorise(
     if (rank is None) == (energy is None):
         raise SpecError("give either a rank or an energy", field="rank")
     check_positive("factorise", rank=rank)
+    if rank is not None and not isinstance(rank, int):
+        raise SpecError(f"must be a whole number, not {rank!r}", field="factorise.rank")
+    check_real("factorise", energy=energy)
     if energy is not None and not 0 < energy <= 1:
         raise SpecError(f"must be above 0 and at most 1, not {energy}", field="factorise.energy")
     spec = spec_of(model)
@@ -175,7 +178,8 @@ def _split(
         enough = kept >= (energy or 1.0) * kept[-1]
         rank = int(enough.nonzero()[0, 0]) + 1
     root = s[:rank].sqrt()
-    a, b = (root[:, None] * v[:rank]).to(weight.dtype), (u[:, :rank] * root).to(weight.dtype)
+    pair = root[:, None] * v[:rank], u[:, :rank] * root
+    a, b = (one.to(weight.dtype).contiguous() for one in pair)
     return rank, a, b, float(s[rank:].norm()), float(s.norm())
 
 

@@ -153,6 +153,8 @@ def logit_lens(model: nn.Module, *inputs: Any, top: int = 5, **options: Any) -> 
     if not isinstance(stack, Layers) or head is None or not getattr(root, "vocab", None):
         raise SpecError(f"a {kind} has no layers before scores of tokens", field="model")
     vocab: int = root.vocab
+    if any(one.is_meta for one in root.parameters()):
+        raise SpecError("has no numbers: it is on the meta device", field="model")
     if isinstance(top, bool) or not isinstance(top, int) or not 1 <= top <= vocab:
         raise SpecError(f"is from 1 to the {vocab} tokens there are, not {top!r}", field="top")
     last = len(stack.layers) - 1

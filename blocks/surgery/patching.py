@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -96,7 +96,7 @@ def ablate(
     for name in names:
         found = _meant(points, name, part)
         if heads is not None:
-            _check_heads(found, heads)
+            heads = _checked_heads(found, heads)
         _check_filler(found, to)
         made[name] = (found, lambda point, x: _ablated(point, x, heads, to))
     if not made:
@@ -111,15 +111,20 @@ def _meant(points: Mapping[str, Point], name: Any, part: str) -> dict[str, Point
     return select(points, f"{name}.{part}".lstrip(".") if whole else name)
 
 
-def _check_heads(found: Mapping[str, Point], heads: Sequence[int]) -> None:
+def _checked_heads(found: Mapping[str, Point], heads: Any) -> tuple[int, ...]:
+    several = tuple(heads) if isinstance(heads, Iterable) else ()
+    if not several or any(type(one) is not int for one in several):
+        reason_ = f"are whole numbers, not {heads!r}"
+        raise SpecError(reason_, field="heads", hint="a list: heads=[0, 3]")
     for point in found.values():
         if point.part not in ("heads", "q", "pattern"):
             reason_ = "has no axis of query heads; name the attention"
             raise SpecError(reason_, field=point.name)
         count: int = point.block.heads  # pyright: ignore[reportAssignmentType]  # attention has them
-        if wrong := [head for head in heads if not 0 <= head < count]:
+        if wrong := [head for head in several if not 0 <= head < count]:
             there = f"{point.address or 'it'} has heads 0 … {count - 1}"
             raise SpecError(f"{there}, not {', '.join(map(str, wrong))}", field="heads")
+    return several
 
 
 def _check_filler(found: Mapping[str, Point], to: Any) -> None:

@@ -39,8 +39,15 @@ def saved(figure: Figure, file: File | None) -> Figure:
 
         same: Any = {"svg.hashsalt": "blocks", "svg.fonttype": "none"}
         dated = str(file).endswith((".svg", ".pdf"))
-        with rc_context(same):
-            figure.savefig(file, metadata={"Date": None} if dated else None)
+        try:
+            with rc_context(same):
+                figure.savefig(file, metadata={"Date": None} if dated else None)
+        except OSError as error:
+            reason = f"can't be written: {error.strerror or error}"
+            raise BlocksError(reason, file=str(file), hint="check the path") from None
+        except (TypeError, ValueError) as error:  # no path, or no ending of a picture
+            hint = "name a picture by its ending: .svg, .png, .pdf"
+            raise BlocksError(f"can't be drawn: {error}", field="file", hint=hint) from None
     return figure
 
 

@@ -72,7 +72,11 @@ def swap(
         >>> {fate.words for fate in report.converted}
         {'mean of 2 heads'}
     """
-    spec, rules = _spec_of(model), tuple(rules)
+    spec = _spec_of(model)
+    if not isinstance(rules, Iterable):
+        reason = f"are several functions, not {rules!r}"
+        raise SpecError(reason, field="rules", hint="one has a comma: rules=(quieter,)")
+    rules = tuple(rules)
     for rule in rules:
         pairs_of(rule)
     before = distinct(spec)
@@ -83,8 +87,10 @@ def swap(
         found.append((part, bare(after)))
         return found[-1][1]
 
-    if not (new is None or callable(new)):
-        raise SpecError(f"new is a Spec, a class, a function or None, not {new!r}", field="new")
+    if not (new is None or callable(new)) or isinstance(new, nn.Module):
+        what = f"a {type(new).__name__}" if isinstance(new, nn.Module) else repr(new)
+        reason = f"new is a Spec, a class, a function or None, not {what}"
+        raise SpecError(reason, field="new", hint="Spec(Block, option=…) says what to build")
     after: Any = rewrite(before, where, exchange)
     if not is_spec(after) or not hasattr(after.func, "forward"):
         raise SpecError(f"{after!r} is no model", field="new")
@@ -123,6 +129,9 @@ def _spec_of(model: Any) -> Spec[Any]:
     if hasattr(model, "prepared") or packed_matrices(model):
         reason = "has matrices or a step that optimize has prepared"
         raise SpecError(reason, field="model", hint="swap first, then optimize")
+    if any(tensor.is_meta for tensor in addresses(model).values()):
+        reason = "has no numbers to carry over: it is on the meta device"
+        raise SpecError(reason, field="model", hint="rewrite(model.spec, ...) changes a Spec alone")
     return spec
 
 

@@ -155,6 +155,10 @@ class _Site:
     calls: int = 0
     running: list[tuple[str, dict[str, Taker]]] = field(default_factory=list)
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Site:
+        """Nobody looks into a copy of the model."""
+        return _Site(self.addresses)
+
     def before(self, module: nn.Module, args: Any, kwargs: Any) -> Any:
         """A shared module runs at each of its places in turn."""
         at = self.addresses[self.calls % len(self.addresses)]
@@ -210,6 +214,9 @@ class _Looker:
     sites: dict[nn.Module, _Site]
     last: bool
     handles: list[Any] = field(default_factory=list)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Looker:
+        return _Looker(self.root, {}, self.last)
 
     def stand(self) -> None:
         self.leave()
