@@ -51,9 +51,10 @@ def export(model: str, folder: str, as_json: bool, **given: Any) -> None:
 @click.command()
 @click.argument("model")
 @click.argument("folder", type=click.Path(file_okay=False))
+@as_json
 @hub_options
 @force_download
-def eject(model: str, folder: str, **given: Any) -> None:
+def eject(model: str, folder: str, as_json: bool, **given: Any) -> None:
     """Write MODEL to FOLDER as one readable file of plain PyTorch.
 
     model.py holds what this model uses and nothing else, with a loader; config.json and
@@ -62,4 +63,4 @@ def eject(model: str, folder: str, **given: Any) -> None:
     import blocks
 
     blocks.eject(blocks.from_pretrained(place(model), **pick(given, LOAD)), folder)
-    click.echo(folder)
+    click.echo(json_text({"folder": folder}) if as_json else folder)

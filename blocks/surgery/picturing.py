@@ -54,6 +54,10 @@ def draw(
     """
     if theme not in ("auto", "light", "dark"):
         raise SpecError(f"must be auto, light or dark, not {theme!r}", field="theme")
+    if title is not None and not isinstance(title, str):
+        raise SpecError(f"is a text, not {title!r}", field="title")
+    if file is not None and not isinstance(file, str | PathLike):
+        raise SpecError(f"is a path, not {file!r}", field="file")
     if file is not None and Path(file).suffix not in (".svg", ".html"):
         raise SpecError(f"{file} is neither .svg nor .html", field="file")
     found = x if isinstance(x, Explanation) else explain(x)

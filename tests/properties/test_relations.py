@@ -165,7 +165,7 @@ def test_what_is_added_in_low_rank(tokens: int, rank: int, scale: float) -> None
     """Nothing while B is zero; and afterwards what W + scale · B A does."""
     plain, x = made(GatedMLP, hidden=12), floats(2, tokens, DIM)
     options: Any = {"on": ("gate", "down"), "rank": rank, "scale": scale}
-    added = LowRank(DIM, inner=Spec(GatedMLP, hidden=12), **options).double()
+    added = LowRank(DIM, inner=Spec(GatedMLP, hidden=12), **options).double().requires_grad_(False)
     places = blocks.addresses(added.inner)  # W has kept its own
     for place, tensor in plain.state_dict().items():
         places[place].copy_(tensor)
