@@ -53,6 +53,14 @@ def _nearest(spec: Spec[Any], where: str) -> str:
     return f"the nearest are {', '.join(near)}" if near else "it has no parts"
 
 
+def _there(spec: Spec[Any], where: str | type) -> str:
+    """What there is instead of an address or a class that nothing matches."""
+    if isinstance(where, str):
+        return _nearest(spec, where)
+    kinds = dict.fromkeys(getattr(part.func, "__name__", "?") for _, part in walk(spec))
+    return f"there are {', '.join(kinds)}"
+
+
 def at(spec: Spec[Any], address: str) -> Spec[Any]:
     """The part of `spec` at `address`: the block itself, not the `Residual` around it.
 
@@ -147,7 +155,7 @@ def rewrite(spec: Spec[Any], where: str | type, new: Any) -> Spec[Any]:
     result = visit(spec, "")
     if not found:
         name = where if isinstance(where, str) else where.__name__
-        raise SpecError(f"nothing matches {name!r}", field="where", hint=_nearest(spec, name))
+        raise SpecError(f"nothing matches {name!r}", field="where", hint=_there(spec, where))
     return result
 
 

@@ -76,12 +76,14 @@ def adapted(
     held = addresses(model)
     bases = dict(modules(model))  # of those that share an address, the innermost
     drawn: dict[str, Tensor] = {}
+    places: dict[int, list[str]] = {}  # a layer that stands in many has one adapter
     for address, part in adapted_matrices(shapes).items():
-        base = bases[address]
-        for name, start in _start(part, base, dtype).items():
-            place = f"{address}.{name}"
-            if place not in held and place not in given:
-                drawn[place] = start
+        places.setdefault(id(part), []).append(address)
+    for address, part in adapted_matrices(shapes).items():
+        for name, start in _start(part, bases[address], dtype).items():
+            everywhere = [f"{place}.{name}" for place in places[id(part)]]
+            if not any(one in held or one in given or one in drawn for one in everywhere):
+                drawn[everywhere[0]] = start
     already = [a for a in trainable(model) if a not in given] if is_adapted(model.spec) else []
     fresh = {a: held[a].detach().clone() for a in more if a not in given}
     made = rebuilt(model, spec, {**drawn, **fresh, **given}, change)

@@ -13,7 +13,7 @@ from torch import nn
 from blocks.attention.gate import OutputGate
 from blocks.edit import matches, replace, rewrite, walk
 from blocks.errors import SpecError
-from blocks.models.places import addresses, modules
+from blocks.models.places import addresses, modules, spread
 from blocks.models.stack import Layers
 from blocks.ops.shapeless import on_meta
 from blocks.spec import Spec
@@ -128,6 +128,12 @@ def grouped(
         for at, kind in parts.items()
         if not hasattr(kind, "transparent") and kind is not OutputGate  # whose slot has more sizes
     }
+    known, wanted = tuple(known), dict(wanted)
+    for pair in spec.keywords.get("ties", ()):  # a layer that stands in many places is one
+        for twins in spread(pair, known):
+            for here, there in (twins, twins[::-1]):
+                if here in wanted:
+                    wanted.setdefault(there, wanted[here])
     within = _by_owner(known, owners)
     found: dict[str, dict[Any, list[str]]] = {}
     for owner, names in _by_owner(wanted, owners).items():

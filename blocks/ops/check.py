@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -35,7 +35,7 @@ def check_width(x: Tensor, dim: int, block: str) -> None:
 def check_real(block: str, **values: object) -> None:
     """Refuses what is no number; None passes."""
     for name, value in values.items():
-        if value is not None and isinstance(value, str | bytes | Collection):
+        if value is not None and isinstance(value, str | bytes | list | tuple | dict | set):
             reason = f"{name} must be a number, not {value!r}"
             raise SpecError(reason, field=f"{block}.{name}")
 

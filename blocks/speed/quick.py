@@ -69,7 +69,7 @@ class Quick:
             return CausalLM.forward(model, tokens, mask, state, **more)
         tape = self._fresh()
         memories = None if tape is None else tape.remembered(len(tokens), state)
-        if memories is None and not self.compiles:
+        if memories is None and (not self.compiles or (tape is not None and tape.heard)):
             return CausalLM.forward(model, tokens, mask, state, **more)
         check_tokens(tokens, model.vocab)
         step = state.begin(len(tokens), 1)

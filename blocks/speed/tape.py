@@ -105,6 +105,11 @@ class Tape:
         self._parts.append(_parts(module))
 
     @property
+    def heard(self) -> bool:
+        """Whether anyone listens to a block, whom neither a tape nor a graph would tell."""
+        return any(self._hooks)
+
+    @property
     def fresh(self) -> bool:
         """Whether the model still has the parts and tensors that it was written from."""
         if any(now != then for now, then in self._parts):
@@ -164,7 +169,7 @@ class Tape:
     def remembered(self, rows: int, state: State) -> list[Tensor] | None:
         """Keys and values of a state, if this tape can use them for so many rows."""
         found: list[Tensor] = []
-        if rows > self.rows or any(self._hooks):
+        if rows > self.rows or self.heard:
             return None
         for path, reach in self._memories:
             held: Any = state.content

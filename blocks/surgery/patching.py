@@ -93,12 +93,13 @@ def ablate(
     points = points_of(root)
     part = "out" if heads is None else "heads"
     made = {}
+    several = None if heads is None else _listed(heads)
     for name in names:
         found = _meant(points, name, part)
-        if heads is not None:
-            heads = _checked_heads(found, heads)
+        if several is not None:
+            _check_heads(found, several)
         _check_filler(found, to)
-        made[name] = (found, lambda point, x: _ablated(point, x, heads, to))
+        made[name] = (found, lambda point, x: _ablated(point, x, several, to))
     if not made:
         raise SpecError("names nothing to leave out", field="names")
     with _changed(root, made):
@@ -111,20 +112,23 @@ def _meant(points: Mapping[str, Point], name: Any, part: str) -> dict[str, Point
     return select(points, f"{name}.{part}".lstrip(".") if whole else name)
 
 
-def _checked_heads(found: Mapping[str, Point], heads: Any) -> tuple[int, ...]:
+def _listed(heads: Any) -> tuple[int, ...]:
     several = tuple(heads) if isinstance(heads, Iterable) else ()
     if not several or any(type(one) is not int for one in several):
         reason_ = f"are whole numbers, not {heads!r}"
         raise SpecError(reason_, field="heads", hint="a list: heads=[0, 3]")
+    return several
+
+
+def _check_heads(found: Mapping[str, Point], heads: Sequence[int]) -> None:
     for point in found.values():
         if point.part not in ("heads", "q", "pattern"):
             reason_ = "has no axis of query heads; name the attention"
             raise SpecError(reason_, field=point.name)
         count: int = point.block.heads  # pyright: ignore[reportAssignmentType]  # attention has them
-        if wrong := [head for head in several if not 0 <= head < count]:
+        if wrong := [head for head in heads if not 0 <= head < count]:
             there = f"{point.address or 'it'} has heads 0 … {count - 1}"
             raise SpecError(f"{there}, not {', '.join(map(str, wrong))}", field="heads")
-    return several
 
 
 def _check_filler(found: Mapping[str, Point], to: Any) -> None:

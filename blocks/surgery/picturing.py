@@ -56,7 +56,7 @@ def draw(
         raise SpecError(f"must be auto, light or dark, not {theme!r}", field="theme")
     if title is not None and not isinstance(title, str):
         raise SpecError(f"is a text, not {title!r}", field="title")
-    if file is not None and not isinstance(file, str | PathLike):
+    if file is not None and not isinstance(file, str | os.PathLike):
         raise SpecError(f"is a path, not {file!r}", field="file")
     if file is not None and Path(file).suffix not in (".svg", ".html"):
         raise SpecError(f"{file} is neither .svg nor .html", field="file")

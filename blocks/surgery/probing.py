@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from blocks.errors import SpecError
 from blocks.generation.origin import tokenizer_of
 from blocks.models.causal import CausalLM
+from blocks.models.halves import Halves
 from blocks.surgery.swapped import LogitChange
 
 __all__: list[str] = []
@@ -59,6 +60,9 @@ def _inputs(probe: Any, model: Any) -> tuple[Tensor, ...]:
 
 
 def _answer(model: nn.Module, inputs: tuple[Tensor, ...]) -> Tensor:
+    if isinstance(model, Halves) and len(inputs) == 1:
+        hint = "probe=(source, target)"
+        raise SpecError("is one text, and this model reads two", field="probe", hint=hint)
     with at_rest(model), torch.no_grad():
         answer = model(*inputs)
     answer = answer if isinstance(answer, Tensor) else answer[0]

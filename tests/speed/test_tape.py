@@ -214,7 +214,8 @@ def test_whoever_changes_a_matrix_changes_the_step(name: str) -> None:
     for one in (first, second):
         part: Any = one.layers[1].get_submodule(name)
         part.register_forward_hook(lambda module, given, y: 0 * y)
-    assert not torch.equal(hooked := written(first), plain)
+    hooked = written(first)
+    assert not torch.equal(hooked, plain)
     close(written(second), hooked)
 
 

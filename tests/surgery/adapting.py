@@ -148,6 +148,7 @@ BASES = {
         partial(tf.FalconConfig, **{k: SIZES[k] for k in SIZES if k[:5] != "inter"}, **_FALCON),
     ),
     "bert": Base(tf.BertForMaskedLM, partial(tf.BertConfig, **HEADS)),
+    "albert": Base(tf.AlbertForMaskedLM, partial(tf.AlbertConfig, **HEADS, embedding_size=16)),
     "classes": Base(tf.BertForSequenceClassification, partial(tf.BertConfig, **HEADS)),
     "t5": Base(tf.T5ForConditionalGeneration, partial(tf.T5Config, **_T5), pair=True),
     "mixtral": Base(

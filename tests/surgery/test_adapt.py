@@ -193,6 +193,29 @@ def test_layers_that_are_one_share_an_adapter(tmp_path: Any) -> None:
     assert torch.equal(logits(blocks.from_pretrained(tmp_path)), logits(adapted))
 
 
+def test_a_lora_that_becomes_a_dora_computes_the_same() -> None:
+    adapted = drawn(add_adapter(model(), ("q",), rank=2))
+    turned, _ = blocks.swap(
+        adapted, "", lambda spec: rewrite(spec, LoRA, lambda old: Spec(DoRA, **old.keywords))
+    )
+    assert close(logits(turned), logits(adapted))
+
+
+def test_factors_can_be_packed() -> None:
+    thin, _ = blocks.factorise(model(), ("q", "up"), rank=4)
+    assert all(tensor.is_contiguous() for tensor in thin.parameters())
+
+
+@pytest.mark.parametrize("place", ["layers.0.attention.q", "layers.1.attention.q"])
+def test_any_of_its_places_names_a_layer_that_is_one(place: str) -> None:
+    base = model(ties=(("layers.1", "layers.0"),))
+    adapted = drawn(add_adapter(base, (place,), rank=2))
+    assert not close(logits(adapted), logits(base))
+    assert close(logits(merge_adapter(adapted)), logits(adapted))
+    thin, report = blocks.factorise(base, (place,), rank=2)
+    assert not close(logits(thin), logits(base)) and report.matrices[0].rank == 2
+
+
 @pytest.mark.parametrize("kind", [LoRA, DoRA])
 def test_a_rewrite_adds_one_while_it_loads(kind: Any, tmp_path: Any) -> None:
     base = model()
@@ -223,6 +246,11 @@ WRONG: dict[str, tuple[Any, str]] = {
     "twice": (lambda m: add_adapter(add_adapter(m, ("q",)), ("q",)), "has an adapter already"),
     "rank": (lambda m: add_adapter(m, rank=0), "rank"),
     "kind": (lambda m: add_adapter(m, kind="Lora"), "neither LoRA nor DoRA"),
+    "a word": (lambda m: add_adapter(m, rank="4"), "must be a number, not '4'"),
+    "no names": (lambda m: add_adapter(m, None), "takes texts, not None"),
+    "no list": (lambda m: add_adapter(m, train=3), "takes texts, not 3"),
+    "dtype": (lambda m: add_adapter(m, dtype=torch.int8), "no torch dtype of floats"),
+    "half a rank": (lambda m: blocks.factorise(m, ("q",), rank=1.5), "whole number"),
     "alpha": (lambda m: add_adapter(m, alpha=float("nan")), "alpha"),
     "train": (lambda m: add_adapter(m, train=("nrm.weight",)), "no parameter.*norm.weight"),
     "lengths of rows": (lambda m: add_adapter(m, ("embedding",), kind="DoRA"), "table of tokens"),

@@ -57,6 +57,7 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
         {"task_type": "SEQ_CLS", "target_modules": ["query", "dense"], "bias": "all"},
         9,
     ),
+    "layers that are one": ("albert", {"target_modules": ["query", "ffn"]}, 4),
     "two stacks": ("t5", {"target_modules": ["q", "v", "wo"]}, 16),
     "experts by old names": ("mixtral", {"target_modules": ["w1", "w2", "w3", "q_proj"]}, 20),
     "experts by tensor": (
@@ -73,7 +74,7 @@ CASES: dict[str, tuple[str, dict[str, Any], int]] = {
     "recurrence": ("mamba", {"target_modules": ["in_proj", "x_proj"]}, 4),
     "read by hand": ("deepseek", {"target_modules": ["q_b_proj", "kv_b_proj"]}, 4),
 }
-FAST = ("patterns", "turned and fused lengths", "experts by tensor")
+FAST = ("layers that are one", "patterns", "turned and fused lengths", "experts by tensor")
 
 
 @pytest.mark.parametrize(

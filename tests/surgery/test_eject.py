@@ -171,8 +171,9 @@ def small(**parts: object) -> blocks.CausalLM:
         (lambda: small(layers=(blocks.Spec(blocks.RWKV),)), ["layers.0", "a RWKV"]),
         (lambda: small(norm=blocks.Spec(Own)), ["norm", "an Own", "not of this library"]),
         (lambda: nn.Linear(2, 2), ["no spec"]),
+        (lambda: blocks.optimize(small(), compile=False), ["optimize", "it was made from"]),
     ],
-    ids=["a block", "a block of one's own", "no assembly"],
+    ids=["a block", "a block of one's own", "no assembly", "prepared"],
 )
 def test_what_cant_be_ejected_is_refused_first(model, words: list[str], tmp_path: Path) -> None:
     with pytest.raises(blocks.BlocksError) as found:
@@ -199,6 +200,7 @@ def test_every_block_said_to_be_proven_is_in_a_family_above(tmp_path: Path) -> N
 
 
 def test_the_command(packaged: blocks.CausalLM, tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["eject", "packaged", str(tmp_path / "out")])
+    done = CliRunner().invoke(main, ["eject", "packaged", str(tmp_path / "out"), "--json"])
     assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.output) == {"folder": str(tmp_path / "out")}
     assert (tmp_path / "out" / "model.py").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -126,6 +127,15 @@ def test_an_error_leaves_nothing_behind(hybrid: Any) -> None:
     assert got.calls == {"layers.0.attention.pattern": 1}
 
 
+def test_a_copy_is_not_looked_into(hybrid: Any) -> None:
+    plain = hybrid(TOKENS)
+    with blocks.ablate(hybrid, "layers.0.mlp"):
+        twin = copy.deepcopy(hybrid)
+        assert not torch.equal(hybrid(TOKENS), plain)
+        torch.testing.assert_close(twin(TOKENS), plain)
+    torch.testing.assert_close(twin(TOKENS), plain)
+
+
 def _fails(x: Tensor) -> Tensor:
     raise RuntimeError("on the way")
 
@@ -170,6 +180,11 @@ BAD: dict[str, tuple[Callable[[Any], Any], str]] = {
         lambda m: blocks.ablate(m, "layers.0.attention", heads=[9]),
         "layers.0.attention has heads 0 … 3, not 9",
     ),
+    "no list of heads": (
+        lambda m: blocks.ablate(m, "layers.0.attention", heads=0),
+        "are whole numbers, not 0",
+    ),
+    "an empty list": (lambda m: blocks.ablate(m, "layers.0.attention", heads=[]), "not []"),
     "heads of an MLP": (lambda m: blocks.ablate(m, "layers.0.mlp", heads=[0]), "has no heads"),
     "heads of keys": (
         lambda m: blocks.ablate(m, "layers.0.attention.k", heads=[0]),

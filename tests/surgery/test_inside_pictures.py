@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -160,6 +161,15 @@ def test_pictures(model: Any, tmp_path: Path) -> None:
         maps.plot(name="layers.9.pattern")
     with pytest.raises(BlocksError, match="rows 0"):
         maps.plot(row=5)
+    with pytest.raises(BlocksError, match="can't be written"):
+        lens.plot(tmp_path / "nowhere" / "lens.svg")
+    with pytest.raises(BlocksError, match="by its ending"):
+        lens.plot(tmp_path / "lens.foo")
+
+
+def test_no_statistic_without_numbers(model: Any) -> None:
+    with pytest.raises(BlocksError, match="meta device"):
+        blocks.activation_statistics(copy.deepcopy(model).to("meta"), TOKENS.to("meta"))
 
 
 def test_no_picture_without_matplotlib(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,7 @@ from blocks import (
     replace,
     swap,
 )
+from tests.families.reference import first, load
 from tests.hub.toy import write
 from tests.surgery.small import (
     ATTENTION,
@@ -217,6 +218,14 @@ def test_probes() -> None:
     assert report.change is not None and report.change.mean > 0 and report.change.kl is None
     with pytest.raises(SpecError, match="probe"):
         swap(reader, LayerNorm, RMSNorm, probe=object())
+
+
+def test_a_probe_of_a_pair_is_two_texts(tmp_path: Path) -> None:
+    pair = load("t5", first("t5"), tmp_path).ours
+    with pytest.raises(SpecError, match=r"one text.*probe=\(source, target\)"):
+        swap(pair, RMSNorm, lambda old: old, probe=[1, 2])
+    _, report = swap(pair, RMSNorm, lambda old: old, probe=(TOKENS, TOKENS))
+    assert report.change is not None and report.change.largest == 0
 
 
 def test_a_swapped_model_is_saved_and_loaded(tmp_path: Path) -> None:

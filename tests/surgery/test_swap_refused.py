@@ -49,7 +49,7 @@ def no_line(old: GQAttention, new: GQAttention) -> Any:
     ("where", "new", "rules", "said"),
     [
         ("layers.*.attn", ATTENTION, (), "nearest are layers.2.attention"),
-        (CrossAttention, ATTENTION, (), "nothing matches 'CrossAttention'"),
+        (CrossAttention, ATTENTION, (), "'CrossAttention'.*there are CausalLM"),
         (
             "layers.1.attention",
             RoPE,
@@ -66,6 +66,9 @@ def no_line(old: GQAttention, new: GQAttention) -> Any:
         ("", lambda old: blocks.at(old, "layers.0"), (), "can't stand here"),
         ("layers.1.attention", ATTENTION, (3,), "which pair"),
         ("layers.1.attention", ATTENTION, (lambda old, new: [],), "which pair"),
+        ("layers.1.attention", ATTENTION, wrong_part, "several functions"),
+        ("layers.1.attention", ATTENTION, None, "several functions"),
+        ("layers.1.attention", nn.Identity(), (), "not a Identity"),
         ("layers.1.attention", ATTENTION, (wrong_shape,), r"wrong_shape gives \[16, 16\]"),
         ("layers.1.attention", ATTENTION, (wrong_place,), "there is nothing"),
         ("layers.1.attention", ATTENTION, (wrong_part,), "'keys'"),
@@ -82,6 +85,11 @@ def test_what_cannot_be_is_refused_and_nothing_changes(
         swap(old, where, new, rules=rules)
     assert old.spec == spec and not hasattr(old, "provenance")
     assert all(torch.equal(tensor, held[place]) for place, tensor in addresses(old).items())
+
+
+def test_a_model_without_numbers_has_nothing_to_carry() -> None:
+    with pytest.raises(SpecError, match="meta device"):
+        swap(model().to("meta"), "layers.1.attention", ATTENTION)
 
 
 def test_a_rule_cannot_change_the_old_model() -> None:

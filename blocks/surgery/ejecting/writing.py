@@ -101,6 +101,9 @@ def ejected(model: Any) -> tuple[dict[str, str], dict[str, Tensor]]:
 
 def refuse(model: Any, spec: Any) -> None:
     """Refuses what can't be ejected, before anything is done."""
+    if hasattr(model, "prepared"):
+        hint = "eject the model that it was made from"
+        raise SpecError("has been prepared by optimize", field="model", hint=hint)
     for label, part in modules(model):
         kind = type(part)
         if kind.__module__.startswith("torch."):
