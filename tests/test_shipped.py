@@ -24,10 +24,14 @@ AT_MOST = 1.70  # nats per character
 
 
 def held_out() -> str:
+    return (FOLDER / "held-out.txt").read_text(encoding="utf-8")
+
+
+def test_the_last_tenth_is_held_out() -> None:
     if not PLAYS.is_file():
         pytest.skip("the plays are not at ../shared/data/tinyshakespeare.txt")
     text = PLAYS.read_text(encoding="utf-8")
-    return text[int(len(text) * 0.9) :]
+    assert held_out() == text[int(len(text) * 0.9) :]
 
 
 def nats_per_character(text: str, stride: int) -> float:
@@ -131,6 +135,6 @@ def test_anyone_can_make_it_again(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "nats per character" in done.stdout
     names = {path.name for path in (tmp_path / "model").iterdir()}
-    assert {path.name for path in FOLDER.iterdir()} - names <= {"README.md"}
+    assert {path.name for path in FOLDER.iterdir()} - names <= {"README.md", "held-out.txt"}
     made = blocks.from_pretrained(tmp_path / "model")
     assert made.spec == blocks.from_pretrained(FOLDER).spec

@@ -25,7 +25,7 @@ def killed(target: Path, how: str, shards: int, rounds: int = 50) -> dict[str, i
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1200,  # of a machine that does much else
     )
     assert done.returncode == 0, done.stderr
     return {"broken": 0, "mixed": 0, "old": 0, "new": 0} | json.loads(done.stdout)
