@@ -17,8 +17,8 @@ from blocks.spec import Spec
 
 _LAYER = re.compile(r"(?<=\.)\d+(?=\.)")
 _MOST = 80  # configs that are tried
-_SECONDS = 0.8  # in which, for a hint is not worth a wait
-_SECONDS = 1.0  # within which: a model of many experts takes long to build
+_LEAST = 24  # that may take three times as long as all
+_SECONDS = 1.0  # for a hint is not worth a wait, and large models take long to build
 
 # Neither those that see a window, nor those of a model that predicts further.
 _DEPTH = re.compile(r"(?<!window_)(?<!predict_)(?<!mtp_)(?<!dense_)layers?$")
@@ -35,12 +35,11 @@ def suggestion(family: Family, config: Config, found: Match, spec: Spec) -> str 
     if not shapes:
         return None
     best: list[tuple[int, str]] = []
-    end = time.process_time() + _SECONDS
-    until = time.process_time() + _SECONDS
-    for field, value in _candidates(config, shapes)[:_MOST]:
-        if time.process_time() > until:
-            break
-        if time.process_time() > end or any(fixed == len(shapes) for fixed, _ in best):
+    start = time.process_time()
+    for tried, (field, value) in enumerate(_candidates(config, shapes)[:_MOST]):
+        allowed = _SECONDS if tried >= _LEAST else 3 * _SECONDS
+        late = time.process_time() - start > allowed
+        if late or any(fixed == len(shapes) for fixed, _ in best):
             break
         fixed = _fixed(family, config, field, value, shapes)
         if fixed:
