@@ -35,14 +35,17 @@ class Quick:
 
     def __init__(self, model: CausalLM, compiles: bool = True):
         self.model, self.compiles = model, compiles
-        # torch keeps graphs, of which it makes a few at most, by the code they are of.
-        code = self._step.__func__.__code__.replace(co_name=f"step_{next(_numbers)}")
-        own = MethodType(FunctionType(code, globals()), self)
-        self._compiled = torch.compile(own, fullgraph=True)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Quick:
         """The step of a copied model is the copy's own."""
         return Quick(copy.deepcopy(self.model, memo), self.compiles)
+
+    @cached_property
+    def _compiled(self) -> Any:
+        # torch keeps graphs, of which it makes a few at most, by the code they are of.
+        code = self._step.__func__.__code__.replace(co_name=f"step_{next(_numbers)}")
+        own = MethodType(FunctionType(code, globals()), self)
+        return torch.compile(own, fullgraph=True)  # imports torch's compiler
 
     @cached_property
     def tape(self) -> Tape | None:
