@@ -253,30 +253,30 @@ if TYPE_CHECKING:
     from blocks.state import Content as Content
     from blocks.state import State as State
     from blocks.step import Step as Step
-    from blocks.surgery.activity import ActivationStatistics as ActivationStatistics
-    from blocks.surgery.activity import Activity as Activity
-    from blocks.surgery.activity import activation_statistics as activation_statistics
     from blocks.surgery.adapting import add_adapter as add_adapter
     from blocks.surgery.adapting import merge_adapter as merge_adapter
-    from blocks.surgery.differing import Difference as Difference
-    from blocks.surgery.differing import diff as diff
+    from blocks.surgery.differing.comparing import Difference as Difference
+    from blocks.surgery.differing.comparing import diff as diff
     from blocks.surgery.ejecting.writing import eject as eject
+    from blocks.surgery.explaining import Explanation as Explanation
+    from blocks.surgery.explaining import explain as explain
     from blocks.surgery.factorising import Factorisation as Factorisation
     from blocks.surgery.factorising import factorise as factorise
-    from blocks.surgery.lens import LogitLens as LogitLens
-    from blocks.surgery.lens import logit_lens as logit_lens
-    from blocks.surgery.maps import AttentionMaps as AttentionMaps
-    from blocks.surgery.maps import attention_maps as attention_maps
-    from blocks.surgery.patching import ablate as ablate
-    from blocks.surgery.patching import patch as patch
+    from blocks.surgery.inside.activity import ActivationStatistics as ActivationStatistics
+    from blocks.surgery.inside.activity import Activity as Activity
+    from blocks.surgery.inside.activity import activation_statistics as activation_statistics
+    from blocks.surgery.inside.lens import LogitLens as LogitLens
+    from blocks.surgery.inside.lens import logit_lens as logit_lens
+    from blocks.surgery.inside.maps import AttentionMaps as AttentionMaps
+    from blocks.surgery.inside.maps import attention_maps as attention_maps
+    from blocks.surgery.inside.patching import ablate as ablate
+    from blocks.surgery.inside.patching import patch as patch
+    from blocks.surgery.inside.watching import Captured as Captured
+    from blocks.surgery.inside.watching import capture as capture
+    from blocks.surgery.inside.watching import hook_points as hook_points
     from blocks.surgery.picturing import draw as draw
-    from blocks.surgery.swapped import SwapReport as SwapReport
-    from blocks.surgery.swapping import swap as swap
-    from blocks.surgery.tree import Explanation as Explanation
-    from blocks.surgery.tree import explain as explain
-    from blocks.surgery.watching import Captured as Captured
-    from blocks.surgery.watching import capture as capture
-    from blocks.surgery.watching import hook_points as hook_points
+    from blocks.surgery.swapping.exchanging import swap as swap
+    from blocks.surgery.swapping.swapped import SwapReport as SwapReport
     from blocks.text.bytes import byte_tokenizer as byte_tokenizer
     from blocks.text.characters import character_tokenizer as character_tokenizer
     from blocks.text.detokenize import Detokenizer as Detokenizer
@@ -286,6 +286,7 @@ if TYPE_CHECKING:
     from blocks.text.infill import infill_prompt as infill_prompt
     from blocks.text.infill import to_infill as to_infill
     from blocks.text.tokenizer import Tokenizer as Tokenizer
+    from blocks.training.kernels import use_kernels as use_kernels
     from blocks.training.next_token import next_token_loss as next_token_loss
     from blocks.wiring.chain import Chain as Chain
     from blocks.wiring.checkpointed import Checkpointed as Checkpointed
@@ -312,14 +313,14 @@ else:
     _HOME = {
         "ALiBi": "blocks.positions.alibi",
         "Activation": "blocks.mlp.activations",
-        "ActivationStatistics": "blocks.surgery.activity",
-        "Activity": "blocks.surgery.activity",
+        "ActivationStatistics": "blocks.surgery.inside.activity",
+        "Activity": "blocks.surgery.inside.activity",
         "AdaptiveEmbedding": "blocks.embedding.adaptive",
         "AdaptiveHead": "blocks.heads.adaptive",
         "AdditiveAttention": "blocks.attention.additive",
         "Arranged": "blocks.attention.arranged",
         "Attending": "blocks.recurrent.attending",
-        "AttentionMaps": "blocks.surgery.maps",
+        "AttentionMaps": "blocks.surgery.inside.maps",
         "AudioError": "blocks.errors",
         "AxialPositions": "blocks.positions.axial",
         "BadWords": "blocks.generation.banning",
@@ -328,7 +329,7 @@ else:
         "BlocksError": "blocks.errors",
         "Both": "blocks.attention.mask",
         "ByteLatentLM": "blocks.models.bytelatent",
-        "Captured": "blocks.surgery.watching",
+        "Captured": "blocks.surgery.inside.watching",
         "Causal": "blocks.attention.mask",
         "CausalConv": "blocks.conv.causal",
         "CausalLM": "blocks.models.causal",
@@ -353,7 +354,7 @@ else:
         "CrossState": "blocks.attention.crossmemory",
         "DeltaState": "blocks.recurrent.corrected",
         "Detokenizer": "blocks.text.detokenize",
-        "Difference": "blocks.surgery.differing",
+        "Difference": "blocks.surgery.differing.comparing",
         "DoRA": "blocks.wiring.dora",
         "Draft": "blocks.generation.draft",
         "DraftModel": "blocks.generation.draftmodel",
@@ -363,7 +364,7 @@ else:
         "EncoderDecoder": "blocks.models.encoder_decoder",
         "EntropyPatches": "blocks.embedding.entropy",
         "EqualPatches": "blocks.embedding.equal",
-        "Explanation": "blocks.surgery.tree",
+        "Explanation": "blocks.surgery.explaining",
         "Factored": "blocks.wiring.factored",
         "Factorisation": "blocks.surgery.factorising",
         "Family": "blocks.hub.family",
@@ -416,7 +417,7 @@ else:
         "LoRA": "blocks.wiring.lora",
         "Load": "blocks.wiring.taps",
         "LogMel": "blocks.audio.logmel",
-        "LogitLens": "blocks.surgery.lens",
+        "LogitLens": "blocks.surgery.inside.lens",
         "LongRoPEScaling": "blocks.positions.longrope",
         "LongformerAttention": "blocks.attention.longformer",
         "LookingState": "blocks.recurrent.looking",
@@ -514,7 +515,7 @@ else:
         "Subsampling": "blocks.conv.subsampling",
         "Suppressed": "blocks.generation.banning",
         "SuppressedFirst": "blocks.generation.banning",
-        "SwapReport": "blocks.surgery.swapped",
+        "SwapReport": "blocks.surgery.swapping.swapped",
         "SymmetricWindow": "blocks.attention.symmetric",
         "TailState": "blocks.conv.causal",
         "TimeNorm": "blocks.norm.time",
@@ -536,25 +537,25 @@ else:
         "WindowState": "blocks.attention.windows",
         "XIELU": "blocks.mlp.xielu",
         "YarnScaling": "blocks.positions.yarn",
-        "ablate": "blocks.surgery.patching",
+        "ablate": "blocks.surgery.inside.patching",
         "activation": "blocks.mlp.activations",
-        "activation_statistics": "blocks.surgery.activity",
+        "activation_statistics": "blocks.surgery.inside.activity",
         "add_adapter": "blocks.surgery.adapting",
         "addresses": "blocks.models.places",
         "alignment": "blocks.models.aligned",
         "at": "blocks.edit",
-        "attention_maps": "blocks.surgery.maps",
+        "attention_maps": "blocks.surgery.inside.maps",
         "bahdanau": "blocks.models.translators",
         "beam_search": "blocks.generation.beams",
         "byte_tokenizer": "blocks.text.bytes",
-        "capture": "blocks.surgery.watching",
+        "capture": "blocks.surgery.inside.watching",
         "character_tokenizer": "blocks.text.characters",
-        "diff": "blocks.surgery.differing",
+        "diff": "blocks.surgery.differing.comparing",
         "draw": "blocks.surgery.picturing",
         "dream": "blocks.generation.dreams",
         "eject": "blocks.surgery.ejecting.writing",
         "embed": "blocks.generation.sentences",
-        "explain": "blocks.surgery.tree",
+        "explain": "blocks.surgery.explaining",
         "export": "blocks.hub.reference",
         "factorise": "blocks.surgery.factorising",
         "fill_mask": "blocks.generation.filling",
@@ -571,18 +572,18 @@ else:
         "handwrite": "blocks.generation.strokes",
         "hippo_dplr": "blocks.ssm.hippo",
         "hippo_legs": "blocks.ssm.hippo",
-        "hook_points": "blocks.surgery.watching",
+        "hook_points": "blocks.surgery.inside.watching",
         "infill_prompt": "blocks.text.infill",
         "inspect": "blocks.hub.inspection",
         "load_adapter": "blocks.hub.peft.reading",
-        "logit_lens": "blocks.surgery.lens",
+        "logit_lens": "blocks.surgery.inside.lens",
         "mamba_byte": "blocks.models.mambabyte_shapes",
         "merge_adapter": "blocks.surgery.adapting",
         "next_token_loss": "blocks.training.next_token",
         "optimize": "blocks.speed.prepare",
         "packaged": "blocks.hub.package",
         "palm": "blocks.models.palm_shapes",
-        "patch": "blocks.surgery.patching",
+        "patch": "blocks.surgery.inside.patching",
         "push_to_hub": "blocks.hub.publish",
         "read_audio": "blocks.audio.files",
         "read_features": "blocks.audio.preprocessor",
@@ -594,13 +595,14 @@ else:
         "ssd": "blocks.ops.duality",
         "stream": "blocks.generation.loop",
         "sutskever": "blocks.models.translators",
-        "swap": "blocks.surgery.swapping",
+        "swap": "blocks.surgery.swapping.exchanging",
         "to_infill": "blocks.text.infill",
         "to_json": "blocks.written",
         "to_torch": "blocks.recurrent.exchange",
         "trainable": "blocks.models.adapters",
         "transcribe": "blocks.generation.speech",
         "two_streams": "blocks.models.streams",
+        "use_kernels": "blocks.training.kernels",
         "verify": "blocks.hub.checksums",
         "walk": "blocks.edit",
     }

@@ -7,9 +7,10 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
+from blocks.arguments import check_text, near_words
 from blocks.conform import FrozenMap
 from blocks.errors import SpecError
-from blocks.spec import Spec, bare, children
+from blocks.spec import Spec, bare, check_spec, children
 
 __all__ = ["at", "replace", "rewrite", "walk"]
 
@@ -30,7 +31,8 @@ def walk(spec: Spec[Any], address: str = "") -> Iterator[tuple[str, Spec[Any]]]:
         >>> [(address, part.func.__name__) for address, part in walk(layer)]
         [('', 'Chain'), ('mlp', 'Residual'), ('mlp', 'MLP'), ('mlp.norm_in', 'RMSNorm')]
     """
-    yield address, spec
+    check_text(address, "address")
+    yield address, check_spec(spec)
     for name, _, _, part in children(spec):
         yield from walk(part, _join(address, name))
 
@@ -49,8 +51,10 @@ def layers_of(spec: Spec[Any]) -> tuple[Spec[Any], ...]:
 
 def _nearest(spec: Spec[Any], where: str) -> str:
     known = dict.fromkeys(address for address, _ in walk(spec) if address)
-    near = get_close_matches(where, known, n=3, cutoff=0.3) or list(known)[:3]
-    return f"the nearest are {', '.join(near)}" if near else "it has no parts"
+    near = get_close_matches(where, known, n=3, cutoff=0.3)
+    if near:
+        return f"the nearest are {', '.join(near)}"
+    return near_words("", known) or "it has no parts"
 
 
 def _there(spec: Spec[Any], where: str | type) -> str:
@@ -72,6 +76,7 @@ def at(spec: Spec[Any], address: str) -> Spec[Any]:
         >>> at(Spec(Chain, steps={"mlp": Spec(MLP, hidden=8)}), "mlp")
         Spec(MLP, hidden=8)
     """
+    check_text(address, "address")
     found = [part for place, part in walk(spec) if place == address]
     if not found:
         raise SpecError(f"no part at {address!r}", field=address, hint=_nearest(spec, address))
@@ -86,6 +91,7 @@ def replace(spec: Spec[Any], /, **changes: Any) -> Spec[Any]:
         >>> replace(Spec(GQAttention, heads=8), kv_heads=2)
         Spec(GQAttention, heads=8, kv_heads=2)
     """
+    check_spec(spec)
     return Spec(spec.func, **{**spec.keywords, **changes})
 
 
@@ -152,7 +158,7 @@ def rewrite(spec: Spec[Any], where: str | type, new: Any) -> Spec[Any]:
         raise SpecError(f"new is a Spec, a class, a function or None, not {new!r}", field="new")
     if not isinstance(where, str | type):
         raise SpecError(f"where is a block class or an address, not {where!r}", field="where")
-    result = visit(spec, "")
+    result = visit(check_spec(spec), "")
     if not found:
         name = where if isinstance(where, str) else where.__name__
         raise SpecError(f"nothing matches {name!r}", field="where", hint=_there(spec, where))

@@ -36,8 +36,10 @@ def printable(text: object, limit: int = 200) -> str:
     return f"{shown[:half]}...{shown[-half:]}"
 
 
-def nearest(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+def nearest(name: object, known: Iterable[str], most: int = 1) -> list[str]:
     """The known names most like a wrong one; of a file's, only as many as can be tried at once."""
+    if not isinstance(name, str):
+        return []
     short = (one for one in known if len(one) <= 100)
     return get_close_matches(name[:100], islice(short, 2_000), n=most)
 

@@ -180,6 +180,15 @@ def is_spec(value: Any) -> bool:
     return isinstance(value, Spec)
 
 
+def check_spec(value: Any, field: str = "spec") -> Any:
+    """Refuses what is no Spec."""
+    if not isinstance(value, Spec):
+        built = f"a {type(value).__name__}"
+        hint = "model.spec is one" if hasattr(value, "spec") else "Spec(Block, option=...) is one"
+        raise SpecError(f"{built} is no Spec", field=field, hint=hint)
+    return value
+
+
 def _remake(func: Callable[..., Any], keywords: dict[str, Any]) -> Spec[Any]:
     return Spec(func, **keywords)
 

@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from blocks.arguments import near_words
 from blocks.conform import is_value
-from blocks.errors import SpecError, nearest
+from blocks.errors import SpecError
 from blocks.spec import Spec
 
 __all__ = ["from_json", "to_json"]
@@ -80,6 +81,9 @@ def from_json(data: Mapping[str, Any], blocks: Iterable[type] = ()) -> Spec[Any]
     Errors:
         SpecError: data of another form, an unknown name, an option that its block refuses.
     """
+    if not isinstance(blocks, Iterable) or not all(isinstance(kind, type) for kind in blocks):
+        hint = "classes of your own: blocks=(MyBlock,)"
+        raise SpecError(f"are classes, not {blocks!r}", field="blocks", hint=hint)
     own = {f"{kind.__module__}:{kind.__qualname__}": kind for kind in blocks}
     spec = _read(data, own, 0)
     if not isinstance(spec, Spec):
@@ -100,8 +104,7 @@ def _resolve(name: Any, own: Mapping[str, type], wanted: Callable[[Any], bool]) 
     if ":" in name:
         hint = f"hand the class in: blocks=({name.rpartition(':')[2]},)"
     else:
-        near = nearest(name, blocks.__all__, 3)
-        hint = f"the nearest are {', '.join(near)}" if near else "was it made by a newer version?"
+        hint = near_words(name, blocks.__all__, "was it made by a newer version?")
     raise SpecError(f"no block named {name!r}", field="block", hint=hint)
 
 

@@ -34,8 +34,8 @@ from blocks import (
 )
 from blocks.hub.config import Config
 from blocks.hub.outline import outline_of
-from blocks.surgery.parts import Tree
-from blocks.surgery.work import IDLE, own_flops, share
+from blocks.surgery.tree.parts import Tree
+from blocks.surgery.tree.work import IDLE, own_flops, share
 from tests.families.reference import case_of, families, first
 
 TOKENS = 2  # no more than any window of the cases holds

@@ -33,7 +33,7 @@ from blocks import (
     explain,
     replace,
 )
-from blocks.surgery.parts import Part
+from blocks.surgery.tree.parts import Part
 from tests.clock import within
 from tests.families.reference import LARGE, case_of, named, weighed
 

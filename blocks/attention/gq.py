@@ -12,6 +12,7 @@ from blocks.attention.memory import KVState, recall
 from blocks.attention.ring import state_for
 from blocks.ops.attend import attend
 from blocks.ops.check import check_heads, check_input, check_positive, check_rate
+from blocks.ops.table import biases
 from blocks.ops.together import together
 from blocks.ops.wants import wants
 from blocks.spec import Slot
@@ -32,17 +33,15 @@ class GQAttention(nn.Module):
         dim, out_dim: width D of the input; width of the output, D by default.
         heads, kv_heads: query heads H; key/value heads K, a divisor of H, H by default.
         head_dim, value_dim: width E of a head, D / H by default, and of its values, E by default.
-        bias, out_bias: biases on the query, key and value projections; one on the output's.
-        key_bias: overrides `bias` for keys.
+        bias, key_bias, out_bias: biases on the projections of q, k, v; of k if it differs; of y.
         qk: what happens to queries and keys before the scores, in order: `RoPE`, `QKNorm`.
             Sizes (head_dim, heads, kv_heads), forward (q, k, step) -> (q, k).
         values: what happens to the values: `Clip`, `RMSNorm`. Size (value_dim).
         scores: maps of the scores such as `SoftCap`, in order, then biases: `ALiBi`. Size (heads).
         mask: which keys a query may see: `Causal()`, `Window(n)`, `Full()` ...
         gate: what multiplies what heads find: `OutputGate`. Sizes (dim, heads, value_dim).
-        scale: what scores are multiplied with; 1/√E by default.
         sinks: a learnt score a head for a key without a value (Xiao, 2023, arXiv:2309.17453).
-        dropout: rate of dropped weights in training.
+        scale, dropout: what scores are multiplied with, 1/√E by default; rate of dropped weights.
 
     Shapes: x [B T D] -> [B T out_dim]. B batch, T tokens, S tokens seen.
 
@@ -52,10 +51,11 @@ class GQAttention(nn.Module):
     Example:
         >>> import torch
         >>> from blocks import GQAttention, RoPE, Spec
-        >>> attention = GQAttention(64, heads=8, kv_heads=2, qk=(Spec(RoPE, theta=5e5),))
-        >>> attention(torch.randn(1, 5, 64)).shape
+        >>> GQAttention(64, heads=8, kv_heads=2, qk=(Spec(RoPE),))(torch.randn(1, 5, 64)).shape
         torch.Size([1, 5, 64])
     """
+
+    quick = False  # whether the library's kernels may attend
 
     def __init__(
         self,
@@ -107,11 +107,11 @@ class GQAttention(nn.Module):
         for part in self.qk:
             q, k = part(q, k, step)
         seen = recall("GQAttention", state, k, v, step)  # B K S E
-        biases = [self.scores[i](step.positions, seen.positions) for i in self._biases]
+        bias = biases([self.scores[i] for i in self._biases], step.positions, seen.positions)
         maps = [part for i, part in enumerate(self.scores) if i not in self._biases]
-        bias = sum(biases[1:], biases[0]) if biases else None
         how = {**seen.shown(self.mask, step), "bias": bias, "maps": maps, "sinks": self.sinks}
-        y = attend(q, seen.k, seen.v, **how, scale=self.scale, dropout=self.dropout * self.training)
+        how |= {"scale": self.scale, "dropout": self.dropout * self.training, "quick": self.quick}
+        y = attend(q, seen.k, seen.v, **how)
         y = y if self.gate is None else self.gate(y, x)  # B H T V
         return self.out(y.transpose(1, 2).flatten(2))  # B T D
 

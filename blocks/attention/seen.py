@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from blocks.attention.mask import Causal, Full, Mask, Window
+from blocks.ops.table import Places, Rule, Table
 from blocks.step import Step
 
 __all__ = ["Seen"]
@@ -48,33 +49,46 @@ class Seen:
 
         `causal` stands for the plain lower triangle, which kernels know without a tensor.
         """
-        t, s = step.positions.shape[1], self.k.shape[2]
-        if self.even and step.segments is None and step.seen is None:
-            reached = isinstance(mask, Causal) or (isinstance(mask, Window) and s <= mask.size)
-            if isinstance(mask, Full) or (reached and t == 1):
-                return None, False
-            if reached and t == s and self.place == "step":
-                return None, True
-        return step.once((mask, self.place), lambda: self._table(mask, step)), False
+        table, causal = self._sight(mask, step)
+        return None if causal or table is None else table.whole, causal
 
     def shown(self, mask: Mask, step: Step) -> dict[str, Any]:
-        """The same as arguments of `attend`, which may need no table to skip empty slots."""
+        """The same as arguments of `attend`, which may need no table, nor one to skip empty slots."""
         reaches = mask.reach is None or mask.reach >= self.k.shape[2]
         if self.last is not None and reaches and isinstance(mask, Causal | Window):
             return {"last": self.last}
-        table, causal = self.visible(mask, step)
+        table, causal = self._sight(mask, step)
         return {"seen": table, "causal": causal}
 
-    def _table(self, mask: Mask, step: Step) -> Tensor:
-        seen = mask(step.positions[:, :, None], self.positions[:, None, :])  # B T S
-        if self.real is not None:
-            seen = seen & self.real[:, None, :]
-        if step.segments is not None:
-            seen = seen & (step.segments[:, :, None] == step.segments[:, None, :])
-        if step.seen is not None:  # of earlier tokens it says nothing
-            older = seen.shape[-1] - step.seen.shape[-1]
-            seen = seen & F.pad(step.seen, (older, 0), value=True)
-        return seen[:, None]  # B 1 T S
+    def _sight(self, mask: Mask, step: Step) -> tuple[Table | None, bool]:
+        """What is seen, None for all; and whether it is the lower triangle."""
+        causal = False
+        if self.even and step.segments is None and step.seen is None:
+            t, s = step.positions.shape[1], self.k.shape[2]
+            reached = isinstance(mask, Causal) or (isinstance(mask, Window) and s <= mask.size)
+            if isinstance(mask, Full) or (reached and t == 1):
+                return None, False
+            causal = reached and t == s and self.place == "step"
+        facts = (step.positions, self.positions, self.real, step.segments, step.seen)
+        rows = max(len(fact) for fact in facts if fact is not None)
+        table = step.once((mask, self.place), lambda: Table(lambda: self._rule(mask, step), rows))
+        return table, causal
+
+    def _rule(self, mask: Mask, step: Step) -> Rule:
+        allowed = step.seen
+        if allowed is not None:  # of earlier tokens it says nothing
+            older = self.positions.shape[1] - allowed.shape[-1]
+            allowed = F.pad(allowed, (older, 0), value=True)
+
+        def sees(at: Places) -> Tensor:
+            seen = mask(at.q(step.positions), at.k(self.positions))
+            if self.real is not None:
+                seen = seen & at.k(self.real)
+            if step.segments is not None:
+                seen = seen & (at.q(step.segments) == at.k(step.segments))
+            return seen if allowed is None else seen & at.pair(allowed)
+
+        return sees
 
 
 def types_of(step: Step, seen: int) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,8 @@ class SoftCap(nn.Module):
         tensor([ 0.9999, 50.0000])
     """
 
+    pointwise = True  # each score by itself
+
     def __init__(self, heads: int, *, cap: float):
         super().__init__()
         check_positive("SoftCap", cap=cap)

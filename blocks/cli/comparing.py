@@ -42,7 +42,7 @@ def diff(
 def _compared(a: str, b: str, beside: bool, as_json: bool, given: dict[str, Any]) -> int:
     from blocks.errors import BlocksError
     from blocks.hub.planned import look
-    from blocks.surgery.differing import diff
+    from blocks.surgery.differing.comparing import diff
 
     try:
         found = diff(*(look(place(x), **pick(given, HUB)) for x in (a, b)))

@@ -75,8 +75,8 @@ def explain(
     as config.json, of which the architecture alone is told.
     """
     from blocks.hub.planned import look
+    from blocks.surgery.explaining import explain
     from blocks.surgery.picturing import draw
-    from blocks.surgery.tree import explain
 
     found = look(place(model), **pick(given, HUB))
     told = explain(found, depth=depth, context=context)

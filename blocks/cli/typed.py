@@ -6,7 +6,8 @@ import ast
 import json
 from typing import Any
 
-from blocks.errors import SpecError, nearest
+from blocks.arguments import near_words
+from blocks.errors import SpecError
 
 _LONGEST = 10_000  # characters
 
@@ -125,6 +126,5 @@ def _public(name: str) -> Any:
     found = getattr(blocks, name) if name in blocks.__all__ else None
     if isinstance(found, type) and (hasattr(found, "forward") or is_value(found)):
         return found
-    near = nearest(name, blocks.__all__, 3)
-    hint = f"the nearest are {', '.join(near)}" if near else "`blocks list` shows all"
+    hint = near_words(name, blocks.__all__, "`blocks list` shows all")
     raise SpecError(f"no block named {name!r}", field="NEW", hint=hint)

@@ -28,6 +28,7 @@ from blocks.hub.config import Config
 from blocks.hub.keys import Join, Keys, Rule
 
 EMBEDDING = "embedding"
+LEAST = {"num_hidden_layers": 54}  # as many as the usual list of them has
 MIXER: Fields = {
     "heads": ("n_mamba_heads", 8),
     "head_dim": ("mamba_headdim", "auto"),

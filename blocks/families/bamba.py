@@ -53,4 +53,6 @@ def config(s: Spec) -> dict[str, Any]:
 
 KEYS = Keys(*jamba.RULES, *own.mixer_keys("model.layers.{i}.mamba"), ignore=common.ROTARY_TABLES)
 
-FAMILY = Family("bamba", ("BambaForCausalLM",), spec, config, KEYS)
+FAMILY = Family(
+    "bamba", ("BambaForCausalLM",), spec, config, KEYS, shortest={"attn_layer_indices": [0]}
+)

@@ -44,4 +44,11 @@ def keys(s: Spec) -> Keys:
     return Keys(*deepseek.KEYS, ignore=common.ROTARY_TABLES, appended=next_model(s))
 
 
-FAMILY = Family("deepseek_v3", ("DeepseekV3ForCausalLM",), spec, config, keys)
+FAMILY = Family(
+    "deepseek_v3",
+    ("DeepseekV3ForCausalLM",),
+    spec,
+    config,
+    keys,
+    shortest={"num_attention_heads": 128},
+)

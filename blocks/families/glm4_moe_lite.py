@@ -45,4 +45,11 @@ def keys(s: Spec) -> Keys:
     return Keys(*deepseek.KEYS, ignore=common.ROTARY_TABLES, appended=next_model(s))
 
 
-FAMILY = Family("glm4_moe_lite", ("Glm4MoeLiteForCausalLM",), spec, config, keys)
+FAMILY = Family(
+    "glm4_moe_lite",
+    ("Glm4MoeLiteForCausalLM",),
+    spec,
+    config,
+    keys,
+    shortest={"num_attention_heads": 20},
+)

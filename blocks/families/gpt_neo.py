@@ -52,4 +52,4 @@ def config(s: Spec) -> dict[str, Any]:
 _ATTENTION = "transformer.h.{i}.attn.attention."
 KEYS = classic.gpt2_keys(_ATTENTION, *classic.apart_qkv(_ATTENTION), out="out_proj")
 
-FAMILY = Family("gpt_neo", ("GPTNeoForCausalLM",), spec, config, KEYS)
+FAMILY = Family("gpt_neo", ("GPTNeoForCausalLM",), spec, config, KEYS, shortest={"num_layers": 24})

@@ -34,4 +34,11 @@ def config(s: Spec) -> dict[str, Any]:
     return write_granite(s, **rope) | own.write_mlp(s) | layers | mixer
 
 
-FAMILY = Family("granitemoehybrid", ("GraniteMoeHybridForCausalLM",), spec, config, own.KEYS)
+FAMILY = Family(
+    "granitemoehybrid",
+    ("GraniteMoeHybridForCausalLM",),
+    spec,
+    config,
+    own.KEYS,
+    shortest={"layer_types": ["attention", "mamba"], "num_hidden_layers": 2},
+)

@@ -19,6 +19,7 @@ FIELDS: own.Fields = {"heads": ("num_heads", 128), "head_dim": ("head_dim", 64)}
 FIELDS |= {"state_dim": ("state_size", 128), "groups": ("n_groups", 8), "expand": ("expand", 2)}
 FIELDS |= {"bias": ("use_bias", False), "conv_bias": ("use_conv_bias", True)}
 FIELDS |= {"kernel": ("conv_kernel", 4), "chunk": ("chunk_size", 256)}
+LEAST = {"num_heads": 16, "hidden_size": 512}
 # Where the first files say something, or mean something else by saying nothing.
 OLDER = {"head_dim": "headdim", "state_size": "d_state", "n_groups": "ngroups"}
 OLDER |= {"conv_kernel": "d_conv", "use_bias": "bias", "use_conv_bias": "conv_bias"}
@@ -56,4 +57,4 @@ def config(s: Spec) -> dict[str, Any]:
 
 KEYS = Keys(*common.BACKBONE_KEYS, *own.mixer_keys("backbone.layers.{i}.mixer"))
 
-FAMILY = Family("mamba2", ("Mamba2ForCausalLM",), spec, config, KEYS)
+FAMILY = Family("mamba2", ("Mamba2ForCausalLM",), spec, config, KEYS, shortest=LEAST)

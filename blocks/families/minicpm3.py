@@ -47,4 +47,11 @@ def config(s: Spec) -> dict[str, Any]:
     return deepseek.write_latent(s) | common.write_mlp(mlp) | own
 
 
-FAMILY = Family("minicpm3", ("MiniCPM3ForCausalLM",), spec, config, youtu.KEYS)
+FAMILY = Family(
+    "minicpm3",
+    ("MiniCPM3ForCausalLM",),
+    spec,
+    config,
+    youtu.KEYS,
+    shortest={"num_attention_heads": 40},
+)

@@ -20,6 +20,7 @@ from blocks.hub.family import Family
 NAMES = classic.LLAMA | {"hidden": "feed_forward_size", "dropout": "hidden_dropout_prob"}
 TASKS = ("ForMaskedLM", "ForQuestionAnswering", "ForSequenceClassification")
 SERVED = architectures("Reformer", "ModelWithLMHead", *TASKS)
+LEAST = {"hidden_size": 256, "is_decoder": True, "num_buckets": 64}
 
 
 def spec(c: Config) -> Spec:
@@ -55,4 +56,4 @@ def config(s: Spec) -> dict[str, Any]:
     return said | own | parts.write_mixers(s) | parts.write_positions(s) | tasks.write_task(s)
 
 
-FAMILY = Family("reformer", SERVED, spec, config, tasks.keys, ties=())
+FAMILY = Family("reformer", SERVED, spec, config, tasks.keys, ties=(), shortest=LEAST)

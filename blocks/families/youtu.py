@@ -37,4 +37,6 @@ KEYS = Keys(
     ignore=common.ROTARY_TABLES,
 )
 
-FAMILY = Family("youtu", ("YoutuForCausalLM",), spec, config, KEYS)
+FAMILY = Family(
+    "youtu", ("YoutuForCausalLM",), spec, config, KEYS, shortest={"num_attention_heads": 16}
+)

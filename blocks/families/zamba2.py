@@ -35,11 +35,10 @@ def spec(c: Config) -> Spec:
     read_or_null(c, "num_logits_to_keep", 1)  # of a prompt, by the reference's generate
     dim, context = c.take("hidden_size", int), c.take("max_position_embeddings", int, 4096)
     norm, rope = Spec(RMSNorm, eps=c.take("rms_norm_eps", float, 1e-5)), read_rope(c, context)
-    limits = (c.take("time_step_min", float, 0.001), math.inf)
-    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=limits)
+    names, fastest = own.read_hybrids(c), c.take("time_step_min", float, 0.001)
+    mixer = read_mixer(c, dim, own.MIXER, 1e-5, limits=(fastest, math.inf))
     shared = own.read_shared(c, dim, norm, (rope,) if c.take("use_mem_rope", bool, False) else ())
     plain = Spec(Chain, steps={"mixer": Spec(Residual, inner=mixer, norm_in=norm)})
-    names = own.read_hybrids(c)
     kinds = {name: own.hybrid(name, shared, mixer, norm) for name in names if name}
     layers = tuple(kinds[name] if name else plain for name in names)
     return decoder(c, layers, norm, dim, context, stem=Spec(Save, name=own.EMBEDDING))
@@ -57,4 +56,5 @@ def config(s: Spec) -> dict[str, Any]:
     }
 
 
-FAMILY = Family("zamba2", ("Zamba2ForCausalLM",), spec, config, own.keys, ties=own.ties)
+NAMES = ("Zamba2ForCausalLM",)
+FAMILY = Family("zamba2", NAMES, spec, config, own.keys, own.ties, shortest=own.LEAST)

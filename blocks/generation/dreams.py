@@ -8,6 +8,7 @@ from torch import Tensor
 from blocks.errors import GenerationError
 from blocks.generation.seeds import seeded
 from blocks.ops.boltzmann import gibbs
+from blocks.ops.check import check_module, check_tensor
 from blocks.ops.rows import Rows
 from blocks.recurrent.rtrbm import RTRBM
 
@@ -36,6 +37,8 @@ def dream(
         >>> dream(RTRBM(4, hidden=3), torch.zeros(2, 5, 4), 6, seed=0).shape
         torch.Size([2, 6, 4])
     """
+    check_module(machine, RTRBM, "machine", GenerationError)
+    check_tensor(v, "v")
     if v.numel() == 0 or v.dim() != 3 or v.shape[-1] != machine.dim:
         raise GenerationError(f"is {list(v.shape)}, not [B T {machine.dim}]", field="v")
     if most < 1 or updates < 1:

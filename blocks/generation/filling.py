@@ -61,7 +61,7 @@ def fill_mask(
         raise GenerationError(f"{name} fills no masks, MaskedLM does", field="model")
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise GenerationError(f"{top!r} is not a whole number above zero", field="top")
-    tokenizer = tokenizer_of(model) if tokenizer is None else tokenizer
+    tokenizer = tokenizer_of(model, tokenizer)
     mask = tokenizer.mask
     if mask is None:
         raise GenerationError("has no mask token", field="tokenizer")

@@ -15,13 +15,19 @@ def source_of(model: Any) -> Source | None:
     return None if origin is None else resolve(**origin)
 
 
-def tokenizer_of(model: Any) -> Tokenizer:
-    """The tokenizer of a model's checkpoint.
+def tokenizer_of(model: Any, given: Any = None) -> Tokenizer:
+    """The tokenizer that is given, else that of a model's checkpoint.
 
     Errors:
-        GenerationError: it wasn't loaded from anywhere.
+        GenerationError: what is given is none, or the model wasn't loaded from anywhere.
         TokenizerError: there is no tokenizer where it was loaded from.
     """
+    if given is not None:
+        if isinstance(given, str) or not hasattr(given, "encode"):
+            hint = "Tokenizer.from_pretrained(folder or repository) is one"
+            reason = f"a {type(given).__name__} is no tokenizer"
+            raise GenerationError(reason, field="tokenizer", hint=hint)
+        return given
     source = source_of(model)
     if source is None:
         raise GenerationError(

@@ -165,6 +165,8 @@ class Request:
         if self.beside and (chunk, cache) != (None, None):
             field = "chunk" if cache is None else "cache"
             raise GenerationError("prompts with media are read at once", field=field)
+        if cache is not None and not hasattr(cache, "recall"):  # its class is built on this one
+            raise GenerationError(f"a {type(cache).__name__} is no PromptCache", field="cache")
         if cache is not None and cache.model is not self.model:
             raise GenerationError("it is of another model", field="cache")
 

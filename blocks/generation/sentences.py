@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -69,10 +69,11 @@ def embed(
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise GenerationError(f"{batch!r} is not a whole number above zero", field="batch")
     one = isinstance(texts, str)
-    every = [texts] if isinstance(texts, str) else list(texts)
+    every = [texts] if isinstance(texts, str) else texts
+    every = list(every) if isinstance(every, Iterable) else []
     if not every or not all(isinstance(text, str) for text in every):
         raise GenerationError("are no texts, or none at all", field="texts")
-    tokenizer = tokenizer_of(model) if tokenizer is None else tokenizer
+    tokenizer = tokenizer_of(model, tokenizer)
     rows = [_read(tokenizer, text, model.context, truncate) for text in every]
     order = sorted(range(len(rows)), key=lambda n: len(rows[n]))
     device, training = next(model.parameters()).device, model.training

@@ -11,6 +11,7 @@ from blocks.errors import GenerationError
 from blocks.generation.prompt import read_prompt
 from blocks.generation.seeds import seeded
 from blocks.models.handwriting import Handwriting
+from blocks.ops.check import check_module
 
 __all__ = ["handwrite"]
 
@@ -47,6 +48,7 @@ def handwrite(
         >>> [row.shape for row in handwrite(model, rows=2, most=4, seed=0)]
         [torch.Size([4, 3]), torch.Size([4, 3])]
     """
+    check_module(model, Handwriting, error=GenerationError)
     if (text is None) != (model.vocab is None):
         reason = "this model writes freely" if model.vocab is None else "what is it to write?"
         raise GenerationError(reason, field="text")

@@ -9,6 +9,7 @@ from errno import ENOSPC
 from huggingface_hub import errors as hub
 
 from blocks.errors import BlocksError, HubError, printable
+from blocks.hub.missing import beside
 
 ONLINE = "check the connection, HF_ENDPOINT and proxy settings"
 OFFLINE = "unset HF_HUB_OFFLINE and local_files_only, and load it once while online"
@@ -67,7 +68,8 @@ def _explain(error: Exception, source: str, filename: str | None) -> HubError:
     if isinstance(error, hub.RepositoryNotFoundError):
         return told(
             "there is no such repository or folder, or it is private",
-            "check the spelling; for a private one give `token=` or run `hf auth login`",
+            "check the spelling; for a private one give `token=` or run `hf auth login`"
+            + beside(source),
         )
     if isinstance(error, hub.LocalTokenNotFoundError):
         return told("no token is saved on this machine", "run `hf auth login` or give `token=`")

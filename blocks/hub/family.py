@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from blocks.hub.config import Config
@@ -33,6 +33,7 @@ class Family:
             as the pooler of an encoder.
         written: the family that `export` writes such models as: where this one's files hold more
             than is read, that of the part alone. None is this one.
+        shortest: fields without which no config of it can be read, beside numbers that each has.
     """
 
     model_type: str
@@ -43,6 +44,7 @@ class Family:
     ties: Ties | Callable[[Spec[Any]], Ties] = (("head.weight", "embedding.weight"),)
     optional: tuple[str, ...] = ()
     written: str | None = None
+    shortest: Mapping[str, Any] = field(default_factory=dict)
 
     def shared(self, spec: Spec[Any]) -> Ties:
         """The pairs (place, source) that may share a tensor in a model of this family."""

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from blocks.arguments import near_words
 from blocks.errors import CheckpointError, SpecError
 from blocks.hub.checkpoint import Checkpoint
 from blocks.hub.keys import Mapped
@@ -17,18 +18,28 @@ from blocks.hub.progress import progress
 from blocks.models.places import addresses, modules
 from blocks.spec import Spec
 
+_FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
+_DEVICES = ("cpu", "cuda", "mps")
+
 
 def check_target(dtype: Any, device: Any) -> None:
     """Refuses what weights can't be made of, and a place where they can't be put."""
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        reason = f"{dtype!r} is no torch.dtype of floats"
-        raise SpecError(reason, field="dtype", hint="torch.float32 or torch.bfloat16")
+    check_dtype(dtype)
     if device is not None:
         try:
             torch.empty(0, device=device)
         except (RuntimeError, AssertionError, TypeError) as error:
             reason = f"{device!r} can't be used: {str(error).partition(chr(10))[0]}"
-            raise SpecError(reason, field="device") from None
+            raise SpecError(reason, field="device", hint=near_words(device, _DEVICES)) from None
+
+
+def check_dtype(dtype: Any) -> None:
+    """Refuses what weights can't be made of."""
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        names = dict.fromkeys(str(kind) for kind in _FLOATS)
+        wanted = f"torch.{dtype}" if isinstance(dtype, str) else str(dtype)
+        hint = f"torch.{dtype}" if wanted in names else near_words(wanted, names)
+        raise SpecError(f"{dtype!r} is no torch.dtype of floats", field="dtype", hint=hint)
 
 
 def read_tensors(

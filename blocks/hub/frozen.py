@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from blocks.errors import nearest
+from blocks.arguments import near_words
 from blocks.hub.config import Config
 from blocks.models.adapters import (
     adapted_matrices,
@@ -40,7 +40,6 @@ def settle_adapters(model: Any, config: Config, drawn: Collection[str]) -> None:
     known, said = trainable(model), config.data.get("trains", [])
     for address in said if isinstance(said, list) else [said]:
         if address not in known:
-            near = nearest(str(address), known, 3)
-            hint = f"the nearest are {', '.join(near)}" if near else None
-            raise config.error("trains", f"{address!r} is no parameter of the model", hint)
+            reason = f"{address!r} is no parameter of the model"
+            raise config.error("trains", reason, near_words(address, known))
     train_adapters(model, said)

@@ -9,7 +9,8 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from blocks.errors import CheckpointError, nearest
+from blocks.arguments import near_words
+from blocks.errors import CheckpointError
 from blocks.hub.amount import MOST
 from blocks.hub.columns import form
 from blocks.hub.config import Config
@@ -137,9 +138,8 @@ def check_packing(model: Any, packed: Mapping[str, Packed], config: Config) -> N
     known = _known(model)
     for address, one in packed.items():
         if address not in known:
-            near = nearest(address, known, 3)
-            hint = f"the nearest are {', '.join(near)}" if near else None
-            raise config.error("packed.matrices", f"{address} is no matrix of the model", hint)
+            reason = f"{address} is no matrix of the model"
+            raise config.error("packed.matrices", reason, near_words(address, known))
         if known[address].shape != one.shape:
             held = f"{list(known[address].shape)} in the Spec, not {list(one.shape)}"
             raise config.error("packed.matrices", f"{address} is {held}")

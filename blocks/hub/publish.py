@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from blocks._version import __version__
+from blocks.arguments import check_text
 from blocks.errors import HubError
 from blocks.hub.card import model_card
 from blocks.hub.provenance import Provenance
@@ -55,6 +56,7 @@ def push_to_hub(
             ...
         blocks.errors.HubError: not an id: is no repository's id. Hint: ...
     """
+    check_text(repo_id, "repo_id", HubError)
     _check(repo_id, create_pr, revision)
     from blocks.hub.save import save_pretrained
 

@@ -14,6 +14,7 @@ from blocks.attention.cross import CrossAttention
 from blocks.attention.gq import GQAttention
 from blocks.edit import replace, rewrite, walk
 from blocks.errors import BlocksError, CheckpointError
+from blocks.families import family_of, model_types
 from blocks.hub.config import HARMLESS, Config
 from blocks.hub.family import Family
 from blocks.hub.folder import writing
@@ -22,6 +23,7 @@ from blocks.hub.match import listed
 from blocks.hub.save import spec_of, tokenizer_files, unique_tensors, write_others
 from blocks.hub.sentence import bare, write_sentence_head
 from blocks.hub.shards import read_size, write_tensors
+from blocks.hub.unsaid import SPEECHLESS, likest, unsaid
 from blocks.models.adapters import is_adapted
 from blocks.models.packing import packed_matrices
 from blocks.spec import Spec, is_spec, show
@@ -30,6 +32,7 @@ from blocks.text.tokenfiles import NAMES as TOKENIZER
 __all__ = ["export"]
 
 _SHOWN = 10_000  # differences that are looked at, which fold into a few lines
+_HINT = "save_pretrained keeps any composition, and eject writes it as plain PyTorch"
 _NAMES = {
     torch.float16: "float16",
     torch.bfloat16: "bfloat16",
@@ -71,19 +74,20 @@ def export(
         >>> blocks.from_pretrained(folder).provenance.family
         'llama'
     """
+    whole = spec_of(model)
     if packed := packed_matrices(model):
         raise CheckpointError(
             f"{len(packed)} of its matrices are packed, which no other layout can say",
             field="model",
             hint="export the model that was packed, or use save_pretrained",
         )
-    if is_adapted(spec_of(model)):
+    if is_adapted(whole):
         raise CheckpointError(
             "has adapters, which no model's own layout can say",
             field="model",
             hint="merge_adapter makes plain matrices of them, save_adapter writes them alone",
         )
-    spec, sentence = bare(_explicit(spec_of(model)))
+    spec, sentence = bare(_explicit(whole))
     chosen, fields = _expressed(model, spec, family)
     tensors = unique_tensors(model)
     parts = {}
@@ -135,49 +139,53 @@ def _config(model: Any, family: Family, fields: dict[str, Any], tensor: Tensor) 
 
 def _expressed(model: Any, spec: Spec, name: str | None) -> tuple[Family, dict[str, Any]]:
     """The family that can say this model, and its fields."""
-    from blocks.families import family_of, model_types
-
     source = getattr(getattr(model, "provenance", None), "family", None)
     known = model_types()
     first = name or (source if source in known else None)
-    reasons = []
     for candidate in [first] if first else known:
         family = family_of(candidate)
         family = family_of(family.written or candidate)
-        try:
-            return family, _said(family, spec, getattr(model, "source_config", None) or {})
-        except CheckpointError as error:
-            reasons.append(error.reason)
-    if first:
-        raise CheckpointError(reasons[0], hint="save_pretrained keeps any composition")
-    raise CheckpointError(
-        f"none of {len(known)} families can express this model",
-        hint="save_pretrained keeps any composition; family= says why one can't",
-    )
+        fields = _said(family, spec)
+        if fields is not None:
+            return family, fields
+    nearest = family_of(family_of(first).written or first) if first else likest(spec)
+    different = _unsaid(nearest, spec, getattr(model, "source_config", None) or {})
+    reason, hint = f"{nearest.model_type} can't express this model: {listed(different)}", _HINT
+    if not first:
+        reason = f"none of {len(known)} families can express this model; of the nearest, {reason}"
+        hint = f"{hint}; family= says why another can't"
+    place, _, there = different[0].partition(" is ")
+    raise CheckpointError(reason, field=place if there else "model", hint=hint)
 
 
-# What a writer meets where a model has no part that it asks for.
-_SPEECHLESS = (BlocksError, LookupError, TypeError, AttributeError, ValueError, StopIteration)
-
-
-def _said(family: Family, spec: Spec, source: dict[str, Any]) -> dict[str, Any]:
+def _said(family: Family, spec: Spec) -> dict[str, Any] | None:
     """The fields of config.json that make just this Spec, proven by reading them again."""
-    plain = replace(spec, ties=())
     try:
         fields = family.config(spec)
         reader = Config(fields, "config.json")
         again = family.spec(reader)
         reader.finish()
-    except _SPEECHLESS as error:
-        # The family's writer met a part that it has no words for.
-        raise CheckpointError(
-            f"{family.model_type} can't express this model: {_unsaid(error, family, plain, source)}"
-        ) from None
-    different = list(islice(differences(again, plain), _SHOWN))
-    if different:
-        reason = f"{family.model_type} can't express this model: {listed(different)}"
-        raise CheckpointError(reason)
-    return fields
+    except SPEECHLESS:
+        return None
+    return fields if again == replace(spec, ties=()) else None
+
+
+def _unsaid(family: Family, spec: Spec, source: dict[str, Any]) -> list[str]:
+    """What the family has no words for, place by place."""
+    plain = replace(spec, ties=())
+    try:
+        reader = Config(family.config(spec))
+        again = family.spec(reader)
+        reader.finish()
+    except SPEECHLESS as error:
+        # A part stopped the writer: what differs from the source, where that is known.
+        if source.get("model_type") == family.model_type:
+            again = family.spec(Config(source))
+            if different := list(islice(differences(again, plain), _SHOWN)):
+                return different
+        said = str(error) if isinstance(error, BlocksError) else "a part of it is of another kind"
+        return unsaid(family, plain) or [said]
+    return list(islice(differences(again, plain), _SHOWN))
 
 
 def _explicit(spec: Spec) -> Spec:
@@ -194,15 +202,6 @@ def _explicit(spec: Spec) -> Spec:
     for kind in (GQAttention, CrossAttention):
         spec = rewrite(spec, kind, filled) if kind in there else spec
     return spec
-
-
-def _unsaid(error: Exception, family: Family, spec: Spec, source: dict[str, Any]) -> str:
-    """What the family has no words for: what differs from the source, where that is known."""
-    if source.get("model_type") == family.model_type:
-        different = list(islice(differences(family.spec(Config(source)), spec), _SHOWN))
-        if different:
-            return listed(different)
-    return str(error) if isinstance(error, BlocksError) else f"a part of it has no {error}"
 
 
 def differences(theirs: Spec, ours: Spec, address: str = "") -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from blocks._version import __version__
 from blocks.errors import CheckpointError
@@ -96,7 +96,7 @@ def _told(provenance: Provenance) -> dict[str, Any]:
 def spec_of(model: Any) -> Spec:
     """The Spec of an assembly, or an error for what has none."""
     spec: Any = getattr(model, "spec", None)
-    if not is_spec(spec):
+    if not is_spec(spec) or not isinstance(model, nn.Module):
         raise CheckpointError(
             f"a {type(model).__name__} has no spec",
             field="model",

@@ -16,6 +16,7 @@ from blocks.errors import BlocksError, CheckpointError, HubError, printable
 from blocks.hub.headers import Header, read_header, read_part
 from blocks.hub.index import unsafe_name
 from blocks.hub.journal import Journal, read_journal
+from blocks.hub.missing import beside, is_local, not_there
 
 if TYPE_CHECKING:
     from blocks.hub.foreign import Foreign
@@ -75,14 +76,14 @@ def resolve(
         return _gguf(Folder(str(path.parent), None, path.parent), path.name)
     if "://" in text:
         raise HubError("is an address", file=text, hint='give the repository as "org/name"')
-    if not isinstance(repo_or_dir, str) or text[:1] in (".", "/", "~") or "\\" in text:
-        raise HubError("is not a folder", file=text, hint="check the path")
+    if is_local(repo_or_dir, revision):
+        raise not_there(text)
     repo, file = _repo_and_file(text)
     if not is_repo_id(repo):
         raise HubError(
             "is neither a folder nor a repository's id",
             file=text or '""',
-            hint='an id is "org/name": letters, digits and . - _',
+            hint='an id is "org/name": letters, digits and . - _' + beside(text),
         )
     if force_download and local_files_only:
         raise HubError("contradicts local_files_only", field="force_download")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from blocks.arguments import check_choice
+from blocks.ops import learnt
 
 __all__ = ["Activation", "activation"]
 
@@ -54,6 +58,9 @@ _BY_NAME: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
 }
 
+learnt.GATES[_quick_gelu] = (1.702, 0.0)
+learnt.GATES[_gelu_tanh] = (2 * math.sqrt(2 / math.pi), 2 * math.sqrt(2 / math.pi) * 0.044715)
+
 
 def activation(name: Activation) -> Callable[[Tensor], Tensor]:
     """The function of that name.
@@ -62,10 +69,14 @@ def activation(name: Activation) -> Callable[[Tensor], Tensor]:
     x·σ(1.702x), silu x·σ(x) (Elfwing et al., 2017, arXiv:1702.03118), relu2 max(x, 0)² (So et al.,
     "Primer", 2021, arXiv:2109.08668).
 
+    Errors:
+        SpecError: no such activation; the nearest are shown.
+
     Example:
         >>> import torch
         >>> from blocks import activation
         >>> activation("relu2")(torch.tensor([-1.0, 3.0]))
         tensor([0., 9.])
     """
+    check_choice(name, _BY_NAME, "name", "activation")
     return _BY_NAME[name]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from blocks.mlp.activations import Activation, activation
+from blocks.ops import learnt
 from blocks.ops.check import check_positive, check_rate, check_width
-from blocks.ops.together import together
+from blocks.ops.together import opened
 
 __all__ = ["GatedMLP"]
 
@@ -53,11 +54,11 @@ class GatedMLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "GatedMLP")
-        gated = self.gated(*together(x, self.gate, self.up))  # ... F
+        gated = opened(x, self.gate, self.up, self.act)  # ... F
         return self.down(self.drop(gated))  # ... D
 
     def gated(self, gate: Tensor, up: Tensor) -> Tensor:
-        return self.act(gate) * up
+        return learnt.gated(self.act, gate, up)
 
     def alike(self, other: nn.Module) -> bool:
         """Whether another differs in its weights alone."""

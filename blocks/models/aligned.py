@@ -7,6 +7,7 @@ from torch import Tensor
 
 from blocks.errors import GenerationError
 from blocks.models.encoder_decoder import EncoderDecoder
+from blocks.ops.check import check_module
 from blocks.recurrent.attending import Attending
 from blocks.step import Step
 
@@ -40,6 +41,7 @@ def alignment(
         >>> alignment(model, torch.tensor([[5, 6, 7]]), torch.tensor([[1, 2]])).shape
         torch.Size([1, 2, 3])
     """
+    check_module(model, EncoderDecoder, error=GenerationError)
     layers = [part for part in model.decoder.modules() if isinstance(part, Attending)]
     if not layers:
         raise GenerationError("no layer of its decoder is an Attending", field="model")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from blocks.arguments import check_choice
 from blocks.attention.gq import GQAttention
 from blocks.attention.mask import Window
 from blocks.edit import replace
-from blocks.errors import SpecError
 from blocks.mlp.plain import MLP
 from blocks.models.causal import CausalLM
 from blocks.norm.layer import LayerNorm
@@ -62,8 +62,7 @@ def gpt3(name: str, *, band: int | None = 256, vocab: int = 50257, context: int 
         >>> sum(tensor.numel() for tensor in model.parameters())
         125226240
     """
-    if name not in _SHAPES:
-        raise SpecError(f"no GPT-3 {name!r}", field="name", hint=f"known: {', '.join(_SHAPES)}")
+    check_choice(name, _SHAPES, "name", "size of GPT-3")
     depth, dim, heads, head_dim = _SHAPES[name]
     dense = Spec(GQAttention, heads=heads, head_dim=head_dim, bias=True, out_bias=True)
     banded = dense if band is None else replace(dense, mask=Window(band))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blocks.errors import SpecError
+from blocks.arguments import check_choice
 from blocks.models.causal import CausalLM
 from blocks.norm.rms import RMSNorm
 from blocks.spec import Spec
@@ -37,9 +37,7 @@ def mamba_byte(name: str) -> Spec:
         >>> sum(tensor.numel() for tensor in model.parameters())
         353628160
     """
-    if name not in _SHAPES:
-        hint = f"known: {', '.join(_SHAPES)}"
-        raise SpecError(f"no MambaByte {name!r}", field="name", hint=hint)
+    check_choice(name, _SHAPES, "name", "size of MambaByte")
     depth, dim = _SHAPES[name]
     norm = Spec(RMSNorm, eps=1e-5, cast="statistics")
     layer = Spec(Chain, steps={"mixer": Spec(Residual, inner=Mamba, norm_in=norm)})

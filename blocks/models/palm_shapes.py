@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from blocks.arguments import check_choice
 from blocks.attention.gq import GQAttention
-from blocks.errors import SpecError
 from blocks.heads.language import LMHead
 from blocks.mlp.gated import GatedMLP
 from blocks.models.causal import CausalLM
@@ -53,8 +53,7 @@ def palm(name: str, *, vocab: int = 256_000, context: int = 2048) -> Spec:
         >>> sum(tensor.numel() for tensor in model.parameters())
         8632012800
     """
-    if name not in _SHAPES:
-        raise SpecError(f"no PaLM {name!r}", field="name", hint=f"known: {', '.join(_SHAPES)}")
+    check_choice(name, _SHAPES, "name", "size of PaLM")
     depth, dim, heads = _SHAPES[name]
     norm = Spec(LayerNorm, bias=False)
     branches = {

@@ -6,7 +6,9 @@ from collections.abc import Collection, Iterator
 
 from torch import Tensor, nn
 
-from blocks.errors import SpecError, nearest
+from blocks.arguments import check_text, near_words
+from blocks.errors import SpecError
+from blocks.ops.check import check_module
 
 __all__ = ["addresses", "find"]
 
@@ -39,7 +41,7 @@ def addresses(model: nn.Module) -> dict[str, Tensor]:
         ['mlp.norm_in.weight', 'mlp.up.weight', 'mlp.down.weight']
     """
     found: dict[str, Tensor] = {}
-    for address, module in modules(model):
+    for address, module in modules(check_module(model)):
         own = {
             **module._parameters,
             **{
@@ -77,10 +79,11 @@ def find(model: nn.Module, address: str) -> nn.Module:
         >>> find(Spec(Chain, steps={"mlp": Spec(MLP, hidden=8)})(4), "mlp.up")
         Linear(in_features=4, out_features=8, bias=True)
     """
-    known = dict(modules(model))  # the wrapped block comes after its wrapper and wins
+    check_text(address, "address")
+    known = dict(modules(check_module(model)))  # the wrapped block comes after its wrapper and wins
     if address not in known:
-        near = nearest(address, known, 3) or [one for one in known if one][:3]
-        raise SpecError("no block there", field=address, hint=f"the nearest are {', '.join(near)}")
+        hint = near_words(address, filter(None, known), "it has no parts")
+        raise SpecError("no block there", field=address, hint=hint)
     return known[address]
 
 

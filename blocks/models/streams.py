@@ -12,6 +12,7 @@ from blocks.embedding.query import QueryEmbedding
 from blocks.errors import GenerationError
 from blocks.models.encoder import Encoder
 from blocks.models.tokens import check_mask, check_tokens
+from blocks.ops.check import check_module
 from blocks.ops.wants import call, wants
 from blocks.state import Clock, State
 from blocks.step import Step
@@ -62,6 +63,7 @@ def two_streams(
         >>> two_streams(model, torch.tensor([[1, 2, 3]]), torch.tensor([[1]])).shape
         torch.Size([1, 1, 100])
     """
+    check_module(model, Encoder, error=GenerationError)
     check_tokens(tokens, model.vocab)
     mask = check_mask(mask, tokens)
     _check(model, tokens, targets, seen, types)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from blocks.arguments import near_words
 from blocks.edit import matches
 from blocks.errors import SpecError, nearest
 from blocks.ops.check import check_texts
@@ -19,8 +20,8 @@ def chosen(known: Mapping[str, Any], on: Iterable[str]) -> list[str]:
         hits = [a for a in known if matches(a, pattern) or matches(a, f"**.{pattern}")]
         if not hits:
             ends = dict.fromkeys(address.rpartition(".")[2] for address in known)
-            near = nearest(str(pattern), (*known, *ends), 3) or [*ends][:8]
-            hint = f"the nearest are {', '.join(near)}" if near else "no matrix here is plain"
+            like = nearest(pattern, (*known, *ends))
+            hint = near_words(pattern, (*known, *ends) if like else ends, "no matrix here is plain")
             raise SpecError(f"no matrix is {pattern!r}", field="on", hint=hint)
         found |= {*hits}
     if not found:

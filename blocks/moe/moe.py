@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.errors import SpecError
+from blocks.moe import alike
 from blocks.moe.softmax_router import SoftmaxRouter
 from blocks.ops.check import check_input, check_positive
 from blocks.ops.dispatch import dispatch, routed
@@ -87,4 +88,6 @@ class MoE(nn.Module):
 
     def mixed(self, x: Tensor, weights: Tensor, chosen: Tensor) -> Tensor:
         """What the chosen experts [N k] make of x [N D], by weights [N k]."""
+        if alike.suits(self.experts, x, chosen):
+            return alike.mixed(x, weights, chosen, self.experts)
         return dispatch(x, weights, chosen, self.experts)

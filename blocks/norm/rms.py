@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from blocks.ops import learnt, native
 from blocks.ops.check import check_number, check_positive, check_width
 
 __all__ = ["RMSNorm"]
@@ -36,6 +37,8 @@ class RMSNorm(nn.Module):
         tensor([0.8485, 1.1314], grad_fn=<MulBackward0>)
     """
 
+    quick = False  # whether the library's kernels may norm
+
     def __init__(
         self,
         dim: int,
@@ -58,8 +61,17 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         check_width(x, self.dim, "RMSNorm")
-        wide = x if x.dtype == torch.float64 else x.float()
         weight = self.weight
+        if weight is not None and self.cast != "statistics":
+            how = (self.eps, self.offset, self.cast == "before")
+            if native.learns(x, weight):
+                return learnt.rms_norm(self.normed, x, weight, *how)
+            if self.quick and native.suits_rows(x, weight):
+                return torch.ops.blocks.norm(x.reshape(-1, self.dim), weight, *how).view(x.shape)
+        return self.normed(x, weight)
+
+    def normed(self, x: Tensor, weight: Tensor | None) -> Tensor:
+        wide = x if x.dtype == torch.float64 else x.float()
         scale = None if weight is None else weight + self.offset
         if self.cast == "statistics":
             size = wide.pow(2).mean(-1, keepdim=True) + self.eps

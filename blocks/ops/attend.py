@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from blocks.ops import native
+from blocks.ops import flexible, gpu, learnt, native
+from blocks.ops.table import Table, whole
 from blocks.ops.watch import noted, wanted
 
 __all__: list[str] = []
@@ -22,14 +25,15 @@ def attend(
     k: Tensor,
     v: Tensor,
     *,
-    seen: Tensor | None = None,
+    seen: Tensor | Table | None = None,
     causal: bool = False,
-    bias: Tensor | None = None,
+    bias: Tensor | Table | None = None,
     maps: Sequence[Map] = (),
     sinks: Tensor | None = None,
     last: Tensor | None = None,
     scale: float | None = None,
     dropout: float = 0.0,
+    quick: bool = False,
 ) -> Tensor:
     r"""y = softmax(map(q kᵀ · scale) + bias) v over grouped heads, by the fastest exact way.
 
@@ -37,14 +41,15 @@ def attend(
         q: [B H T E].
         k: [B K S E], H a multiple of K: query head h reads key head h·K // H.
         v: [B K S V].
-        seen: bool, broadcasts to [B H T S], True where a query may look.
-        causal: the lower triangle (T = S), instead of `seen`.
-        bias: broadcasts to [B H T S], added to the scores.
-        maps: functions of the scores, in order.
+        seen: bool, broadcasts to [B H T S], True where a query may look; a tensor or a table.
+        causal: the lower triangle (T = S), which `seen` says too or leaves out.
+        bias: broadcasts to [B H T S], added to the scores; a tensor or a table.
+        maps: functions of the scores, in order; one that has `pointwise` set looks at no others.
         sinks: [H], the score of a key without a value (one more term in the denominator).
         last: [B] or [1], instead of `seen`: the one query (T = 1) sees the slots up to this one.
         scale: 1/√E by default.
         dropout: rate at which attention weights are dropped.
+        quick: whether the library's kernels may do it.
     """
     q, k, v = noted(q=q, k=k, v=v)
     explicit = len(maps) > 0 or sinks is not None or wanted("pattern")
@@ -54,6 +59,10 @@ def attend(
             scale = 1 / math.sqrt(q.shape[-1]) if scale is None else scale
             return torch.ops.blocks.look(q[:, :, 0], k, v, last, scale)[:, :, None]  # B H 1 V
         seen = torch.arange(k.shape[2], device=k.device) <= last[:, None, None, None]  # B 1 1 S
+    told: dict[str, Any] = {"seen": seen, "bias": bias, "maps": maps, "sinks": sinks}
+    if dropout == 0 and flexible.suits(q, v, causal=causal, **told):
+        return flexible.attend_by_rules(q, k, v, **told, scale=scale)
+    seen, bias = None if causal else whole(seen), whole(bias)
     if explicit:
         return attend_plain(
             q,
@@ -67,6 +76,10 @@ def attend(
             scale=scale,
             dropout=dropout,
         )
+    simple = causal and bias is None and dropout == 0
+    if native.learns(q, k, v) and simple and learnt.attends(q, k, v):
+        plain = partial(attend_plain, causal=True, scale=scale)
+        return learnt.causal_attention(plain, q, k, v, scale or 1 / math.sqrt(q.shape[-1]))
     mask = seen
     if bias is not None:
         if causal:
@@ -75,13 +88,18 @@ def attend(
         mask = mask.to(q.dtype)
     b, h, t, e = q.shape
     groups = k.shape[1]
+    if quick and t > 1 and mask is None and dropout == 0 and native.suits_many(q, k, v):
+        scale = 1 / math.sqrt(e) if scale is None else scale
+        return torch.ops.blocks.attend(q, k, v, causal, scale)
     if t == 1 and h > groups and (mask is None or mask.dim() < 3 or mask.shape[-3] == 1):
         # One query: its heads of a group become the queries of one head, which kernels like.
         folded = q.reshape(b, groups, h // groups, e)
         y = F.scaled_dot_product_attention(folded, k, v, mask, dropout, scale=scale)
         return y.reshape(b, h, 1, v.shape[-1])
+    if h > groups and gpu.on(q) and not gpu.takes_groups(q, v, mask):
+        k, v = _per_query_head(k, q), _per_query_head(v, q)
     return F.scaled_dot_product_attention(
-        q, k, v, mask, dropout, is_causal=causal, scale=scale, enable_gqa=h > groups
+        q, k, v, mask, dropout, is_causal=causal, scale=scale, enable_gqa=h > k.shape[1]
     )
 
 

@@ -4,14 +4,35 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from numbers import Real
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from blocks.errors import GenerationError, SpecError
+from blocks.arguments import check_kind
+from blocks.errors import BlocksError, GenerationError, SpecError
 from blocks.state import Content
 
 __all__: list[str] = []
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def check_module(
+    model: object,
+    kind: type[Model] = nn.Module,
+    field: str = "model",
+    error: type[BlocksError] = SpecError,
+) -> Model:
+    """Refuses what is no model, or none of a kind that a function is for."""
+    wanted = "model" if kind is nn.Module else kind.__name__
+    return check_kind(model, kind, field, wanted, error=error)
+
+
+def check_tensor(x: object, field: str, error: type[BlocksError] = GenerationError) -> Tensor:
+    """Refuses what is no tensor."""
+    return check_kind(x, Tensor, field, "tensor", error=error)
 
 
 def check_input(x: Tensor, dim: int, block: str) -> None:
@@ -33,9 +54,10 @@ def check_width(x: Tensor, dim: int, block: str) -> None:
 
 
 def check_real(block: str, **values: object) -> None:
-    """Refuses what is no number; None passes."""
+    """Refuses what is no number."""
     for name, value in values.items():
-        if value is not None and isinstance(value, str | bytes | list | tuple | dict | set):
+        # A compiler knows the first two classes, and not Real.
+        if not isinstance(value, int | float) and not isinstance(value, Real):
             reason = f"{name} must be a number, not {value!r}"
             raise SpecError(reason, field=f"{block}.{name}")
 
@@ -53,9 +75,11 @@ def check_texts(field: str, values: object) -> tuple[str, ...]:
 
 def check_positive(block: str, **sizes: float | None) -> None:
     """Refuses sizes and scales that are not above zero and finite; None passes."""
-    check_real(block, **sizes)
     for name, value in sizes.items():
-        if value is not None and not (0 < value < math.inf):
+        if value is None:
+            continue
+        check_real(block, **{name: value})
+        if not 0 < value < math.inf:
             raise SpecError(f"{name} must be above zero, not {value}", field=f"{block}.{name}")
 
 

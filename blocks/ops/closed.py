@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blocks.ops import native
+
 __all__: list[str] = []
 
 
@@ -17,13 +19,17 @@ def learns(x: Tensor) -> bool:
 
 def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Channels i and i + R/2 of x [B H T R], turned by an angle [B 1 T R/2], without cut copies."""
-    return _Turned.apply(x, cos, sin)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
+    quick = native.learns(x, cos, sin)
+    return _Turned.apply(x, cos, sin, quick)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
 
 
 class _Turned(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor, quick: bool) -> Tensor:
         ctx.save_for_backward(cos, sin)
+        ctx.quick = quick
+        if quick:
+            return torch.ops.blocks.learn_turn(x, cos.contiguous(), sin.contiguous(), False)
         y = torch.empty_like(x)
         (a, b), (c, d) = x.chunk(2, -1), y.chunk(2, -1)
         torch.mul(a, cos, out=c).sub_(b * sin)
@@ -33,4 +39,8 @@ class _Turned(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # one output
         cos, sin = ctx.saved_tensors
-        return turned(grad, cos, -sin), None, None
+        if ctx.quick and grad.stride(-1) == 1 and not torch.is_grad_enabled():
+            pulled = torch.ops.blocks.learn_turn(grad, cos.contiguous(), sin.contiguous(), True)
+        else:
+            pulled = turned(grad, cos, -sin)
+        return pulled, None, None, None

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from blocks.ops import native
 from blocks.ops.once import once
 
 __all__: list[str] = []
 
-LOGITS = 2**24  # in their own dtype, that are there at once
+LOGITS = 2**25  # in their own dtype, that are there at once
 SCORES = 2**19  # in float32, that are worked on at once: a processor's cache holds them
+PIECE = 2**23  # that come of one product, where a kernel reads them: memory that can be used again
 FEWEST = 128  # rows or tokens in a part: products with fewer are slow
 
 
@@ -47,62 +49,107 @@ def linear_cross_entropy(
         low = torch.get_autocast_dtype(kind)
         x, weight = x.to(low), weight.to(low)
         bias = None if bias is None else bias.to(low)
-    given = (x, weight, bias, targets)
-    return _LinearCrossEntropy.apply(*given, scale, cap, torch.is_grad_enabled())  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
+    quick = cap is None and native.learns(x, weight)
+    given = (x, weight, bias, targets.contiguous())
+    return _LinearCrossEntropy.apply(*given, scale, cap, torch.is_grad_enabled(), quick)  # pyright: ignore[reportReturnType]  # autograd.Function is untyped
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Any, targets: Tensor, *rest: Any) -> Any:
-        *how, learn = rest
-        loss = torch.zeros((), dtype=_wide(x), device=x.device)
-        # Without 1/N and the pull from outside, which float16 might round to nothing.
-        to_x, to_weight, to_bias = sums = [
-            torch.zeros_like(t, dtype=loss.dtype) if wanted and learn else None
-            for t, wanted in zip((x, weight, bias), ctx.needs_input_grad, strict=False)
-        ]
-        for rows in _parts(len(x), LOGITS // len(weight)):
-            own, goal = x[rows], targets[rows]
-            parts = list(_parts(len(weight), SCORES // len(own)))
-            logits = [
-                F.linear(own, weight[part], None if bias is None else bias[part]) for part in parts
-            ]
-            highest = loss.new_full((len(own),), -math.inf)
-            total, hit = torch.zeros_like(highest), torch.zeros_like(highest)
-            for part, logit in zip(parts, logits, strict=True):
-                scores = _scores(logit, *how)  # n v
-                place, inside = _places(goal, part)
-                hit += scores.gather(1, place)[:, 0] * inside
-                new = torch.maximum(highest, scores.amax(1))
-                power = scores.sub_(new[:, None]).exp_().sum(1)
-                total, highest = total * (highest - new).exp() + power, new
-            logs = highest + total.log()
-            loss += (logs - hit).sum()
-            if not any(t is not None for t in sums):
-                continue
-            for part, logit in zip(parts, logits, strict=True):
-                pull = _pull(_scores(logit, *how), logs, *_places(goal, part), *how).to(x.dtype)
-                if to_x is not None:
-                    _add(to_x[rows], pull, weight[part])
-                if to_weight is not None:
-                    _add(to_weight[part], pull.T, own)
-                if to_bias is not None:
-                    to_bias[part] += pull.sum(0, dtype=to_bias.dtype)
-        ctx.scale = how[0]
-        ctx.save_for_backward(x, weight, bias, *sums)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Any, targets: Tensor, *how: Any) -> Any:
+        wanted = [need and how[2] for need in ctx.needs_input_grad[:3]]
+        loss, ctx.sums = _summed(x, weight, bias, targets, wanted, how)
+        ctx.wanted, ctx.how = wanted, how
+        ctx.save_for_backward(x, weight, bias, targets)
         return loss / len(x)
 
     @staticmethod
     @once("linear_cross_entropy")
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # one output
-        *given, to_x, to_weight, to_bias = ctx.saved_tensors
-        share = grad * (ctx.scale / len(given[0]))
-        sums = zip(given, (to_x, to_weight, to_bias), strict=True)
+        given = ctx.saved_tensors
+        share = grad * (ctx.how[0] / len(given[0]))
+        # They are written over: who goes back a second time has them made again.
+        sums, ctx.sums = ctx.sums or _summed(*given, ctx.wanted, ctx.how)[1], None
         found = (
-            None if total is None else torch.mul(total, share, out=torch.empty_like(like))
-            for like, total in sums
+            None if total is None else torch.mul(total, share, out=_room(total, like))
+            for like, total in zip(given, sums, strict=False)
         )
-        return *found, None, None, None, None
+        return *found, None, None, None, None, None
+
+
+def _summed(
+    x: Tensor, weight: Tensor, bias: Any, targets: Tensor, wanted: list[bool], how: Any
+) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+    """N times the loss and what pulls at x, W and b, before the scale.
+
+    Without 1/N and the pull from outside, which float16 might round to nothing.
+    """
+    scale, cap, _, quick = how
+    loss = torch.zeros((), dtype=_wide(x), device=x.device)
+    groups = list(_parts(len(x), LOGITS // len(weight)))
+    to_x = torch.zeros_like(x, dtype=loss.dtype) if wanted[0] else None
+    to_weight = _matrix(weight, len(groups)) if wanted[1] else None
+    to_bias = torch.zeros_like(bias, dtype=loss.dtype) if wanted[2] else None
+    for rows in groups:
+        own, goal = x[rows], targets[rows]
+        parts = list(_parts(len(weight), (PIECE if quick else SCORES) // len(own)))
+        logits = [
+            F.linear(own, weight[part], None if bias is None else bias[part]) for part in parts
+        ]
+        if quick:
+            losses = torch.ops.blocks.cross_entropy(logits, goal, scale, any(wanted))
+        else:
+            losses = _pulled(logits, parts, goal, scale, cap, any(wanted))
+        loss += losses.sum()
+        if not any(wanted):
+            continue
+        for part, pull in zip(parts, logits, strict=True):
+            if to_x is not None:
+                _add(to_x[rows], pull, weight[part])
+            if to_weight is not None and len(groups) == 1:
+                torch.mm(pull.T, own, out=to_weight[part])
+            elif to_weight is not None:
+                _add(to_weight[part], pull.T, own)
+            if to_bias is not None:
+                to_bias[part] += pull.sum(0, dtype=to_bias.dtype)
+    return loss, (to_x, to_weight, to_bias)
+
+
+def _matrix(weight: Tensor, count: int) -> Tensor:
+    """Room for the gradient of a matrix: the sum of `count`, in at least float32 if several."""
+    if count == 1:
+        return torch.empty_like(weight, memory_format=torch.contiguous_format)
+    return torch.zeros_like(weight, dtype=_wide(weight))
+
+
+def _pulled(
+    logits: list[Tensor],
+    parts: list[slice],
+    targets: Tensor,
+    scale: float,
+    cap: float | None,
+    learn: bool,
+) -> Tensor:
+    """Losses [n]; where `learn`, the logits become what pulls at them before the scale."""
+    highest = torch.full(targets.shape, -math.inf, dtype=_wide(logits[0]), device=targets.device)
+    total, hit = torch.zeros_like(highest), torch.zeros_like(highest)
+    for part, logit in zip(parts, logits, strict=True):
+        scores = _scores(logit, scale, cap)  # n v
+        place, inside = _places(targets, part)
+        hit += scores.gather(1, place)[:, 0] * inside
+        new = torch.maximum(highest, scores.amax(1))
+        power = scores.sub_(new[:, None]).exp_().sum(1)
+        total, highest = total * (highest - new).exp() + power, new
+    logs = highest + total.log()
+    for part, logit in zip(parts, logits, strict=True) if learn else ():
+        scores = _scores(logit, scale, cap)
+        logit.copy_(_pull(scores, logs, *_places(targets, part), cap))
+    return logs - hit
+
+
+def _room(total: Tensor, like: Tensor) -> Tensor:
+    """Where a gradient is written: over its own sum, which nobody else has, if that will do."""
+    return total if total.dtype == like.dtype else torch.empty_like(like)
 
 
 def _wide(x: Tensor) -> torch.dtype:
@@ -121,9 +168,7 @@ def _scores(logits: Tensor, scale: float, cap: float | None) -> Tensor:
     return scores if cap is None else scores.div_(cap).tanh_().mul_(cap)
 
 
-def _pull(
-    scores: Tensor, logs: Tensor, place: Tensor, inside: Tensor, scale: float, cap: float | None
-) -> Tensor:
+def _pull(scores: Tensor, logs: Tensor, place: Tensor, inside: Tensor, cap: float | None) -> Tensor:
     """Of N times the loss at (W x + b) · scale: softmax(s) − [target], through the cap."""
     bent = None if cap is None else 1 - (scores / cap).square()
     pull = scores.sub_(logs[:, None]).exp_()

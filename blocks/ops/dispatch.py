@@ -42,15 +42,28 @@ def dispatch(x: Tensor, weights: Tensor, chosen: Tensor, experts: Iterable[Exper
         uncompiled: Any = torch.compiler.disable(dispatch)
         return uncompiled(x, weights, chosen, experts)
     experts, k = list(experts), chosen.shape[1]
-    chosen, order = chosen.sort(-1)
-    weights = weights.gather(-1, order)  # N k
-    names, by_expert = chosen.flatten().sort(stable=True)  # N·k
+    weights, names, by_expert = in_order(weights, chosen)
     firsts = torch.arange(len(experts) + 1, dtype=names.dtype, device=names.device)
     counts = torch.searchsorted(names, firsts).diff().tolist()
     parts = x.repeat_interleave(k, 0)[by_expert].split(counts)  # n D each
     pairs = zip(experts, parts, strict=True)
     found = [expert(part) for expert, part in pairs if not known or len(part)]
-    rows = torch.cat([x[:0], *found])[by_expert.argsort()].unflatten(0, (len(x), k))  # N k D
+    return summed(torch.cat([x[:0], *found]), by_expert, weights, x)  # N D
+
+
+def in_order(weights: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The weights [N k] in the order of each token's experts, all of their names [N·k] in order,
+    and which pair of a token and an expert each of these was.
+    """
+    chosen, order = chosen.sort(-1)
+    names, by_expert = chosen.flatten().sort(stable=True)  # N·k
+    return weights.gather(-1, order), names, by_expert
+
+
+def summed(found: Tensor, by_expert: Tensor, weights: Tensor, x: Tensor) -> Tensor:
+    """What experts have made [N·k D], weighted and added up for each token [N D]."""
+    k = weights.shape[1]
+    rows = found[by_expert.argsort()].unflatten(0, (len(x), k))  # N k D
     rows = (rows * weights[..., None]).to(x.dtype)
     y = rows[:, 0]
     for j in range(1, k):

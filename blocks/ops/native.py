@@ -18,12 +18,39 @@ from torch import Tensor
 __all__: list[str] = []
 
 KINDS = (torch.float32, torch.bfloat16, torch.float16)
-SOURCES = ("library.cpp", "tape.h", "look.h", "products.h", "vectors.h")
+SOURCES = ("library.cpp", "tape.h", "look.h", "packed.h", "products.h", "vectors.h")
+SOURCES += ("prefill.h", "attend.h", "blocked.h", "rows.h")
+SOURCES += ("learning.h", "flash.h", "training.h")
 # Rows up to which the kernel, which reads faster, beats torch's product, which computes faster.
 FEW = {torch.float32: 16, torch.bfloat16: 4, torch.float16: 8}
+MANY = 0  # rows of bfloat16 from which on another kernel beats it; 0 where there is none
+PAIRS = 32  # of which that kernel reads a whole number
 FLAGS = ["-O3", "-std=c++20"]
 
+LANES = 16  # channels of which the kernels for training read a whole number
+
 _loaded = False
+_learning = False  # whether they are asked for in training
+
+
+def learn(on: bool) -> None:
+    """From now on, what is loaded is used in training too, or not."""
+    global _learning
+    _learning = on
+
+
+def learns(*tensors: Tensor) -> bool:
+    """Whether a gradient is wanted here, and kernels are to find it, which may read these."""
+    if not (_learning and _loaded and torch.is_grad_enabled()) or torch.compiler.is_compiling():
+        return False
+    first = tensors[0]
+    return (
+        first.device.type == "cpu"
+        and first.dtype in KINDS
+        and all(t.dtype == first.dtype and t.device == first.device for t in tensors)
+        and all(t.stride(-1) == 1 and t.shape[-1] % LANES == 0 for t in tensors)
+        and any(t.requires_grad for t in tensors)
+    )
 
 
 def suits(*tensors: Tensor) -> bool:
@@ -34,6 +61,30 @@ def suits(*tensors: Tensor) -> bool:
         and first.device.type == "cpu"
         and first.dtype in KINDS
         and all(t.dtype == first.dtype and t.is_contiguous() for t in tensors)
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    )
+
+
+def suits_many(*tensors: Tensor) -> bool:
+    """Whether the kernels for many rows may read these, whose last columns lie side by side."""
+    return (
+        MANY > 0
+        and all(t.dtype == torch.bfloat16 and t.device.type == "cpu" for t in tensors)
+        and all(t.stride(-1) == 1 and t.shape[-1] % PAIRS == 0 for t in tensors)
+        and all(t.numel() for t in tensors)
+        and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
+    )
+
+
+def suits_rows(*tensors: Tensor) -> bool:
+    """Whether the kernels for what lies between products may read these, of one 16-bit dtype."""
+    first = tensors[0]
+    return (
+        _loaded
+        and first.dtype in (torch.bfloat16, torch.float16)
+        and all(t.dtype == first.dtype and t.device.type == "cpu" for t in tensors)
+        and all(t.stride(-1) == 1 and t.numel() for t in tensors)
+        and not torch.compiler.is_compiling()  # which makes one pass of several by itself
         and not (torch.is_grad_enabled() and any(t.requires_grad for t in tensors))
     )
 
@@ -68,8 +119,8 @@ def obstacle() -> str | None:
         return f"the C++ compiler failed: {lines[-1] if lines else type(error).__name__}"
     _tell_shapes()
     FEW[torch.bfloat16] = torch.ops.blocks.few()  # more where the processor multiplies pairs
-    global _loaded
-    _loaded = True
+    global _loaded, MANY
+    _loaded, MANY = True, torch.ops.blocks.many()
     return None
 
 
@@ -97,10 +148,22 @@ def _tell_shapes() -> None:
     def look(q: Tensor, k: Tensor, v: Tensor, last: Tensor, scale: float) -> Tensor:
         return q.new_empty(q.shape[0], q.shape[1], v.shape[3])
 
+    def dense(x: Tensor, weights: list[Tensor], biases: list[Tensor]) -> Tensor:
+        return x.new_empty(x.shape[0], sum(len(weight) for weight in weights))
+
+    def gated(x: Tensor, weights: list[Tensor], biases: list[Tensor], act: int) -> Tensor:
+        return x.new_empty(x.shape[0], len(weights[0]))
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, causal: bool, scale: float) -> Tensor:
+        return q.new_empty(q.shape[0], q.shape[2], q.shape[1], v.shape[3]).transpose(1, 2)
+
     for name, shape in {
         "products": products,
         "products8": packed,
         "products4": packed,
         "look": look,
+        "dense": dense,
+        "gated": gated,
+        "attend": attend,
     }.items():
         torch.library.register_fake(f"blocks::{name}", shape)

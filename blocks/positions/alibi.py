@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.ops.check import check_positive
+from blocks.ops.table import Rule
 
 __all__ = ["ALiBi"]
 
@@ -49,3 +50,8 @@ class ALiBi(nn.Module):
         distance = (q_positions[:, None, :, None] - k_positions[:, None, None, :]).abs()  # B 1 T S
         slopes = torch.tensor(self.slopes, device=distance.device)[:, None, None]  # H 1 1
         return -slopes * distance  # B H T S
+
+    def rule(self, q_positions: Tensor, k_positions: Tensor) -> Rule:
+        """The same, of any element."""
+        slopes = torch.tensor(self.slopes, device=q_positions.device)  # H
+        return lambda at: -slopes[at.head] * (at.q(q_positions) - at.k(k_positions)).abs()

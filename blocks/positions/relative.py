@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from blocks.errors import SpecError
 from blocks.ops.check import check_positive
+from blocks.ops.table import Places, Rule
 
 __all__ = ["RelativeBias"]
 
@@ -62,6 +63,14 @@ class RelativeBias(nn.Module):
     def forward(self, q_positions: Tensor, k_positions: Tensor) -> Tensor:
         ahead = k_positions[:, None, :] - q_positions[:, :, None]  # B T S
         return self.weight[self._bucket(ahead)].permute(0, 3, 1, 2)  # B H T S
+
+    def rule(self, q_positions: Tensor, k_positions: Tensor) -> Rule:
+        """The same, of any element."""
+
+        def bias(at: Places) -> Tensor:
+            return self.weight[self._bucket(at.k(k_positions) - at.q(q_positions)), at.head]
+
+        return bias
 
     def _bucket(self, ahead: Tensor) -> Tensor:
         far = ahead.abs() if self.both_ways else (-ahead).clamp(min=0)

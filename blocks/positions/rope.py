@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from blocks.errors import SpecError
+from blocks.ops import native
 from blocks.ops.check import check_positive
 from blocks.ops.closed import learns, turned
 from blocks.positions.scaling import Scaling, frequencies
@@ -26,8 +27,7 @@ class RoPE(nn.Module):
 
     Args:
         head_dim: width E of a head.
-        heads: query heads (not used: every head turns alike).
-        kv_heads: key heads (likewise).
+        heads, kv_heads: of queries and keys (not used: every head turns alike).
         theta: θ, the base of the frequencies.
         rotated: share of the channels that are turned; the rest pass unchanged.
         pairing: `half` pairs channel i with i + R/2, `adjacent` 2i with 2i + 1.
@@ -37,8 +37,7 @@ class RoPE(nn.Module):
         of float32, those of float64 heads of float64.
 
     Errors:
-        SpecError: theta or rotated out of range, an odd number of channels to turn, or heads of
-            another width.
+        SpecError: theta or rotated out of range, an odd number of channels, other heads.
 
     Example:
         >>> import torch
@@ -49,6 +48,8 @@ class RoPE(nn.Module):
         >>> bool(torch.allclose(turned.norm(dim=-1), q.norm(dim=-1), atol=1e-5))
         True
     """
+
+    quick = False  # whether the library's kernels may turn
 
     def __init__(
         self,
@@ -105,6 +106,8 @@ class RoPE(nn.Module):
 
     def _turned(self, x: Tensor, table: tuple[Tensor, Tensor]) -> Tensor:
         cos, sin = table
+        if self.quick and native.suits_rows(x, cos, sin):
+            return torch.ops.blocks.turn(x, cos[:, 0], sin[:, 0], self.pairing != "half")
         part, rest = (x, None) if self.dims == self.head_dim else x.tensor_split((self.dims,), -1)
         if self.pairing == "half" and learns(part):
             y = turned(part, cos, sin)

@@ -10,7 +10,6 @@ from torch import nn
 
 from blocks.attention.gq import GQAttention
 from blocks.attention.mask import Causal, Window
-from blocks.mlp.activations import activation
 from blocks.mlp.gated import GatedMLP
 from blocks.mlp.plain import MLP
 from blocks.models.causal import CausalLM
@@ -24,13 +23,7 @@ from blocks.wiring.chain import Chain
 from blocks.wiring.packed import PackedLinear
 from blocks.wiring.parallel import Parallel
 from blocks.wiring.residual import Residual
-from blocks.wiring.streamed import Streamed
-
-_ACTS: tuple[Any, ...] = (
-    *("identity", "silu", "gelu", "gelu_tanh", "quick_gelu"),
-    *("relu", "relu2", "sigmoid", "tanh"),
-)
-_NUMBERS = {activation(name): number for number, name in enumerate(_ACTS)}
+from blocks.wiring.streamed import ACTS, Streamed
 
 
 def tape_of(model: CausalLM) -> Tape | None:
@@ -147,10 +140,10 @@ def _gated_mlp(tape: Tape, mlp: GatedMLP, x: Place, path: tuple[Any, ...]) -> Pl
 
 def _act(tape: Tape, act: Any, x: Place, times: Place) -> Place:
     """act(x), or act(x) · times."""
-    if act not in _NUMBERS:
+    if act not in ACTS:
         raise Untaped("an activation of its own")
     to = tape.take(x.width)
-    tape.put(ACT, x, times, to, _NUMBERS[act])
+    tape.put(ACT, x, times, to, ACTS[act])
     return to
 
 

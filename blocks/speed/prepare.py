@@ -10,11 +10,13 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import nn
 
+from blocks.arguments import check_choice
 from blocks.errors import SpecError
 from blocks.hub.progress import progress
 from blocks.models.causal import CausalLM
 from blocks.models.packing import Bits, body_bits, pack_matrices, packable, packed_matrices
 from blocks.ops import native
+from blocks.ops.check import check_module
 from blocks.speed.quick import Quick, why_not
 from blocks.wiring.kinds import quicken, unquicken
 
@@ -59,10 +61,9 @@ def optimize(
         >>> blocks.generate(quick, [1, 2, 3], max_new_tokens=5, stop=()).shape
         torch.Size([1, 8])
     """
-    if quantize is not None and quantize not in _BITS:
-        raise SpecError(f"{quantize!r} is not one of int8, int4 and None", field="quantize")
-    if not isinstance(model, nn.Module):
-        raise SpecError(f"a {type(model).__name__} is no model", field="model")
+    if quantize is not None:
+        check_choice(quantize, _BITS, "quantize", "way to pack")
+    check_module(model)
     made: Any = _twin(model)
     told: list[str] = []
     if quantize is not None:

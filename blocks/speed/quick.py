@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
-from itertools import count
-from types import FunctionType, MethodType
 from typing import Any
 
 import torch
@@ -13,14 +11,15 @@ from torch import Tensor
 
 from blocks.models.causal import CausalLM
 from blocks.models.tokens import check_tokens
+from blocks.ops import gpu
+from blocks.ops.graphs import graph_of
 from blocks.ops.watch import looking
 from blocks.speed.plays import tape_of
 from blocks.speed.slots import slots_of
 from blocks.speed.tape import Tape
+from blocks.speed.still import keep, moving, settled
 from blocks.state import State
 from blocks.step import Step
-
-_numbers = count()
 
 
 class Quick:
@@ -41,16 +40,18 @@ class Quick:
         return Quick(copy.deepcopy(self.model, memo), self.compiles)
 
     @cached_property
+    def on_gpu(self) -> bool:
+        """Whether a step is played again as one graph of a GPU."""
+        return any(gpu.on(parameter) for parameter in self.model.parameters())
+
+    @cached_property
     def _compiled(self) -> Any:
-        # torch keeps graphs, of which it makes a few at most, by the code they are of.
-        code = self._step.__func__.__code__.replace(co_name=f"step_{next(_numbers)}")
-        own = MethodType(FunctionType(code, globals()), self)
-        return torch.compile(own, fullgraph=True)  # imports torch's compiler
+        return graph_of(self._step, **compile_options(self.on_gpu))  # imports torch's compiler
 
     @cached_property
     def tape(self) -> Tape | None:
         """A step as one call of the kernels; None where the model has other blocks."""
-        return tape_of(self.model)
+        return None if self.on_gpu else tape_of(self.model)
 
     def _fresh(self) -> Tape | None:
         """The tape of the model as it is now: a part or a tensor may have been exchanged."""
@@ -79,12 +80,23 @@ class Quick:
         if tape is not None and memories is not None:
             logits = tape(tokens, step, memories)
         else:
-            if state.prepared is None:
-                state.prepared = slots_of(state.content)
-            ids = tokens.clone(memory_format=torch.contiguous_format)  # one stride is one graph
-            logits = self._compiled(ids, step.positions, state.prepared)
+            logits = self._by_graph(tokens, step.positions, state)
         state.end(step)
         return logits
+
+    def _by_graph(self, tokens: Tensor, positions: Tensor, state: State) -> Tensor:
+        if state.prepared is None:
+            state.prepared = slots_of(state.content)
+            if self.on_gpu:
+                settled(state.prepared)
+        ids = tokens.clone(memory_format=torch.contiguous_format)  # one stride is one graph
+        if not self.on_gpu:
+            return self._compiled(ids, positions, state.prepared)
+        torch.compiler.cudagraph_mark_step_begin()
+        before = moving(state.prepared)
+        logits = self._compiled(ids, positions, state.prepared)
+        keep(state.prepared, before)
+        return logits.clone()  # the next step writes its own where this one's are
 
     def _suits(self, tokens: Any, state: Any, more: dict[str, Any]) -> bool:
         """Whether this call is one new token of each row, and nobody looks inside."""
@@ -97,6 +109,11 @@ class Quick:
         model, step = self.model, Step(positions)
         x = model.stemmed(model.embedding(tokens), step)  # B 1 D
         return model.head(model.layered(x, step, slots))  # B 1 V
+
+
+def compile_options(on_gpu: bool) -> dict[str, Any]:
+    """How a step is compiled: on a GPU all of its kernels become one graph, started by one call."""
+    return {"fullgraph": True, "mode": "reduce-overhead"} if on_gpu else {"fullgraph": True}
 
 
 def why_not(model: Any) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from blocks.arguments import check_whole
 from blocks.errors import SpecError
 
 __all__ = ["hippo_dplr", "hippo_legs"]
@@ -32,8 +33,7 @@ def hippo_legs(size: int) -> tuple[Tensor, Tensor]:
         tensor([[-1.0000,  0.0000],
                 [-1.7321, -2.0000]], dtype=torch.float64)
     """
-    if size < 1:
-        raise SpecError(f"at least one coefficient is needed, not {size}", field="size")
+    check_whole(size, "size")
     n = torch.arange(size, dtype=torch.float64)
     b = (2 * n + 1).sqrt()
     return (-b[:, None] * b).tril(-1) - torch.diag(n + 1), b
@@ -61,7 +61,7 @@ def hippo_dplr(size: int) -> tuple[Tensor, Tensor, Tensor]:
         >>> hippo_dplr(2)[0]
         tensor([-0.5000+0.8660j], dtype=torch.complex128)
     """
-    if size < 2 or size % 2:
+    if check_whole(size, "size", 2) % 2:
         raise SpecError(f"eigenvalues come in pairs, {size} are none", field="size")
     a, b = hippo_legs(size)
     p = b / 2**0.5

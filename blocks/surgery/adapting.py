@@ -8,8 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from blocks.arguments import check_choice, check_whole, near_words
 from blocks.edit import matches, replace
-from blocks.errors import SpecError, nearest
+from blocks.errors import SpecError
+from blocks.hub.fill import check_dtype
 from blocks.hub.rebuilt import adapted, rebuilt
 from blocks.hub.save import spec_of
 from blocks.models.adapters import (
@@ -22,7 +24,7 @@ from blocks.models.adapters import (
 from blocks.models.packing import packed_matrices
 from blocks.models.places import addresses
 from blocks.models.wanted import chosen
-from blocks.ops.check import check_number, check_positive, check_rate, check_texts
+from blocks.ops.check import check_number, check_rate, check_texts
 from blocks.wiring.added import Added
 from blocks.wiring.dora import DoRA
 from blocks.wiring.lora import LoRA
@@ -76,14 +78,12 @@ def add_adapter(
         >>> sum(p.numel() for p in blocks.trainable(adapted).values()) < 200_000
         True
     """
-    check_positive("add_adapter", rank=rank)
+    check_whole(rank, "rank")
     check_rate("add_adapter", dropout=dropout)
     alpha = 2.0 * rank if alpha is None else alpha
     check_number("add_adapter", alpha=alpha)
-    if not isinstance(kind, str) or kind not in KINDS:
-        raise SpecError(f"{kind!r} is neither LoRA nor DoRA", field="kind")
-    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
-        raise SpecError(f"{dtype!r} is no torch dtype of floats", field="dtype")
+    check_choice(kind, KINDS, "kind", "kind of adapter")
+    check_dtype(dtype)
     scale = alpha / (rank**0.5 if rank_stabilised else rank)
     spec = spec_of(model)
     known = matrices_of(spec)
@@ -106,8 +106,7 @@ def _parameters(model: Any, patterns: Iterable[str]) -> list[str]:
     for pattern in check_texts("train", patterns):
         hits = [a for a in known if matches(a, pattern) or matches(a, f"{pattern}.**")]
         if not hits:
-            near = nearest(pattern, known, 3)
-            hint = f"the nearest are {', '.join(near)}" if near else "blocks.explain lists them"
+            hint = near_words(pattern, known, "blocks.explain lists them")
             raise SpecError(f"no parameter is at {pattern!r}", field="train", hint=hint)
         found += [hit for hit in hits if hit not in found]
     return found

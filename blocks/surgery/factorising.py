@@ -123,7 +123,8 @@ def factorise(
     check_positive("factorise", rank=rank)
     if rank is not None and not isinstance(rank, int):
         raise SpecError(f"must be a whole number, not {rank!r}", field="factorise.rank")
-    check_real("factorise", energy=energy)
+    if energy is not None:
+        check_real("factorise", energy=energy)
     if energy is not None and not 0 < energy <= 1:
         raise SpecError(f"must be above 0 and at most 1, not {energy}", field="factorise.energy")
     spec = spec_of(model)

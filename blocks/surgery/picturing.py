@@ -9,7 +9,7 @@ from typing import Any
 
 from blocks.errors import BlocksError, SpecError
 from blocks.surgery.drawing.canvas import Theme
-from blocks.surgery.tree import Explanation, explain
+from blocks.surgery.explaining import Explanation, explain
 
 __all__ = ["draw"]
 

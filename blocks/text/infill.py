@@ -8,6 +8,7 @@ from random import Random
 from types import MappingProxyType
 from typing import Literal
 
+from blocks.arguments import check_kind, check_text
 from blocks.errors import TokenizerError
 
 __all__ = ["INFILL", "Sentinels", "from_infill", "infill_prompt", "to_infill"]
@@ -107,6 +108,9 @@ def to_infill(
         >>> to_infill("return x + y", Random(1))
         '<fim_prefix>re<fim_suffix>+ y<fim_middle>turn x '
     """
+    check_text(text, "text", TokenizerError)
+    check_kind(random, Random, "random", "random.Random", error=TokenizerError)
+    check_kind(rate, int | float, "rate", "number", error=TokenizerError)
     if not 0 <= rate <= 1:
         raise TokenizerError(f"must be in 0 to 1, not {rate}", field="rate")
     if rate < 1 and random.random() >= rate:
@@ -142,6 +146,8 @@ def infill_prompt(
         >>> infill_prompt("1 + ", " = 3")
         '<fim_prefix>1 + <fim_suffix> = 3<fim_middle>'
     """
+    check_text(prefix, "prefix", TokenizerError)
+    check_text(suffix, "suffix", TokenizerError)
     if order == "psm":
         return sentinels.prefix + prefix + sentinels.suffix + suffix + sentinels.middle
     if order == "spm":
@@ -164,6 +170,7 @@ def from_infill(arranged: str, *, sentinels: Sentinels = INFILL["starcoder"]) ->
         >>> from_infill("<fim_prefix>1 + <fim_suffix> = 3<fim_middle>2")
         '1 + 2 = 3'
     """
+    check_text(arranged, "arranged", TokenizerError)
     if not any(mark in arranged for mark in sentinels.marks):
         return arranged
     for mark in sentinels.marks:

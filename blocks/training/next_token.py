@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from blocks.errors import GenerationError
 from blocks.models.causal import CausalLM
 from blocks.models.tokens import check_mask, check_segments, check_tokens
+from blocks.ops.check import check_module
 
 __all__ = ["next_token_loss"]
 
@@ -57,6 +58,7 @@ def next_token_loss(
         >>> loss.shape
         torch.Size([])
     """
+    check_module(model, CausalLM, error=GenerationError)
     check_tokens(tokens, model.vocab)
     mask = check_mask(mask, tokens)
     if targets is None:

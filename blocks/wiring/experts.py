@@ -10,8 +10,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor, nn
 
-from blocks.mlp.clamped import ClampedGLU
-from blocks.mlp.gated import GatedMLP
+from blocks.moe.alike import matrices
 from blocks.moe.moe import MoE
 from blocks.ops import native
 from blocks.ops.dispatch import dispatch
@@ -72,29 +71,15 @@ class StreamedMoE(MoE):
 
 def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
     """Whether the kernels can take these experts, of which one gets `most` tokens, together."""
-    first = experts[0]
-    if type(first) not in (GatedMLP, ClampedGLU) or not all(first.alike(e) for e in experts):
+    found = matrices(experts, packed.PackedLinear, streamed.Streamed)
+    if found is None:
         return False
-    matrices = [part for e in experts for part in (e.gate, e.up, e.down)]
-    kind = type(first.gate)
-    if any(type(part) is not kind for part in matrices):
-        return False
-    if kind not in (packed.PackedLinear, streamed.Streamed):
-        return False  # of what has an adapter the very shape would be a product
-    shapes = [_shape(part) for part in matrices]
-    if shapes != shapes[:3] * len(experts):
-        return False
-    if kind is packed.PackedLinear:
-        ready = len({part.bits for part in matrices}) == 1 and all(p.quick for p in matrices)
+    parts = [part for some in found for part in some]
+    if type(parts[0]) is packed.PackedLinear:
+        ready = len({part.bits for part in parts}) == 1 and all(part.quick for part in parts)
         return ready and most <= packed.FEW and native.suits(x)
-    weights = [part.weight for part in matrices]
     few = most <= native.FEW.get(x.dtype, 0)
-    return kind is streamed.Streamed and few and native.suits(x, *weights)
-
-
-def _shape(part: Any) -> tuple[Any, ...]:
-    weight = part.packed if isinstance(part, packed.PackedLinear) else part.weight
-    return weight.shape, part.bias is None
+    return few and native.suits(x, *(part.weight for part in parts))
 
 
 def _products(x: Tensor, parts: Sequence[Any], counts: list[int]) -> Tensor:

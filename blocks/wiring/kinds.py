@@ -9,7 +9,6 @@ from torch import nn
 from blocks.heads.language import LMHead
 from blocks.moe.moe import MoE
 from blocks.wiring.experts import StreamedMoE
-from blocks.wiring.packed import PackedLinear
 from blocks.wiring.streamed import Streamed, StreamedHead
 
 __all__: list[str] = []
@@ -24,16 +23,15 @@ def quicken(module: nn.Module) -> None:
         part.__class__ = _KINDS.get(type(part), type(part))
         if isinstance(part, StreamedMoE):
             part.enlist()
-        elif isinstance(part, PackedLinear):
-            part.quick = True
+        elif hasattr(type(part), "quick"):
+            part.quick = True  # pyright: ignore[reportArgumentType]  # no parameter
 
 
 def unquicken(module: nn.Module) -> None:
     """Gives every part the class it had before."""
     for part in module.modules():
         part.__class__ = _PLAIN.get(type(part), type(part))
-        if isinstance(part, PackedLinear):
-            part.quick = False
+        vars(part).pop("quick", None)
 
 
 def unstreamed(module: nn.Module) -> type[Any] | None:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from blocks import explain
-from blocks.surgery.work import UNTOLD
+from blocks.surgery.tree.work import UNTOLD
 from blocks.testing.subject import run, token_axis
 from tests.blocks.table import TABLE, build, public_blocks
 from tests.test_counted import counted

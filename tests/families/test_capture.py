@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import blocks
 from blocks.edit import matches
-from blocks.surgery.points import Point, points_of
+from blocks.surgery.inside.points import Point, points_of
 from tests.families.reference import Loaded, families, first
 
 Get = Callable[[str, str], Loaded]

@@ -64,6 +64,41 @@ def test_what_is_neither_folder_nor_repository(name: str | Path, reason: str) ->
     assert reason in str(refusal(name))
 
 
+NEAR = {
+    "modle.gguf": ("there is no such file", "near: model.gguf"),
+    "shards/modle.gguf": ("there is no such file", "near: shards/model.gguf"),
+    "./shards/modle.gguf": ("there is no such file", "near: shards/model.gguf"),
+    "qwen-3-4b-q4.gguf": ("there is no such file", "holds model.gguf"),
+    "nowhere/x.safetensors": ("there is no such file", "there is no folder nowhere"),
+    "shard/x.json": ("there is no such file", "there is no folder shard; near: shards"),
+    "org/name/sub/none.gguf": ("there is no such file", "near: org/name/sub/one.gguf"),
+    "./shard": ("is not a folder", "near: shards"),
+    "./far": ("is not a folder", "check the path"),
+    "shards/modle/x": ("neither a folder nor a repository's id", 'an id is "org/name"'),
+    "shards/mo del": (
+        "neither a folder nor a repository's id",
+        "on this machine: shards/model.gguf",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NEAR)
+def test_what_is_near_a_path_that_leads_nowhere(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is spelt as a file is never asked of the Hub."""
+    monkeypatch.chdir(tmp_path)
+    for folder, file in (
+        ("", "model.gguf"),
+        ("shards", "model.gguf"),
+        ("org/name/sub", "one.gguf"),
+    ):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / file).write_bytes(b"")
+    error = refusal(name)
+    assert error.reason.endswith(NEAR[name][0]) and NEAR[name][1] in str(error.hint)
+
+
 def test_a_file_is_not_a_folder(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(weights("a"))

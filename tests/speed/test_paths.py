@@ -12,7 +12,7 @@ import torch
 import blocks
 from blocks.ops import native
 from blocks.speed.quick import Quick
-from blocks.surgery.parts import Part
+from blocks.surgery.tree.parts import Part
 from tests.speed.test_optimize import ATTENTION, KINDS, model
 
 kernels = pytest.mark.skipif(bool(native.obstacle()), reason=f"{native.obstacle()}")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 import blocks
-from blocks.surgery.points import HEADED, INNER, READ, points_of, reason
+from blocks.surgery.inside.points import HEADED, INNER, READ, points_of, reason
 from blocks.testing.subject import Subject, run
 from tests.blocks.table import TABLE, build, public_blocks
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from blocks.edit import replace
 from blocks.errors import CheckpointError
+from blocks.hub.fill import check_dtype
 from blocks.hub.headers import read_header
 from blocks.hub.keys import FLOATS
 from blocks.hub.match import listed
@@ -77,6 +78,7 @@ def load_adapter(
         local_files_only=local_files_only,
         force_download=force_download,
     )
+    check_dtype(dtype)
     with source.settled():
         hint = "a model's own folder is for from_pretrained" if source.has("config.json") else None
         settings = read_settings(source.need(NAME, hint=hint))

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from blocks.arguments import check_text
 from blocks.errors import CheckpointError
 from blocks.hub.folder import writing
 from blocks.hub.frozen import trains_json
@@ -25,6 +26,7 @@ from blocks.models.adapters import adapted_matrices
 from blocks.models.causal import CausalLM
 from blocks.models.encoder_decoder import EncoderDecoder
 from blocks.models.places import addresses
+from blocks.ops.check import check_module
 from blocks.wiring.added import Added, AddedRows
 
 __all__ = ["save_adapter"]
@@ -64,12 +66,14 @@ def save_adapter(
         >>> {"adapter_config.json", "adapter_model.safetensors"} <= set(os.listdir(folder))
         True
     """
-    if not adapted_matrices(model):
+    if not adapted_matrices(check_module(model, error=CheckpointError)):
         raise CheckpointError(f"this {type(model).__name__} has no adapter", field="model")
     table = table_of(model, family)
     draft = _Written.of(model, table)
     told = getattr(model, "provenance", None)
     source, commit = getattr(told, "source", None), getattr(told, "commit", None)
+    if base is not None:
+        check_text(base, "base", CheckpointError)
     if base is None and source is not None:
         base = source if commit else Path(source).name
     data = {"base_model_name_or_path": base, "revision": None if commit is None else commit}

@@ -3,7 +3,10 @@
 #include <memory>
 #include <mutex>
 
+#include "learning.h"
 #include "look.h"
+#include "packed.h"
+#include "prefill.h"
 #include "products.h"
 #include "tape.h"
 
@@ -22,16 +25,17 @@ Tensor products(Tensor x, std::vector<Tensor> weights, std::vector<int64_t> coun
   return y;
 }
 
-// x [N D]; weights [O/16 G ·], bytes as `group` reads them; scales [O/16 G 16]; outs: rows of each
+// x [N D]; weights [O/16 G ·], bytes as `tile` reads them; scales [O/16 G 16]; outs: rows of each
 template <int BITS>
 Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
               std::vector<int64_t> outs, std::vector<int64_t> counts) {
-  const Work work(counts, x.size(0), rows_of(weights), outs);
-  Tensor y = torch::stable::new_empty(x, {x.size(0), work.all});
-  const std::vector<float> wide_x = widened(x);
+  int64_t all = 0;
+  for (int64_t out : outs) all += out;
+  all /= counts.empty() ? 1 : counts.size();
+  Tensor y = torch::stable::new_empty(x, {x.size(0), all});
   by_type(x, [&](auto kind) {
-    auto* to = data<decltype(kind)>(y);
-    multiply_packed<BITS>(wide_x.data(), x.size(0), x.size(1), weights, scales, work, to);
+    using T = decltype(kind);
+    multiply_packed<BITS>(data<T>(x), x.size(0), x.size(1), weights, scales, outs, counts, data<T>(y));
   });
   return y;
 }

@@ -19,8 +19,6 @@ using torch::stable::Tensor;
 
 namespace {
 
-constexpr int64_t GROUP = 32;  // weights that share a scale
-
 template <class F>
 void by_type(const Tensor& x, const F& run) {
   switch (x.scalar_type()) {
@@ -101,6 +99,14 @@ struct Work {
   }
 };
 
+// Where the numbers of each tensor lie: to ask torch takes as long as to read some of them.
+template <class T>
+std::vector<const T*> starts_of(const std::vector<Tensor>& tensors) {
+  std::vector<const T*> found;
+  for (const Tensor& x : tensors) found.push_back(data<T>(x));
+  return found;
+}
+
 std::vector<int64_t> rows_of(const std::vector<Tensor>& weights) {
   std::vector<int64_t> found;
   for (const Tensor& w : weights) found.push_back(w.size(0));
@@ -124,13 +130,18 @@ constexpr int64_t FEW = 32;   // rows up to which torch's own product is slower
 constexpr int64_t SQUARE = 4;  // rows of x, and of w, that are multiplied at once
 constexpr int64_t PAIRS = 2 * LANES;
 
-// Four rows of w times four of x, of which 32 columns each lie side by side. Memory reads ahead where
-// one goes through it in order, which this doesn't: so it asks for the next rows in order.
-inline Floats square(const bf16* x, const bf16* w, int64_t d) {
-  __m512 all[SQUARE][SQUARE] = {};
-  const bf16* next = w + SQUARE * d;
-  for (int64_t i = 0; i < d; i += PAIRS, x += SQUARE * PAIRS, next += SQUARE * PAIRS) {
-    for (int o = 0; o < SQUARE; o++) __builtin_prefetch(next + o * PAIRS);
+constexpr int64_t STRETCH = 512;  // columns of four rows of both that the nearest cache holds
+
+// Adds to sums[n][o] the products of some columns of four rows of w [O D] and four of x, of which 32
+// columns each lie side by side. Memory reads ahead where one goes through it in order, which this
+// doesn't: so it asks for what comes next.
+inline void square(const bf16* x, const bf16* w, int64_t d, int64_t columns, const bf16* next,
+                   Floats (*sums)[SQUARE]) {
+  __m512 all[SQUARE][SQUARE];
+  for (int n = 0; n < SQUARE; n++)
+    for (int o = 0; o < SQUARE; o++) all[n][o] = (__m512)sums[n][o];
+  for (int64_t i = 0; i < columns; i += PAIRS, x += SQUARE * PAIRS) {
+    for (int o = 0; o < SQUARE; o++) __builtin_prefetch(next + o * d + i);
     __m512bh some[SQUARE];
     for (int n = 0; n < SQUARE; n++) some[n] = read<__m512bh>(x + n * PAIRS);
     for (int o = 0; o < SQUARE; o++) {
@@ -138,9 +149,21 @@ inline Floats square(const bf16* x, const bf16* w, int64_t d) {
       for (int n = 0; n < SQUARE; n++) all[n][o] = _mm512_dpbf16_ps(all[n][o], own, some[n]);
     }
   }
-  Floats found[LANES];
-  std::memcpy(found, all, sizeof all);
-  return sums(found);
+  for (int n = 0; n < SQUARE; n++)
+    for (int o = 0; o < SQUARE; o++) sums[n][o] = (Floats)all[n][o];
+}
+
+// One row of w times one of x. More sums at once would leave more of w under way, out of order, and
+// memory would not see that it is read in order.
+inline float dot(const bf16* x, const bf16* w, int64_t d) {
+  __m512 a = {}, b = {};
+  int64_t i = 0;
+  for (; i + 2 * PAIRS <= d; i += 2 * PAIRS) {
+    a = _mm512_dpbf16_ps(a, read<__m512bh>(x + i), read<__m512bh>(w + i));
+    b = _mm512_dpbf16_ps(b, read<__m512bh>(x + i + PAIRS), read<__m512bh>(w + i + PAIRS));
+  }
+  if (i < d) a = _mm512_dpbf16_ps(a, read<__m512bh>(x + i), read<__m512bh>(w + i));
+  return sum((Floats)a + (Floats)b);
 }
 
 // The same as `multiply`, of four outputs in each part of the work.
@@ -153,22 +176,38 @@ void multiply_pairs(const X* x, int64_t n, int64_t d, const std::vector<Tensor>&
   for (const Job& job : work.jobs) {
     if (!job.count || starts[job.row] >= 0) continue;
     starts[job.row] = laid.size();
-    laid.resize(laid.size() + (job.count + SQUARE - 1) / SQUARE * SQUARE * d);
+    const int64_t side = job.count == 1 ? 1 : SQUARE;  // one row stays as it is
+    laid.resize(laid.size() + (job.count + side - 1) / side * side * d);
     for (int64_t k = 0; k < job.count; k++) {
-      bf16* to = &laid[starts[job.row] + k / SQUARE * SQUARE * d + k % SQUARE * PAIRS];
-      for (int64_t i = 0; i < d; i += PAIRS, to += SQUARE * PAIRS)
+      bf16* to = &laid[starts[job.row] + k / side * side * d + k % side * PAIRS];
+      for (int64_t i = 0; i < d; i += PAIRS, to += side * PAIRS)
         for (int64_t at = i; at < i + PAIRS; at += LANES)
           narrow(wide(x + (job.row + k) * d + at), to + at - i);
     }
   }
+  const auto matrices = starts_of<bf16>(weights);
   work.divide(4, [&](const Job& job, int64_t own) {
-    const bf16* w = data<bf16>(weights[job.which]) + SQUARE * own * d;
+    const bf16* w = matrices[job.which] + SQUARE * own * d;
     Y* out = y + job.row * work.all + job.column + SQUARE * own;
-    for (int64_t k = 0; k < job.count; k += SQUARE) {
-      const Floats found = square(&laid[starts[job.row] + k * d], w, d);
-      for (int64_t j = 0; j < std::min(SQUARE, job.count - k); j++)
-        for (int64_t o = 0; o < SQUARE; o++)
-          narrow(found[j * SQUARE + o], out + (k + j) * work.all + o);
+    if (job.count == 1) {
+      for (int64_t o = 0; o < SQUARE; o++) narrow(dot(&laid[starts[job.row]], w + o * d, d), out + o);
+      return;
+    }
+    for (int64_t first = 0; first < job.count; first += FEW) {
+      const int64_t many = std::min(FEW, job.count - first);
+      Floats all[FEW / SQUARE][SQUARE][SQUARE] = {};
+      const bf16* rows = &laid[starts[job.row] + first * d];
+      for (int64_t i = 0; i < d; i += STRETCH) {
+        const bf16 *own = w + i, *next = i + STRETCH < d ? own + STRETCH : w + SQUARE * d;
+        for (int64_t k = 0; k < many; k += SQUARE)
+          square(rows + k * d + i * SQUARE, own, d, std::min(STRETCH, d - i), next, all[k / SQUARE]);
+      }
+      for (int64_t k = 0; k < many; k += SQUARE) {
+        const Floats found = sums(all[k / SQUARE][0]);
+        for (int64_t j = 0; j < std::min(SQUARE, many - k); j++)
+          for (int64_t o = 0; o < SQUARE; o++)
+            narrow(found[j * SQUARE + o], out + (first + k + j) * work.all + o);
+      }
     }
   });
 }
@@ -186,15 +225,16 @@ void multiply(const X* given, int64_t n, int64_t d, const std::vector<Tensor>& w
     std::vector<int64_t> parts;
     for (int64_t out : outs)
       if (out % SQUARE == 0) parts.push_back(out / SQUARE);
-    if (n > 1 && d % PAIRS == 0 && parts.size() == outs.size())
+    if (d % PAIRS == 0 && parts.size() == outs.size())
       return multiply_pairs(given, n, d, weights, Work(counts, n, parts, outs), y);
   }
 #endif
   std::vector<float> own;
   const float* x = in_floats(given, n * d, own);
   const Work work(counts, n, outs, outs);
+  const auto matrices = starts_of<T>(weights);
   work.divide(16, [&](const Job& job, int64_t own) {
-    const T* w = data<T>(weights[job.which]) + own * d;
+    const T* w = matrices[job.which] + own * d;
     const float* rows = x + job.row * d;
     Y* out = y + job.row * work.all + job.column + own;
     float found[4];
@@ -206,80 +246,6 @@ void multiply(const X* given, int64_t n, int64_t d, const std::vector<Tensor>& w
     for (; k < job.count; k++) {
       dots<1>(rows + k * d, w, d, found);
       narrow(found[0], out + k * work.all);
-    }
-  });
-}
-
-// Numbers as signed bytes: each group is its scale times them. `totals` are the sums of a group's.
-struct Bytes {
-  std::vector<int8_t> bytes;
-  std::vector<float> scales;
-  std::vector<int32_t> totals;
-
-  Bytes(const float* from, int64_t n, int64_t d, int64_t padded) {
-    bytes.assign(n * padded, 0);
-    scales.assign(n * padded / GROUP, 0);
-    totals.assign(n * padded / GROUP, 0);
-    std::vector<float> part(padded, 0);
-    for (int64_t k = 0; k < n; k++) {
-      std::copy(from + k * d, from + k * d + d, part.begin());
-      for (int64_t start = 0; start < padded; start += GROUP) {
-        const int64_t g = (k * padded + start) / GROUP;
-        const Floats a = wide(&part[start]), b = wide(&part[start + LANES]);
-        const float most = highest(abs(a) > abs(b) ? abs(a) : abs(b));
-        if (!(most > 0)) continue;
-        scales[g] = most / 127;
-        const float times = 127 / most;
-        const Ints left = __builtin_convertvector(rounded(a * times), Ints);
-        const Ints right = __builtin_convertvector(rounded(b * times), Ints);
-        for (int64_t i = 0; i < LANES; i++) {
-          bytes[g * GROUP + i] = int8_t(left[i]);
-          bytes[g * GROUP + LANES + i] = int8_t(right[i]);
-          totals[g] += left[i] + right[i];
-        }
-      }
-    }
-  }
-};
-
-// One group of 32 inputs to 16 outputs. A byte holds weight + 128; a nibble, of two in a byte whose
-// lower one is 16 inputs earlier, weight + 8.
-template <int BITS>
-Ints group(const uint8_t* w, const int8_t* x, int32_t total) {
-  Ints even = {}, odd = {};
-  even -= total * (BITS == 8 ? 128 : 8);
-  for (int j = 0; j < 4; j++) {
-    if (BITS == 8) {
-      even = dot4(even, read<Words>(w + 128 * j), read<int32_t>(x + 8 * j));
-      odd = dot4(odd, read<Words>(w + 128 * j + 64), read<int32_t>(x + 8 * j + 4));
-    } else {
-      const Words pair = read<Words>(w + 64 * j);
-      even = dot4(even, pair & 0x0f0f0f0fu, read<int32_t>(x + 4 * j));
-      odd = dot4(odd, (pair >> 4) & 0x0f0f0f0fu, read<int32_t>(x + 16 + 4 * j));
-    }
-  }
-  return even + odd;
-}
-
-// x [N D]; weights [O/16 G ·], bytes as `group` reads them; scales [O/16 G 16] -> y [N ΣO_i]
-template <int BITS, class Y>
-void multiply_packed(const float* x, int64_t n, int64_t d, const std::vector<Tensor>& weights,
-                     const std::vector<Tensor>& scales, const Work& work, Y* y) {
-  const int64_t groups = scales[0].size(1), size = GROUP * LANES * BITS / 8;
-  const Bytes given(x, n, d, groups * GROUP);
-  work.divide(1, [&](const Job& job, int64_t own) {
-    const uint8_t* w = data<uint8_t>(weights[job.which]) + own * groups * size;
-    const _Float16* s = data<_Float16>(scales[job.which]) + own * groups * LANES;
-    const int64_t rows = std::min(LANES, work.outs[job.which] - own * LANES);
-    for (int64_t k = job.row; k < job.row + job.count; k++) {
-      Floats sums = {};
-      for (int64_t g = 0; g < groups; g++) {
-        const int64_t at = k * groups + g;
-        const Ints found = group<BITS>(w + g * size, &given.bytes[at * GROUP], given.totals[at]);
-        sums += __builtin_convertvector(found, Floats) * (wide(s + g * LANES) * given.scales[at]);
-      }
-      Y* out = y + k * work.all + job.column + own * LANES;
-      for (int64_t r = 0; r < rows; r++) narrow(sums[r], out + r);
     }
   });
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "look.h"
+#include "packed.h"
 
 namespace {
 
@@ -111,6 +112,14 @@ class Player {
     return which < 0 ? nullptr : &weights_[which];
   }
 
+  // run(row) for all rows, by all threads where there is enough to do; `width` numbers each.
+  template <class F>
+  void each_row(int64_t width, const F& run) const {
+    parallel_for(0, rows_, std::max<int64_t>(1, 8192 / width), [&](int64_t from, int64_t until) {
+      for (int64_t k = from; k < until; k++) run(k);
+    });
+  }
+
   // Vectors side by side, each normed by itself, with the same weight.
   template <class T>
   void norm() {
@@ -118,23 +127,28 @@ class Player {
     const int64_t width = next(), centred = next();
     const Tensor *weight = tensor(), *bias = tensor();
     const float eps = number(), offset = number();
-    for (int64_t k = 0; k < rows_; k++)
+    const T* w = weight ? typed<T>(*weight) : nullptr;
+    const T* b = bias ? typed<T>(*bias) : nullptr;
+    each_row(from.width, [&](int64_t k) {
       for (int64_t start = 0; start < from.width; start += width) {
         const float* x = from.row(k) + start;
         float* y = to.row(k) + start;
         float mean = 0;
-        if (centred) {
-          for (int64_t i = 0; i < width; i++) mean += x[i];
-          mean /= width;
-        }
+        for (int64_t i = 0; centred && i < width; i++) mean += x[i] / width;
         const float scale = 1 / std::sqrt(squared(x, width, mean) / width + eps);
-        const T* w = weight ? typed<T>(*weight) : nullptr;
-        const T* b = bias ? typed<T>(*bias) : nullptr;
-        for (int64_t i = 0; i < width; i++) {
+        int64_t i = 0;
+        for (; i + LANES <= width; i += LANES) {
+          Floats value = (wide(x + i) - mean) * scale;
+          if (w) value *= offset + wide(w + i);
+          if (b) value += wide(b + i);
+          std::memcpy(y + i, &value, sizeof value);
+        }
+        for (; i < width; i++) {
           const float value = (x[i] - mean) * scale * (w ? offset + wide1(w + i) : 1.0f);
           y[i] = b ? value + wide1(b + i) : value;
         }
       }
+    });
   }
 
   template <class T>
@@ -156,9 +170,8 @@ class Player {
     if (bits == 16) {
       multiply<T>(from.start, rows_, from.width, parts, {}, to.start);
     } else {
-      const Work work({}, rows_, rows_of(parts), outs);
-      const auto& packed = bits == 8 ? multiply_packed<8, float> : multiply_packed<4, float>;
-      packed(from.start, rows_, from.width, parts, scales, work, to.start);
+      const auto& packed = bits == 8 ? multiply_packed<8, float, float> : multiply_packed<4, float, float>;
+      packed(from.start, rows_, from.width, parts, scales, outs, {}, to.start);
     }
     for (int64_t i = 0, column = 0; i < count; column += outs[i++])
       for (int64_t k = 0; biases[i] && k < rows_; k++)
@@ -218,7 +231,7 @@ class Player {
   void act() {
     const Place from = place(), times = place(), to = place();
     const int64_t kind = next();
-    for (int64_t k = 0; k < rows_; k++) {
+    each_row(to.width, [&](int64_t k) {
       const float *a = from.row(k), *b = times.row(k);
       float* y = to.row(k);
       int64_t i = 0;
@@ -229,7 +242,7 @@ class Player {
       }
       for (; i < to.width; i++)
         y[i] = activated(kind, Floats{} + a[i])[0] * (times.width ? b[i] : 1.0f);
-    }
+    });
   }
 
   void add() {

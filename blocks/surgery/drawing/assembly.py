@@ -13,8 +13,8 @@ from blocks.surgery.drawing.folded import Strip, Strips
 from blocks.surgery.drawing.ground import Frame, Pair
 from blocks.surgery.drawing.shapes import Card, Shape, Words
 from blocks.surgery.drawing.wording import QUIET, SAID, amount, kind_of_block, name_of, unlike
-from blocks.surgery.folding import numbered
-from blocks.surgery.parts import Part, join
+from blocks.surgery.tree.folding import numbered
+from blocks.surgery.tree.parts import Part, join
 
 __all__: list[str] = []
 

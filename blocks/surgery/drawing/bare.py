@@ -5,7 +5,7 @@ from __future__ import annotations
 from blocks.surgery.drawing.ground import Grid
 from blocks.surgery.drawing.shapes import Card
 from blocks.surgery.drawing.wording import amount, kind_of_home
-from blocks.surgery.parts import Part
+from blocks.surgery.tree.parts import Part
 
 __all__: list[str] = []
 

@@ -24,7 +24,7 @@ from blocks.surgery.drawing.wording import (
     number,
     numbers,
 )
-from blocks.surgery.parts import Part, join
+from blocks.surgery.tree.parts import Part, join
 
 __all__: list[str] = []
 

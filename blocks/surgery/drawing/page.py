@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from blocks.surgery.drawing.canvas import COLOURS, FONT, Theme
-from blocks.surgery.parts import Part
+from blocks.surgery.tree.parts import Part
 
 __all__: list[str] = []
 

@@ -11,7 +11,7 @@ from blocks.surgery.drawing.canvas import Canvas, Theme, text_width
 from blocks.surgery.drawing.ground import Columns
 from blocks.surgery.drawing.shapes import Shape
 from blocks.surgery.drawing.wording import LEGEND, amount
-from blocks.surgery.parts import Part
+from blocks.surgery.tree.parts import Part
 
 __all__: list[str] = []
 

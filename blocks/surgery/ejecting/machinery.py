@@ -37,6 +37,7 @@ __all__: list[str] = []
 GONE = "check_input check_width check_positive check_rate check_number check_state check_frames"
 GONE = {*GONE.split(), "check_choice", "check_fields", "reset_parameters"}
 NEVER = {"is_compiling", "is_grad_enabled", "learns", "suits", "wanted", "looking"}
+NEVER |= {"suits_many", "suits_rows"}
 STEP = {"real", "segments", "seen", "types", "global_mask", "condition", "clock"}
 
 
@@ -90,6 +91,14 @@ class Machinery:
 
     def of_together(self, x: Value, *parts: Value) -> Value:
         return Many([self.called(part, [x], {}) for part in parts])
+
+    def of_biases(self, parts: Value, *positions: Value) -> Value:
+        found: Any = [self.called(part, [*positions], {}) for part in self.listed(parts) or ()]
+        return self.on_known(sum, [Many(found[1:]), found[0]], {}) if found else Known(None)
+
+    def of_opened(self, x: Value, gate: Value, up: Value, act: Value) -> Value:
+        left, right = self.called(gate, [x], {}), self.called(up, [x], {})
+        return self.joined(ast.Mult(), self.called(act, [left], {}), right)
 
     def of_call(self, module: Value, x: Value, step: Value, state: Value, names: Any) -> Value:
         known = names.value

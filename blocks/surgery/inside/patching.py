@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from blocks.edit import matches
 from blocks.errors import SpecError
-from blocks.surgery.points import READ, Point, points_of, reason, select
-from blocks.surgery.watching import Taker, looked, module_of
+from blocks.surgery.inside.points import READ, Point, points_of, reason, select
+from blocks.surgery.inside.watching import Taker, looked, module_of
 
 __all__ = ["ablate", "patch"]
 

@@ -14,7 +14,7 @@ from blocks.errors import SpecError
 from blocks.generation.origin import tokenizer_of
 from blocks.models.causal import CausalLM
 from blocks.models.halves import Halves
-from blocks.surgery.swapped import LogitChange
+from blocks.surgery.swapping.swapped import LogitChange
 
 __all__: list[str] = []
 
@@ -47,6 +47,8 @@ def change_on(probe: Any, old: Any, new: Any) -> LogitChange | None:
 
 def _inputs(probe: Any, model: Any) -> tuple[Tensor, ...]:
     if isinstance(probe, tuple):
+        if not probe or not all(isinstance(one, Tensor) for one in probe):
+            raise SpecError("is a tuple, but not of tensors", field="probe")
         return probe
     if isinstance(probe, str):
         probe = tokenizer_of(model).encode(probe)

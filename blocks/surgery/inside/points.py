@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from blocks.arguments import near_words
 from blocks.attention.additive import AdditiveAttention
 from blocks.attention.chunked import ChunkAttention
 from blocks.attention.circle import CircleAttention
@@ -21,7 +22,7 @@ from blocks.attention.relative import RelativeAttention
 from blocks.attention.turned import TurnedAttention
 from blocks.conv.molecules import Molecules
 from blocks.edit import matches
-from blocks.errors import SpecError, nearest
+from blocks.errors import SpecError
 from blocks.moe.moe import MoE
 from blocks.recurrent.attending import Attending
 from blocks.recurrent.channel_mix import RWKVChannelMix
@@ -236,8 +237,7 @@ def _missing(points: Mapping[str, Point], pattern: str) -> SpecError:
     whole = [point for point in points.values() if pattern and matches(point.address, pattern)]
     there = whole or [point for point in points.values() if matches(point.address, place)]
     if not there or not pattern:
-        near = nearest(pattern, points, 3) or list(points)[:3]
-        hint = f"the nearest are {', '.join(near)}"
+        hint = near_words(pattern, points)
         return SpecError("nothing has such a name", field=pattern, hint=hint)
     hint = f"it has {', '.join(dict.fromkeys(point.part for point in there))}"
     kinds = {type(point.block) for point in there}

@@ -14,8 +14,8 @@ from blocks.errors import SpecError
 from blocks.hub.columns import columns
 from blocks.models.halves import Halves
 from blocks.models.stack import Layers
-from blocks.surgery.plots import File, check_row, drawn, label, saved, words
-from blocks.surgery.watching import capture, module_of
+from blocks.surgery.inside.plots import File, check_row, drawn, label, saved, words
+from blocks.surgery.inside.watching import capture, module_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

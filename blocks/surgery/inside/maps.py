@@ -12,9 +12,9 @@ from blocks.attention.cross import CrossAttention
 from blocks.errors import SpecError
 from blocks.models.halves import Halves
 from blocks.recurrent.attending import Attending
-from blocks.surgery.plots import File, check_row, drawn, label, saved, words
-from blocks.surgery.points import points_of
-from blocks.surgery.watching import capture, module_of
+from blocks.surgery.inside.plots import File, check_row, drawn, label, saved, words
+from blocks.surgery.inside.points import points_of
+from blocks.surgery.inside.watching import capture, module_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -15,12 +15,12 @@ from blocks.errors import SpecError
 from blocks.hub.columns import columns
 from blocks.hub.planned import look
 from blocks.hub.report import KINDS
-from blocks.surgery.aligning import Aligner, Change, Pair, alike, flat
-from blocks.surgery.describing import line
-from blocks.surgery.parts import Tree
-from blocks.surgery.sides import UNITS, Side, dtypes_of, side_of
-from blocks.surgery.tree import CONTEXT, tree_of
-from blocks.surgery.weights import Weights, weights_of
+from blocks.surgery.differing.aligning import Aligner, Change, Pair, alike, flat
+from blocks.surgery.differing.describing import line
+from blocks.surgery.differing.sides import UNITS, Side, dtypes_of, side_of
+from blocks.surgery.differing.weights import Weights, weights_of
+from blocks.surgery.explaining import CONTEXT, tree_of
+from blocks.surgery.tree.parts import Tree
 
 __all__ = ["Difference", "diff"]
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 
 from blocks.errors import SpecError
 from blocks.hub.columns import columns
-from blocks.surgery.plots import File, drawn, label, saved
-from blocks.surgery.points import Point, points_of, select
-from blocks.surgery.watching import looked, module_of
+from blocks.ops.check import check_texts
+from blocks.surgery.inside.plots import File, drawn, label, saved
+from blocks.surgery.inside.points import Point, points_of, select
+from blocks.surgery.inside.watching import looked, module_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,7 +110,7 @@ def activation_statistics(
         (True, 0)
     """
     root = module_of(model)
-    points = select(points_of(root), *((at,) if isinstance(at, str) else at))
+    points = select(points_of(root), *check_texts("at", at))
     sums: dict[str, _Sums] = {}
     asked = [(point, _reader(sums, point, options)) for point in points.values()]
     with looked(root, asked, last=True):

@@ -9,9 +9,17 @@ from itertools import zip_longest
 from typing import Any
 
 from blocks.spec import children
-from blocks.surgery.describing import Kinds, brief, kinds, nested, shape_text, speaks, written_value
-from blocks.surgery.folding import folded, merged, numbered
-from blocks.surgery.parts import Part, Tree, holds_parts, join
+from blocks.surgery.differing.describing import (
+    Kinds,
+    brief,
+    kinds,
+    nested,
+    shape_text,
+    speaks,
+    written_value,
+)
+from blocks.surgery.tree.folding import folded, merged, numbered
+from blocks.surgery.tree.parts import Part, Tree, holds_parts, join
 
 __all__: list[str] = []
 

@@ -19,9 +19,9 @@ from blocks.hub.provenance import Provenance
 from blocks.models.packing import packed_matrices
 from blocks.models.places import addresses
 from blocks.spec import Spec, bare, is_spec
-from blocks.surgery.probing import change_on
-from blocks.surgery.slots import check_slots
-from blocks.surgery.swapped import Fate, SwapReport
+from blocks.surgery.swapping.probing import change_on
+from blocks.surgery.swapping.slots import check_slots
+from blocks.surgery.swapping.swapped import Fate, SwapReport
 
 __all__ = ["swap"]
 
@@ -73,10 +73,11 @@ def swap(
         {'mean of 2 heads'}
     """
     spec = _spec_of(model)
-    if not isinstance(rules, Iterable):
+    several = tuple(rules) if isinstance(rules, Iterable) else (None,)
+    if not all(map(callable, several)):
         reason = f"are several functions, not {rules!r}"
         raise SpecError(reason, field="rules", hint="one has a comma: rules=(quieter,)")
-    rules = tuple(rules)
+    rules = several
     for rule in rules:
         pairs_of(rule)
     before = distinct(spec)

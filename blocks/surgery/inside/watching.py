@@ -16,7 +16,7 @@ from blocks.hub.columns import columns
 from blocks.models.conditioned import Conditioned
 from blocks.models.places import modules
 from blocks.ops.watch import enter, leave, opened
-from blocks.surgery.points import Point, points_of, select
+from blocks.surgery.inside.points import Point, points_of, select
 
 __all__ = ["Captured", "capture", "hook_points"]
 

@@ -13,8 +13,8 @@ from blocks.hub.columns import counted, human
 from blocks.hub.planned import Plan
 from blocks.hub.report import KINDS, Inspection
 from blocks.spec import is_spec
-from blocks.surgery.folding import merged, numbered
-from blocks.surgery.parts import Part
+from blocks.surgery.tree.folding import merged, numbered
+from blocks.surgery.tree.parts import Part
 
 __all__: list[str] = []
 

@@ -20,9 +20,9 @@ from blocks.hub.remembered import cross_values
 from blocks.models.packing import stood_for
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
-from blocks.surgery.folding import folded
-from blocks.surgery.paths import COMPILED, TAPED, kind_of, path_of
-from blocks.surgery.work import added, own_bytes, own_flops, share
+from blocks.surgery.tree.folding import folded
+from blocks.surgery.tree.paths import COMPILED, TAPED, kind_of, path_of
+from blocks.surgery.tree.work import added, own_bytes, own_flops, share
 
 __all__: list[str] = []
 

@@ -11,17 +11,17 @@ from typing import Any
 import torch
 from torch import nn
 
+from blocks.arguments import check_whole
 from blocks.errors import SpecError
 from blocks.hub.columns import columns, counted, human
 from blocks.hub.planned import Plan, look
 from blocks.hub.report import KINDS, Inspection
-from blocks.ops.check import check_positive
 from blocks.ops.shapeless import on_meta
 from blocks.spec import Spec, is_spec
 from blocks.surgery.drawing.canvas import Theme
 from blocks.surgery.drawing.page import fragment, page
 from blocks.surgery.drawing.picture import picture
-from blocks.surgery.parts import Part, Tree
+from blocks.surgery.tree.parts import Part, Tree
 
 __all__ = ["Explanation", "explain"]
 
@@ -121,9 +121,9 @@ def explain(x: Any, *, depth: int | None = None, context: int = CONTEXT) -> Expl
           up    64×16  1,024       4.1 kB                2.0 k  4.1 kB   Linear
           down  16×64  1,024       4.1 kB                2.0 k  4.1 kB   Linear
     """
-    if depth is not None and depth < 0:
-        raise SpecError(f"must be zero or more, not {depth}", field="depth")
-    check_positive("explain", context=context)
+    if depth is not None:
+        check_whole(depth, "depth", 0)
+    check_whole(context, "context")
     if isinstance(x, str | os.PathLike):
         x = look(x)
     tree = tree_of(x, context)

@@ -7,8 +7,8 @@ from itertools import groupby
 from typing import Any
 
 from blocks.spec import Spec, is_spec
-from blocks.surgery.parts import Part, Tree, given, holds_parts, join, written
-from blocks.surgery.paths import kind_of
+from blocks.surgery.tree.parts import Part, Tree, given, holds_parts, join, written
+from blocks.surgery.tree.paths import kind_of
 
 __all__: list[str] = []
 

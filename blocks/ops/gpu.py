@@ -1,0 +1,30 @@
+"""What is decided by where tensors lie."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+__all__: list[str] = []
+
+_NARROW = (torch.float16, torch.bfloat16)
+
+
+def on(x: Tensor) -> bool:
+    """Whether a GPU computes with x."""
+    return x.is_cuda
+
+
+def takes_groups(q: Tensor, v: Tensor, mask: Tensor | None) -> bool:
+    """Whether torch has a kernel on a GPU for query heads that share keys.
+
+    The flash kernels do, of 16 bits, of values as wide as keys, without a mask. The memory
+    efficient one has learnt it lately; before, all scores would be laid out.
+    """
+    return mask is None and q.dtype in _NARROW and q.shape[-1] == v.shape[-1]
+
+
+def multiplies_groups(x: Tensor) -> bool:
+    """Whether `F.grouped_mm` is one kernel for x; elsewhere it asks the device for each group."""
+    narrow = on(x) and x.dtype == torch.bfloat16
+    return narrow and torch.cuda.get_device_capability(x.device)[0] in (9, 10)
