@@ -36,11 +36,17 @@ def suits(
         return False
     if isinstance(seen, Tensor) or isinstance(bias, Tensor) or (causal and seen is None):
         return False
-    if not all(getattr(part, "pointwise", False) and not hooked(part) for part in maps):
+    if not takes(q.dtype, q.shape[-1], v.shape[-1], maps) or any(map(hooked, maps)):
         return False
     more = len(maps) > 0 or sinks is not None or bias is not None
-    narrow = q.dtype != torch.float64 and q.shape[-1] in _WIDTHS and v.shape[-1] in _WIDTHS
-    return narrow and (more or (seen is not None and not causal))
+    return more or (seen is not None and not causal)
+
+
+def takes(dtype: torch.dtype, head_dim: int, value_dim: int, maps: Sequence[Any]) -> bool:
+    """Whether kernels can be made for heads of these widths and for these maps of scores."""
+    pointwise = all(getattr(part, "pointwise", False) for part in maps)
+    narrow = dtype != torch.float64 and head_dim in _WIDTHS and value_dim in _WIDTHS
+    return pointwise and narrow
 
 
 def attend_by_rules(

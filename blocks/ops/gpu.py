@@ -7,7 +7,7 @@ from torch import Tensor
 
 __all__: list[str] = []
 
-_NARROW = (torch.float16, torch.bfloat16)
+NARROW = (torch.float16, torch.bfloat16)
 
 
 def on(x: Tensor) -> bool:
@@ -21,7 +21,7 @@ def takes_groups(q: Tensor, v: Tensor, mask: Tensor | None) -> bool:
     The flash kernels do, of 16 bits, of values as wide as keys, without a mask. The memory
     efficient one has learnt it lately; before, all scores would be laid out.
     """
-    return mask is None and q.dtype in _NARROW and q.shape[-1] == v.shape[-1]
+    return mask is None and q.dtype in NARROW and q.shape[-1] == v.shape[-1]
 
 
 def multiplies_groups(x: Tensor) -> bool:

@@ -28,7 +28,12 @@ def suits(rows: int, x: Tensor, matrices: Sequence[Sequence[Any]]) -> bool:
         return False
     parts = [part for some in matrices for part in some]
     narrow = all(part.weight.dtype == x.dtype and not hooked(part) for part in parts)
-    return narrow and all(n % _ALIGNED == 0 for some in matrices for n in some[0].weight.shape)
+    return narrow and aligned(matrices)
+
+
+def aligned(matrices: Sequence[Sequence[Any]]) -> bool:
+    """Whether all rows begin where a kernel can read them."""
+    return all(n % _ALIGNED == 0 for some in matrices for n in some[0].weight.shape)
 
 
 def dispatch_grouped(

@@ -17,6 +17,7 @@ from blocks.models.causal import CausalLM
 from blocks.models.packing import Bits, body_bits, pack_matrices, packable, packed_matrices
 from blocks.ops import native
 from blocks.ops.check import check_module
+from blocks.speed.pages import settle
 from blocks.speed.quick import Quick, why_not
 from blocks.wiring.kinds import quicken, unquicken
 
@@ -114,6 +115,8 @@ def _use_kernels(model: nn.Module, told: list[str]) -> list[str]:
         return [f"without the library's kernels, since {obstacle}"]
     quicken(model)
     told.append("few rows at a time are multiplied by the library's kernels")
+    if moved := settle(model):
+        told.append(f"{moved / 2**20:.0f} MiB of weights lie in large pages of memory")
     return []
 
 

@@ -3,10 +3,11 @@
     python examples/benchmarks/decode.py --batches 1,8,32 --json decode.json
     python examples/benchmarks/decode.py --sides bfloat16,int8,int4 --llama-python other/bin/python
 
-Needs `pip install transformers ninja`. Every side reads the same text and writes after it, turn
-about; what counts are the ratios of one round: their median, the smallest and the largest.
-llama.cpp runs in a Python of its own, with `pip install llama-cpp-python gguf`, on a model of the
-same shape. Its matrices are in bf16, Q8_0 or Q4_0 (the head in Q8_0), as ours are in as many bits.
+Needs `pip install transformers ninja`. Every side reads a text of the same length and writes after
+it, turn about; what counts are the ratios of one round: their median, the smallest and the largest.
+litgpt, x-transformers and llama.cpp (`llama-cpp-python gguf`) join where they are installed, each
+in a process of its own, on a model of the same shape. llama.cpp's matrices are in bf16, Q8_0 or
+Q4_0 (the head in Q8_0), as ours are in as many bits.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from _common import (
     tell,
     their_paces,
 )
-from _llama import Llama
+from _others import present, pythons, served
 
 import blocks
 from blocks.speed.measuring import Spread, paces
@@ -63,12 +64,20 @@ def compared(found: dict[str, list[Pace]], batch: int) -> list[dict[str, Any]]:
             spread = Spread.of(rate[at] for rate in rates)
             rows.append(row(f"{title}: {side}", "tokens/s", spread, batch=batch, measure=what))
         for side, rates in found.items():
-            for other in ("transformers", f"llama.cpp {ITS_NAMES.get(side)}"):
-                if side in ("plain", *ITS_NAMES) and other in found:
+            for other in beside(side):
+                if other in found:
                     ratio = ratios((r[at] for r in rates), (r[at] for r in found[other]))
-                    title = f"{what}, batch {batch}: {side} / {other}"
-                    rows.append(row(title, "×", ratio, batch=batch, measure=what, ratio=True))
+                    more: dict[str, Any] = {"batch": batch, "measure": what, "ratio": True}
+                    rows.append(row(f"{title}: {side} / {other}", "×", ratio, **more))
     return rows
+
+
+def beside(side: str) -> list[str]:
+    """What one of ours is compared with: transformers, and what has as many bits."""
+    if side not in ("plain", *ITS_NAMES):
+        return []
+    same = ["litgpt", "x-transformers"] if side in ("plain", "bfloat16") else []
+    return ["transformers", *same, f"llama.cpp {ITS_NAMES.get(side)}"]
 
 
 def reached(model: Any, side: str, context: int, rates: list[Pace], most: float) -> dict[str, Any]:
@@ -88,7 +97,7 @@ def reached(model: Any, side: str, context: int, rates: list[Pace], most: float)
 @click.option("--toy", is_flag=True, help="a tiny shape, to try the script")
 @click.option("--layers", type=int, help="fewer than the shape has")
 @click.option("--compile/--no-compile", default=True)
-@click.option("--llama-python", help="the Python that has llama-cpp-python and gguf")
+@pythons("litgpt", "x-transformers", "llama")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures here")
 def main(
     sides: str,
@@ -100,8 +109,8 @@ def main(
     toy: bool,
     layers: int | None,
     compile: bool,
-    llama_python: str | None,
     file: Path | None,
+    **given: str | None,
 ) -> None:
     """Compare reading and writing."""
     torch.set_num_threads(threads)
@@ -110,6 +119,8 @@ def main(
     wanted = sides.split(",")
     theirs, ours = loaded("Llama", shape, torch.bfloat16)
     models = {side: made(side, ours, compile) for side in wanted if side != "transformers"}
+    kinds = tuple(ITS_NAMES[side] for side in models if side in ITS_NAMES)
+    others = served(present(given), shape, threads, kinds)
     rows: list[dict[str, Any]] = []
     bounds = limits(torch.bfloat16, rounds, toy)
     most = bounds["bytes read a second"]["median"]
@@ -119,21 +130,16 @@ def main(
         }
         if "transformers" in wanted:
             turn["transformers"] = their_paces(theirs, context, tokens, batch)
-        others = [ITS_NAMES[side] for side in models if side in ITS_NAMES]
-        llamas = [
-            Llama(llama_python, shape, kind, context, tokens, threads)
-            for kind in (others if llama_python and batch == 1 else ())
-        ]
-        turn |= {f"llama.cpp {one.kind}": one.paces() for one in llamas}
-        found = in_turn(turn, rounds)
-        for one in llamas:
-            one.close()
+        asked = {"context": context, "tokens": tokens, "batch": batch}
+        found = in_turn(turn | {one.name: one.rounds(**asked) for one in others}, rounds)
         rows += compared(found, batch)
         if batch == 1:
             seen = context + tokens // 2
             rows += [reached(models[s], s, seen, found[s], most) for s in models]
+    for one in others:
+        one.close()
     about = facts(shape=shape, dtype="bfloat16", context=context, tokens=tokens, rounds=rounds)
-    tell("decode", about, rows + of_limits(bounds), file)
+    tell("batches" if "," in batches else "decode", about, rows + of_limits(bounds), file)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
     python examples/benchmarks/mixture.py --json mixture.json
 
 Needs `pip install transformers ninja`. Of eight experts a token runs two, so that a step reads a
-quarter of them. Both sides read the same text and write after it, turn about.
+quarter of them. Each side reads a text and writes after it, turn about. litgpt and llama.cpp join
+where they are installed, each in a process of its own.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from typing import Any
 import click
 import torch
 from _common import TOY, facts, in_turn, limits, loaded, of_limits, tell, their_paces
-from decode import compared, made, reached
+from _others import present, pythons, served
+from decode import ITS_NAMES, compared, made, reached
 
 from blocks.speed.measuring import paces
 
@@ -38,6 +40,7 @@ MIXTRAL = {
 @click.option("--threads", default=2, show_default=True)
 @click.option("--toy", is_flag=True, help="a tiny shape, to try the script")
 @click.option("--compile/--no-compile", default=True)
+@pythons("litgpt", "llama")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures here")
 def main(
     context: int,
@@ -48,14 +51,21 @@ def main(
     toy: bool,
     compile: bool,
     file: Path | None,
+    **given: str | None,
 ) -> None:
     """Compare reading and writing of a mixture."""
     torch.set_num_threads(threads)
     shape: dict[str, Any] = {**MIXTRAL, **(TOY if toy else {})}
     theirs, ours = loaded("Mixtral", shape, torch.bfloat16)
     models = {side: made(side, ours, compile) for side in sides.split(",")}
+    kinds = tuple(ITS_NAMES[side] for side in models if side in ITS_NAMES)
+    others = served(present(given), shape, threads, kinds)
     turn: Any = {side: paces(model, context, tokens, 1, rounds) for side, model in models.items()}
-    found = in_turn({**turn, "transformers": their_paces(theirs, context, tokens, 1)}, rounds)
+    turn["transformers"] = their_paces(theirs, context, tokens, 1)
+    asked = {"context": context, "tokens": tokens, "batch": 1}
+    found = in_turn(turn | {one.name: one.rounds(**asked) for one in others}, rounds)
+    for one in others:
+        one.close()
     bounds = limits(torch.bfloat16, rounds, toy)
     most, seen = bounds["bytes read a second"]["median"], context + tokens // 2
     rows = compared(found, 1)

@@ -1,8 +1,8 @@
-"""Writes docs/performance.md and its picture from what the benchmarks found.
+"""Writes docs/performance.md and its pictures from what the benchmarks found.
 
-    python examples/benchmarks/report.py decode.json load.json mixture.json
+    python examples/benchmarks/report.py decode.json load.json mixture.json long.json
 
-Needs `pip install matplotlib` for the picture; without it the page is written alone.
+Needs `pip install matplotlib` for the pictures; without it the page is written alone.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from _pictures import bars, curves
 
 HEAD = """# How fast it is
 
-Measured by the scripts in `examples/benchmarks/`, on one machine: what counts are the ratios. Both
-sides of a ratio ran in the same process run, turn about, so that a busy moment of the machine slows
-both; each line gives the median of the rounds, with the smallest and the largest. The limits are
-what the machine itself did in the same minutes: bytes a second of a plain sum over 400 MB, and
-FLOPs a second of a product of two large matrices.
+Measured by the scripts in `examples/benchmarks/`, on one machine: what counts are the ratios. All
+sides of a ratio took turns in one run, so that a busy moment of the machine slows all of them; each
+line gives the median of the rounds, with the smallest and the largest. The limits are what the
+machine itself did in the same minutes: bytes a second of a plain sum over 400 MB, and FLOPs a
+second of a product of two large matrices.
 
 ```bash
 {commands}
@@ -27,23 +28,65 @@ python examples/benchmarks/report.py {files}
 ```
 
 `blocks bench MODEL` measures a model of yours in the same way.
+
+**The others.** transformers runs the same weights in the same process. litgpt, x-transformers and
+llama.cpp run in processes of their own, with drawn weights of the same shape; nothing of theirs or
+of transformers is compiled by torch. litgpt writes with its own loop, which computes the logits of
+every token that it reads; all others compute those of the last one. x-transformers has no LLaMA to
+the letter: it rotates pairs of neighbours, and gate and up share a matrix with biases; its decoder
+has 0.05 % more parameters, and the same work in the products. llama.cpp runs with its defaults. A
+side is left out where its library has no such model or loads no such file.
 """
 
 
-def page(found: list[dict[str, Any]], files: list[Path], picture: str | None) -> str:
+def page(found: list[dict[str, Any]], files: list[Path], pictures: dict[str, bool]) -> str:
     """The page."""
     commands = [one["command"] for one in found]
     text = HEAD.format(commands="\n".join(commands), files=" ".join(file.name for file in files))
-    if picture:
-        text += f"\n![Ratios of the benchmarks]({picture})\n"
+    if pictures["performance.svg"]:
+        text += "\n![Ratios of the benchmarks](performance.svg)\n"
     for one in found:
         text += f"\n## {one['name'].replace('_', ' ').capitalize()}\n\n{about(one['about'])}\n\n"
-        text += "| what | median | smallest | largest |\n|---|---|---|---|\n"
-        for row in one["rows"]:
-            cells = [figure(row[name], row["unit"]) for name in ("median", "least", "most")]
-            strong = "**" if row.get("ratio") else ""
-            text += f"| {row['what']} | {strong}{cells[0]}{strong} | {cells[1]} | {cells[2]} |\n"
+        long = [row for row in one["rows"] if "context" in row]
+        if long and pictures["performance-long.svg"]:
+            text += "![Long texts](performance-long.svg)\n\n"
+        text += "".join(
+            by_context(long, what) for what in dict.fromkeys(r["measure"] for r in long)
+        )
+        text += listed([row for row in one["rows"] if "context" not in row])
     return text
+
+
+def listed(rows: list[dict[str, Any]]) -> str:
+    """A table with a line for each figure."""
+    text = "| what | median | smallest | largest |\n|---|---|---|---|\n"
+    for row in rows:
+        cells = [figure(row[name], row["unit"]) for name in ("median", "least", "most")]
+        strong = "**" if row.get("ratio") else ""
+        text += f"| {row['what']} | {strong}{cells[0]}{strong} | {cells[1]} | {cells[2]} |\n"
+    return text if rows else ""
+
+
+def by_context(rows: list[dict[str, Any]], what: str) -> str:
+    """A table of one measure with a line for each side and a column for each context."""
+    rows = [row for row in rows if row["measure"] == what]
+    contexts = list(dict.fromkeys(row["context"] for row in rows))
+    unit = next(row["unit"] for row in rows if not row.get("ratio"))
+    text = f"| {what}, {unit} | " + " | ".join(f"{one:,} tokens" for one in contexts) + " |\n"
+    text += "|---" * (len(contexts) + 1) + "|\n"
+    for side in dict.fromkeys(row["side"] for row in rows):
+        there = {row["context"]: row for row in rows if row["side"] == side}
+        cells = [spread(there[one]) if one in there else "" for one in contexts]
+        text += f"| {side} | " + " | ".join(cells) + " |\n"
+    return text + "\n"
+
+
+def spread(row: dict[str, Any]) -> str:
+    """Median, smallest and largest in a cell; of one figure it alone."""
+    unit = "×" if row.get("ratio") else ""
+    middle, least, most = (figure(row[name], unit) for name in ("median", "least", "most"))
+    strong = f"**{middle}**" if row.get("ratio") else middle
+    return strong if row["least"] == row["most"] else f"{strong} ({least} to {most})"
 
 
 def about(facts: dict[str, Any]) -> str:
@@ -66,44 +109,17 @@ def figure(value: float, unit: str) -> str:
     return f"{text} {unit}".strip()
 
 
-def draw(found: list[dict[str, Any]], file: Path) -> bool:
-    """The ratios as bars with their spread; whether there is what it takes."""
-    try:
-        import matplotlib
-    except ImportError:
-        return False
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    rows = [(one["name"], row) for one in found for row in one["rows"] if row.get("ratio")]
-    if not rows:
-        return False
-    plt.rcParams.update({"svg.hashsalt": "blocks", "svg.fonttype": "none", "font.size": 8})
-    size = (8, 0.8 + 0.22 * len(rows))
-    figure, axis = plt.subplots(figsize=size, layout="constrained")
-    medians = [row["median"] for _, row in rows]
-    below = [row["median"] - row["least"] for _, row in rows]
-    above = [row["most"] - row["median"] for _, row in rows]
-    places = range(len(rows))
-    axis.barh(places, medians, xerr=(below, above), color="#4878a8", ecolor="#303030")
-    axis.set_yticks(places, [f"{name}: {row['what']}" for name, row in rows])
-    axis.axvline(1, color="black", linewidth=0.8)
-    axis.invert_yaxis()
-    axis.grid(axis="x", alpha=0.3)
-    axis.set(xlabel="ratio: median, smallest and largest")
-    figure.savefig(file, metadata={"Date": None})
-    return True
-
-
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--into", default="docs", type=click.Path(file_okay=False, path_type=Path))
 def main(files: tuple[Path, ...], into: Path) -> None:
     """Write the page from FILES, in their order."""
     found = [json.loads(file.read_text(encoding="utf-8")) for file in files]
-    drawn = draw(found, into / "performance.svg")
-    text = page(found, list(files), "performance.svg" if drawn else None)
-    (into / "performance.md").write_text(text, encoding="utf-8")
+    drawn = {
+        name: draw(found, into / name)
+        for name, draw in (("performance.svg", bars), ("performance-long.svg", curves))
+    }
+    (into / "performance.md").write_text(page(found, list(files), drawn), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -4,31 +4,36 @@
 
 Needs `pip install transformers`, and Linux for the memory. Both libraries train the same fresh
 weights on the same tokens with the same optimiser: forward, backward and AdamW. Time is taken turn
-about in one process, so that a busy moment of the machine slows both; what counts are the ratios.
-Memory is taken in a process of its own for each: the most that was resident during a step, less
-what was before it, where parameters, gradients and the optimiser's state were there already.
+about, so that a busy moment of the machine slows all; what counts are the ratios. litgpt and
+x-transformers join where they are installed, each in a process of its own, on drawn weights of the
+same shape and with their own losses. Memory is taken in a process of its own for each: the most
+that was resident during a step, less what was before it, where parameters, gradients and the
+optimiser's state were there already.
 """
 
 from __future__ import annotations
 
-import ctypes
+import itertools
 import multiprocessing
 import tempfile
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 import transformers
-from _common import facts, ratios, row, tell
+from _common import facts, in_turn, ratios, row, tell
+from _others import present, pythons, served
+from _step import Step, peak, stepping, taken
 from torch import Tensor
 
 import blocks
-from blocks.speed.measuring import Spread, seconds
+from blocks.speed.measuring import Spread
 
-Step = Callable[[], Tensor]
+OURS = ("blocks", "checkpointed")
+Rows = list[dict[str, Any]]
 
 
 def wrapped(spec: blocks.Spec) -> blocks.Spec:
@@ -46,38 +51,25 @@ def training(which: str, folder: str, dtype: str, tokens: Tensor, keep: bool = F
         change = wrapped if which == "checkpointed" else None
         ours = blocks.from_pretrained(folder, dtype=kind, copy=True, rewrite=change).train()
         model, loss = ours, lambda: blocks.next_token_loss(ours, tokens)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
-
-    def step() -> Tensor:
-        optimiser.zero_grad(set_to_none=not keep)
-        found = loss()
-        found.backward()
-        optimiser.step()
-        return found.detach()
-
-    return step
-
-
-def resident(line: str) -> float:
-    """MiB of this process: `VmRSS` now, `VmHWM` at most."""
-    for found in Path("/proc/self/status").read_text().splitlines():
-        if found.startswith(line):
-            return int(found.split()[1]) / 1024
-    raise RuntimeError(f"no {line} in /proc/self/status")
+    return stepping(model, loss, keep)
 
 
 def memory(which: str, folder: str, dtype: str, tokens: Tensor, threads: int) -> float:
     """MiB that a step takes beyond what is there before and after it."""
     torch.set_num_threads(threads)
     transformers.logging.disable_progress_bar()
-    step = training(which, folder, dtype, tokens, keep=True)
-    for _ in range(2):
-        step()
-    ctypes.CDLL(None).malloc_trim(0)  # what is free goes back to the system
-    before = resident("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is forgotten
-    step()
-    return resident("VmHWM") - before
+    return peak(training(which, folder, dtype, tokens, keep=True))
+
+
+def compared(found: dict[str, list[float]], what: str, ratio: str, unit: str) -> Rows:
+    """The figures of each side, and ours against the others: as fast, or of their memory."""
+    rows = [row(f"{what}: {name}", unit, Spread.of(values)) for name, values in found.items()]
+    for one, other in itertools.product(OURS, found):
+        if other not in OURS and (one == "blocks" or other == "transformers"):
+            pair = (found[other], found[one]) if unit == "s" else (found[one], found[other])
+            more = {"ratio": True, "less": unit == "MiB"}
+            rows.append(row(f"{ratio}: {one} / {other}", "×", ratios(*pair), **more))
+    return rows
 
 
 @click.command()
@@ -92,6 +84,7 @@ def memory(which: str, folder: str, dtype: str, tokens: Tensor, threads: int) ->
 @click.option("--tokens", default=256, help="in each row of the batch")
 @click.option("--rounds", default=7)
 @click.option("--threads", default=2)
+@pythons("litgpt", "x-transformers")
 @click.option("--json", "file", type=click.Path(path_type=Path), help="write the figures here")
 def main(
     dtype: str,
@@ -106,46 +99,46 @@ def main(
     rounds: int,
     threads: int,
     file: Path | None,
+    **given: str | None,
 ) -> None:
     """Compares a training step with that of transformers."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        hidden_size=dim,
-        num_hidden_layers=layers,
-        num_attention_heads=heads,
-        num_key_value_heads=kv_heads,
-        intermediate_size=hidden,
-        vocab_size=vocab,
-    )
+    shape = {
+        "hidden_size": dim,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": kv_heads,
+        "intermediate_size": hidden,
+        "vocab_size": vocab,
+    }
     text = torch.randint(vocab, (batch, tokens))
-    rows: list[dict[str, Any]] = []
+    there, asked = present(given), {"batch": batch, "tokens": tokens}
+    names = (*OURS, "transformers")
     with tempfile.TemporaryDirectory() as folder:
+        config = transformers.LlamaConfig(**shape)
         transformers.LlamaForCausalLM(config).save_pretrained(folder)
-        names = ("blocks", "checkpointed", "transformers")
         steps = {name: training(name, folder, dtype, text) for name in names}
         losses = [float(step()) for step in steps.values()]  # which also warms all up
         print("first losses", ", ".join(f"{loss:.5f}" for loss in losses))
-        times: dict[str, list[float]] = {name: [] for name in names}
-        for _ in range(rounds):
-            for name, step in steps.items():
-                times[name].append(seconds(step))
-        for name in names if rounds else ():
-            rows.append(row(f"a step: {name}", "s", Spread.of(times[name])))
-            if name != "transformers":
-                ratio = ratios(times["transformers"], times[name])
-                rows.append(row(f"as fast: {name} / transformers", "×", ratio, ratio=True))
+        turn = {name: iter(partial(taken, step), None) for name, step in steps.items()}
+        sides = served(there, shape, threads, dtype=dtype, train={**asked, "keep": False})
+        found = in_turn(turn | {one.name: one.rounds() for one in sides}, rounds)
+        for one in sides:
+            one.close()
+        times = {name: [spent for (spent,) in each] for name, each in found.items()}
+        rows = compared(times, "a step", "as fast", "s") if rounds else []
         peaks = {}
         for name in reversed(names):  # each in a process of its own
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as one:
-                peaks[name] = one.submit(memory, name, folder, dtype, text, threads).result()
-            rows.append(row(f"memory: {name}", "MiB", Spread.of([peaks[name]])))
-            if name != "transformers":
-                share = Spread.of([peaks[name] / peaks["transformers"]])
-                rows.append(row(f"memory: {name} / transformers", "×", share, ratio=True))
-    shape = f"dim {dim}, {layers} layers, {heads}/{kv_heads} heads, hidden {hidden}, vocab {vocab}"
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                peaks[name] = [pool.submit(memory, name, folder, dtype, text, threads).result()]
+    for name, python in there.items():
+        (one,) = served({name: python}, shape, threads, dtype=dtype, train={**asked, "keep": True})
+        peaks[name] = one.turn(memory=True)
+        one.close()
+    rows += compared(peaks, "memory", "memory", "MiB")
     about = facts(shape=shape, dtype=dtype, batch=batch, tokens=tokens, rounds=rounds)
     tell("train_step", about, rows, file)
 

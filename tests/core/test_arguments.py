@@ -132,7 +132,7 @@ def call(name: str, given: Mapping[str, Any]) -> None:
 # What the functions hand over to others, or have no argument of; each is tried elsewhere.
 ELSEWHERE = {"Rename", "byte_tokenizer", "character_tokenizer", "eject", "flash_attend"}
 ELSEWHERE |= {"bahdanau", "from_torch", "graves_handwriting", "graves_text", "optimize"}
-ELSEWHERE |= {"packaged", "scan", "ssd", "sutskever"}
+ELSEWHERE |= {"packaged", "scan", "ssd", "sutskever", "use_kernels"}
 NAMES = sorted(n for n in blocks.__all__ if inspect.isfunction(getattr(blocks, n)))
 
 
@@ -162,7 +162,7 @@ UNKNOWN: dict[str, tuple[Callable[[], Any], str]] = {
     "an option": (lambda: Spec(GQAttention, head=4), "did you mean 'heads'?"),
     "an address": (lambda: blocks.find(model(), "layers.0.atention"), PLACE),
     "a kind": (lambda: blocks.add_adapter(model(), kind="lora"), "LoRA"),  # pyright: ignore[reportArgumentType]  # a user's mistake
-    "a block": (lambda: blocks.from_json({"spec": "GQAtention"}), "GQAttention"),
+    "a block": (lambda: blocks.from_json({"block": "GQAtention", "options": {}}), "GQAttention"),
     "a family": (lambda: blocks.export(model(), "x", family="lama"), "llama"),
     "a way to pack": (lambda: blocks.optimize(model(), quantize="int5"), "int4"),  # pyright: ignore[reportArgumentType]  # a user's mistake
 }

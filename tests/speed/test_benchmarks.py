@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "benchmarks"
 FEW = ["--rounds", "1", "--toy"]
 SHORT = [*FEW, "--context", "8", "--tokens", "2", "--no-compile"]
+
+OTHERS = {
+    "decode": ["litgpt", "x-transformers", "llama"],
+    "mixture": ["litgpt", "llama"],
+    "load": ["llama"],
+}
+SIDES = {"llama": "llama.cpp"}
 
 
 def ran(script: Path, *arguments: str) -> str:
@@ -39,6 +47,7 @@ def ran(script: Path, *arguments: str) -> str:
 def test_a_benchmark_says_what_it_found(
     name: str, arguments: list[str], ratio: str, tmp_path: Path
 ) -> None:
+    """With the libraries that are installed; the others are named."""
     file = tmp_path / f"{name}.json"
     text = ran(FOLDER / f"{name}.py", *arguments, "--json", str(file))
     found = json.loads(file.read_text())
@@ -47,8 +56,43 @@ def test_a_benchmark_says_what_it_found(
     assert all(row["median"] > 0 for row in found["rows"] if "beyond" not in row["what"])
     assert {"shape", "dtype", "threads", "torch"} <= set(found["about"])
     assert ratio in text
+    for library in OTHERS[name]:
+        there = any(f"/ {SIDES.get(library, library)}" in what for what in rows)
+        assert there == present(library) != (f"{library}: left out" in text)
     ran(FOLDER / "report.py", str(file), "--into", str(tmp_path))
     assert f"| {ratio} | **" in (tmp_path / "performance.md").read_text()
+
+
+def present(library: str) -> bool:
+    """Whether a library is installed here or a variable names the Python that has it."""
+    module = {"llama": "llama_cpp"}.get(library, library.replace("-", "_"))
+    return bool(find_spec(module) or os.environ.get(f"{module.upper()}_PYTHON"))
+
+
+@pytest.mark.slow
+def test_long_texts(tmp_path: Path) -> None:
+    short = "--contexts 32,64 --window 16 --piece 16 --tokens 2".split()
+    file = tmp_path / "long.json"
+    ran(FOLDER / "long_context.py", *FEW, *short, "--json", str(file))
+    rows = [row for row in json.loads(file.read_text())["rows"] if "context" in row]
+    assert {row["context"] for row in rows} == {32, 64}
+    assert {row["measure"] for row in rows} == {"reading", "writing after", "memory for"}
+    ratio = "blocks in pieces, window 16 / transformers, window 16"
+    assert sum(row["side"] == ratio for row in rows) == 6
+    ran(FOLDER / "report.py", str(file), "--into", str(tmp_path))
+    page = (tmp_path / "performance.md").read_text()
+    assert "| memory for, MiB | 32 tokens | 64 tokens |" in page
+    assert page.count(f"| {ratio} | **") == 3
+
+
+def test_a_side_that_ends_says_why() -> None:
+    code = (
+        f"import sys; sys.path.insert(0, {str(FOLDER)!r})\n"
+        "from _served import Served\n"
+        "Served('llama.cpp', '_llama.py', {'shape': {}})"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "RuntimeError: llama.cpp ended with code 1: TypeError" in result.stderr
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import blocks
-from blocks.ops import native
+from blocks import Spec
+from blocks.ops import gpu, native
 from blocks.speed.quick import Quick
 from blocks.surgery.tree.parts import Part
 from tests.speed.test_optimize import ATTENTION, KINDS, model
@@ -116,3 +117,34 @@ def test_other_mixers_cost_the_same_when_they_are_packed(kind: Any) -> None:
     before, after = (blocks.explain(one).root for one in (first, second))
     assert (before.parameters, before.flops) == (after.parameters, after.flops)
     assert after.bytes_read < before.bytes_read
+
+
+def on_gpu(monkeypatch: pytest.MonkeyPatch, layers: tuple[Any, ...]) -> dict[str, tuple[str, str]]:
+    """The paths of a model in 16 bits, as if it were on a GPU."""
+    monkeypatch.setattr(gpu, "on", lambda x: True)
+    monkeypatch.setattr(gpu, "multiplies_groups", lambda x: True)
+    made: Any = blocks.CausalLM(vocab=50, dim=64, layers=layers, norm=blocks.RMSNorm)
+    made.prepared = ("a step of one token a row is compiled",)
+    made.bfloat16().forward = Quick(made)
+    return paths(blocks.explain(made))
+
+
+def test_a_model_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    expert = Spec(blocks.GatedMLP, hidden=32)
+    mixture = Spec(blocks.MoE, experts=4, top_k=2, expert=expert)
+    others = [
+        {"mask": blocks.Window(8)},
+        {"sinks": True},
+        {"scores": (Spec(blocks.SoftCap, cap=3.0), Spec(blocks.ALiBi))},
+        {"head_dim": 8, "sinks": True},
+        {"value_dim": 32},
+    ]
+    layers = [Spec(blocks.Chain, steps={"attention": ATTENTION, "mlp": mixture})]
+    for options in others:
+        attention = blocks.replace(ATTENTION, **options)
+        layers.append(Spec(blocks.Chain, steps={"attention": attention, "mlp": expert}))
+    told = on_gpu(monkeypatch, tuple(layers))
+    found = [told[f"layers.{i}.attention"][1] for i in range(len(layers))]
+    assert found == ["flash", "rules", "rules", "rules", "plain", "plain"]
+    assert told[""][1] == "graph step" and told["layers.0.mlp"][1] == "grouped"
+    assert told["layers.1.mlp.up"][1] == "plain"

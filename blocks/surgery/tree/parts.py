@@ -21,7 +21,7 @@ from blocks.models.packing import stood_for
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
 from blocks.surgery.tree.folding import folded
-from blocks.surgery.tree.paths import COMPILED, TAPED, kind_of, path_of
+from blocks.surgery.tree.paths import COMPILED, GRAPH, TAPED, kind_of, path_of
 from blocks.surgery.tree.work import added, own_bytes, own_flops, share
 
 __all__: list[str] = []
@@ -50,7 +50,9 @@ class Part:
         flops: of one new token; None where what a block does depends on what it reads.
         path: which way it is computed, where `optimize` has seen to that: "packed int8" or "int4";
             "streamed" by a kernel that reads weights, or keys and values, once and in order, where
-            rows are few; "taped step", where all of it is one call; "compiled step"; "plain".
+            rows are few; "taped step", where all of it is one call; "compiled step"; "plain". On a
+            GPU also "graph step", a compiled one that is started by one call, and for long texts
+            "flash" and "rules", torch's kernels for attention, and "grouped" for experts.
         parts: what it is made of.
     """
 
@@ -114,7 +116,7 @@ class Tree:
         self.context, self.fold = context, fold
         self.packed, self.crosses = stood_for(model), cross_values(model) > 0
         self.tells = bool(self.packed) or hasattr(model, "prepared")
-        self.stepped = path_of(model, False) in (TAPED, COMPILED)
+        self.stepped = path_of(model, False) in (TAPED, COMPILED, GRAPH)
         first = next(model.parameters(), None)
         self.kind = dtype or (torch.get_default_dtype() if first is None else first.dtype)
         spec: Any = getattr(model, "spec", None)
