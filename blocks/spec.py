@@ -119,15 +119,7 @@ else:
             _unique_addresses(self)
 
         def __call__(self, *sizes):
-            try:
-                made = self.func(*sizes, **self.keywords)
-            except TypeError:
-                _check_sizes(self, sizes)
-                raise
-            log = _building.get()
-            if log is not None:
-                log.append((made, self, sizes))
-            return made
+            return (_making.get() or build)(self, sizes)
 
         def __setattr__(self, name, value):
             raise SpecError("a Spec can't be changed", field=name, hint="use blocks.replace")
@@ -162,6 +154,37 @@ else:
 _building: ContextVar[list[tuple[Any, Any, tuple[int, ...]]] | None] = ContextVar(
     "building", default=None
 )
+
+
+Made = Callable[[Any, tuple[Any, ...]], Any]
+_making: ContextVar[Made | None] = ContextVar("making", default=None)
+
+
+def build(spec: Any, sizes: tuple[Any, ...]) -> Any:
+    """What a Spec is called for."""
+    try:
+        made = spec.func(*sizes, **spec.keywords)
+    except TypeError:
+        _check_sizes(spec, sizes)
+        raise
+    if (log := _building.get()) is not None:
+        log.append((made, spec, sizes))
+    return made
+
+
+@contextmanager
+def making(make: Made) -> Iterator[None]:
+    """Calls `make` for every Spec inside it, in the place of `build`."""
+    token = _making.set(make)
+    try:
+        yield
+    finally:
+        _making.reset(token)
+
+
+def log_of() -> list[tuple[Any, Any, tuple[int, ...]]] | None:
+    """The notes of the innermost `building`, to which more can be added."""
+    return _building.get()
 
 
 @contextmanager

@@ -107,8 +107,7 @@ class LatentAttention(nn.Module):
         kept = torch.cat([self.kv_norm(c), r], -1)  # B 1 T R+P
         none = kept[..., :0]  # values are read from what is kept as keys
         seen = recall("LatentAttention", state, kept, none, step)
-        table, causal = seen.visible(self.mask, step)
-        how: dict[str, Any] = {"seen": table, "causal": causal, "scale": self.scale}
+        how: dict[str, Any] = {**seen.shown(self.mask, step), "scale": self.scale}
         how["dropout"] = self.dropout if self.training else 0.0
         y = attend_latent(q, s, seen.k, self.kv_up.weight, **how)  # B H T V
         return self.out(y.transpose(1, 2).flatten(2))  # B T D

@@ -23,6 +23,7 @@ from blocks.hub.source import Source, resolve
 from blocks.models.packing import PackedHead, Pair, packed_ties, stood_for
 from blocks.models.places import addresses, modules, spread
 from blocks.ops.shapeless import on_meta
+from blocks.ops.twins import twinned
 from blocks.spec import building
 from blocks.wiring.packed import PackedLinear
 
@@ -90,7 +91,7 @@ def inspected(source: Source, blocks: Iterable[type] = ()) -> Inspection:
     peek = peek_checkpoint(source)
     outline = outline.fitted(peek.entries)
     _check_depth(outline, peek)
-    with building() as made, on_meta():
+    with building() as made, on_meta(), twinned():
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
     ties = [pair for tie in packed_ties(model, outline.ties) for pair in spread(tie, shapes)]

@@ -135,7 +135,7 @@ def check_packing(model: Any, packed: Mapping[str, Packed], config: Config) -> N
     Errors:
         ConfigError: the first of them.
     """
-    known = _known(model)
+    known = _known(model) if packed else {}
     for address, one in packed.items():
         if address not in known:
             reason = f"{address} is no matrix of the model"

@@ -17,6 +17,7 @@ from blocks.hub.source import Source, resolve
 from blocks.models.packing import packed_ties
 from blocks.models.places import addresses, spread
 from blocks.ops.shapeless import on_meta
+from blocks.ops.twins import twinned
 
 __all__: list[str] = []
 
@@ -70,7 +71,7 @@ def _weighs(source: Source) -> bool:
 
 
 def _plan(outline: Outline, name: str) -> Plan:
-    with on_meta():
+    with on_meta(), twinned():
         model = outline.build()
     shapes = {address: tuple(tensor.shape) for address, tensor in addresses(model).items()}
     ties = [pair for tie in packed_ties(model, outline.ties) for pair in spread(tie, shapes)]

@@ -30,18 +30,18 @@ def matrices(experts: Sequence[Any], *kinds: type[Any]) -> list[list[Any]] | Non
     return found if same else None
 
 
-def suits(experts: Sequence[Any], x: Tensor, chosen: Tensor) -> bool:
+def suits(experts: nn.ModuleList, x: Tensor, chosen: Tensor) -> bool:
     """Whether a GPU multiplies these tokens by all of the experts' matrices at once."""
     if not gpu.multiplies_groups(x) or any(hooked(expert) for expert in experts):
         return False
-    found = matrices(experts, nn.Linear)
+    found = matrices(list(experts), nn.Linear)
     return found is not None and grouped.suits(chosen.numel(), x, found)
 
 
-def mixed(x: Tensor, weights: Tensor, chosen: Tensor, experts: Sequence[Any]) -> Tensor:
+def mixed(x: Tensor, weights: Tensor, chosen: Tensor, experts: nn.ModuleList) -> Tensor:
     """What `dispatch` gives, of experts that suit."""
-    gates, ups, downs = matrices(experts, nn.Linear) or ()
-    first = experts[0]
+    first: Any = experts[0]
+    gates, ups, downs = ([getattr(e, part) for e in experts] for part in ("gate", "up", "down"))
 
     def mix(rows: Tensor, product: grouped.Product) -> Tensor:
         gated = first.gated(product(rows, gates), product(rows, ups))  # N·k F

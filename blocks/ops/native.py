@@ -23,6 +23,7 @@ SOURCES += ("prefill.h", "attend.h", "blocked.h", "rows.h")
 SOURCES += ("learning.h", "flash.h", "training.h")
 # Rows up to which the kernel, which reads faster, beats torch's product, which computes faster.
 FEW = {torch.float32: 16, torch.bfloat16: 4, torch.float16: 8}
+FEW_PACKED = 0  # the same, of weights in 8 or 4 bits, which torch's product would want unpacked
 MANY = 0  # rows of bfloat16 from which on another kernel beats it; 0 where there is none
 PAIRS = 32  # of which that kernel reads a whole number
 FLAGS = ["-O3", "-std=c++20"]
@@ -119,7 +120,8 @@ def obstacle() -> str | None:
         return f"the C++ compiler failed: {lines[-1] if lines else type(error).__name__}"
     _tell_shapes()
     FEW[torch.bfloat16] = torch.ops.blocks.few()  # more where the processor multiplies pairs
-    global _loaded, MANY
+    global _loaded, FEW_PACKED, MANY
+    FEW_PACKED = torch.ops.blocks.few_packed()
     _loaded, MANY = True, torch.ops.blocks.many()
     return None
 
@@ -145,6 +147,11 @@ def _tell_shapes() -> None:
     def packed(x: Tensor, weights: Any, scales: Any, outs: list[int], counts: Any = ()) -> Tensor:
         return x.new_empty(x.shape[0], sum(outs) // (len(counts) or 1))
 
+    def packed_gated(
+        x: Tensor, weights: Any, scales: Any, outs: list[int], act: int, counts: Any = ()
+    ) -> Tensor:
+        return x.new_empty(x.shape[0], outs[0])
+
     def look(q: Tensor, k: Tensor, v: Tensor, last: Tensor, scale: float) -> Tensor:
         return q.new_empty(q.shape[0], q.shape[1], v.shape[3])
 
@@ -161,6 +168,8 @@ def _tell_shapes() -> None:
         "products": products,
         "products8": packed,
         "products4": packed,
+        "gated8": packed_gated,
+        "gated4": packed_gated,
         "look": look,
         "dense": dense,
         "gated": gated,

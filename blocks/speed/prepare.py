@@ -115,6 +115,8 @@ def _use_kernels(model: nn.Module, told: list[str]) -> list[str]:
         return [f"without the library's kernels, since {obstacle}"]
     quicken(model)
     told.append("few rows at a time are multiplied by the library's kernels")
+    if native.MANY and any(p.dtype == torch.bfloat16 for p in model.parameters()):
+        told.append(f"texts of {native.MANY} tokens and more are read by them as well")
     if moved := settle(model):
         told.append(f"{moved / 2**20:.0f} MiB of weights lie in large pages of memory")
     return []
@@ -140,5 +142,6 @@ def _use_steps(model: nn.Module, told: list[str], compile: bool) -> list[str]:
         line = str(error).strip().splitlines() or [type(error).__name__]
         return [f"without a compiled step, since torch.compile failed: {line[0]}"]
     model.forward = quick
-    told.append("a step of one token a row is compiled")
+    whole = " into one graph of the GPU" if quick.on_gpu else ""
+    told.append(f"a step of one token a row is compiled{whole}")
     return []

@@ -16,8 +16,8 @@ from blocks.ops.graphs import graph_of
 from blocks.ops.watch import looking
 from blocks.speed.plays import tape_of
 from blocks.speed.slots import slots_of
-from blocks.speed.tape import Tape
 from blocks.speed.still import keep, moving, settled
+from blocks.speed.tape import Tape
 from blocks.state import State
 from blocks.step import Step
 

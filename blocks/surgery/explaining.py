@@ -17,6 +17,7 @@ from blocks.hub.columns import columns, counted, human
 from blocks.hub.planned import Plan, look
 from blocks.hub.report import KINDS, Inspection
 from blocks.ops.shapeless import on_meta
+from blocks.ops.twins import twinned
 from blocks.spec import Spec, is_spec
 from blocks.surgery.drawing.canvas import Theme
 from blocks.surgery.drawing.page import fragment, page
@@ -172,7 +173,7 @@ def _built(spec: Spec) -> nn.Module:
             field="x",
             hint="a parent gives sizes; build it: explain(spec(512))",
         )
-    with on_meta():
+    with on_meta(), twinned():
         return spec()
 
 

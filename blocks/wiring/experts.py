@@ -77,7 +77,7 @@ def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
     parts = [part for some in found for part in some]
     if type(parts[0]) is packed.PackedLinear:
         ready = len({part.bits for part in parts}) == 1 and all(part.quick for part in parts)
-        return ready and most <= packed.FEW and native.suits(x)
+        return ready and most <= native.FEW_PACKED and native.suits(x)
     few = most <= native.FEW.get(x.dtype, 0)
     return few and native.suits(x, *(part.weight for part in parts))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import torch
@@ -12,11 +12,9 @@ from torch import Tensor, nn
 from blocks.ops import native
 from blocks.ops.check import check_positive, check_width
 from blocks.ops.packing import pack, unpack
+from blocks.wiring.streamed import ACTS
 
 __all__ = ["PackedLinear"]
-
-# Rows up to which the kernel is quicker than a product with unpacked weights.
-FEW = 512 if torch.backends.cpu.get_cpu_capability() == "AVX512" else 64
 
 
 class PackedLinear(nn.Module):
@@ -24,7 +22,7 @@ class PackedLinear(nn.Module):
 
     with whole numbers n from −127 to 127, or from −8 to 7: what llama.cpp calls Q8_0 and Q4_0, in
     8.5 and 4.5 bits a weight. In a model that `blocks.optimize` has prepared for the library's
-    kernels, few rows of x are rounded to 8 bits as well, group by group, and multiplied as whole
+    kernels, rows of x are rounded to 8 bits as well, group by group, and multiplied as whole
     numbers. Else the weights are unpacked for each call. They are not learnt; gradients reach x.
 
     Args:
@@ -96,13 +94,33 @@ class PackedLinear(nn.Module):
     @staticmethod
     def join(parts: Sequence[PackedLinear], x: Tensor) -> Sequence[Tensor]:
         """What each of them makes of x, by one call of the kernel."""
-        rows, bits = x.reshape(-1, x.shape[-1]).contiguous(), parts[0].bits
-        ready = all(part.quick and part.bits == bits for part in parts)
-        if not ready or not 0 < len(rows) <= FEW or not native.suits(rows):
+        found = _multiplied("products", parts, x)
+        if found is None:
             return [F.linear(x, part.dense(x.dtype), part.bias) for part in parts]
-        kernel: Any = torch.ops.blocks.products8 if bits == 8 else torch.ops.blocks.products4
-        outs = [part.out_dim for part in parts]
-        found = kernel(rows, [p.packed for p in parts], [p.scale for p in parts], outs)
-        each = found.view(*x.shape[:-1], -1).split(outs, -1)
-        biases = [part.bias for part in parts]
-        return [y if b is None else y + b for y, b in zip(each, biases, strict=True)]
+        each = found.split([part.out_dim for part in parts], -1)
+        return [y if p.bias is None else y + p.bias for p, y in zip(parts, each, strict=True)]
+
+    @staticmethod
+    def opened(
+        gate: PackedLinear, up: PackedLinear, x: Tensor, act: Callable[[Tensor], Tensor]
+    ) -> Tensor:
+        """act(gate x) ⊙ up x, by one call of the kernel."""
+        plain = gate.bias is None and up.bias is None and gate.out_dim == up.out_dim
+        fits = (
+            plain and act in ACTS and act is not F.gelu
+        )  # whose exact form is slower than torch's
+        found = _multiplied("gated", (gate, up), x, ACTS[act]) if fits else None
+        if found is None:
+            left, right = PackedLinear.join((gate, up), x)
+            return act(left) * right
+        return found
+
+
+def _multiplied(name: str, parts: Sequence[PackedLinear], x: Tensor, *more: Any) -> Tensor | None:
+    """What the kernel of this name makes; None where it may not read these, or torch is quicker."""
+    rows, bits = x.reshape(-1, x.shape[-1]).contiguous(), parts[0].bits
+    ready = all(part.quick and part.bits == bits for part in parts)
+    if not ready or not 0 < len(rows) <= native.FEW_PACKED or not native.suits(rows):
+        return None
+    kept = [p.packed for p in parts], [p.scale for p in parts], [p.out_dim for p in parts]
+    return getattr(torch.ops.blocks, f"{name}{bits}")(rows, *kept, *more).view(*x.shape[:-1], -1)

@@ -80,6 +80,12 @@ def beside(side: str) -> list[str]:
     return ["transformers", *same, f"llama.cpp {ITS_NAMES.get(side)}"]
 
 
+def shared(side: str, batch: int, rates: list[Pace], alone: list[Pace]) -> dict[str, Any]:
+    """What a batch writes of what one text alone does, though their rounds took no turns."""
+    ratio = ratios((rate[1] for rate in rates), (rate[1] for rate in alone))
+    return row(f"decode, batch {batch} / batch 1: {side}", "×", ratio, ratio=True)
+
+
 def reached(model: Any, side: str, context: int, rates: list[Pace], most: float) -> dict[str, Any]:
     """The share of the memory's rate that writing one text reaches."""
     read = blocks.explain(model, context=context).root.bytes_read
@@ -124,6 +130,7 @@ def main(
     rows: list[dict[str, Any]] = []
     bounds = limits(torch.bfloat16, rounds, toy)
     most = bounds["bytes read a second"]["median"]
+    first: dict[str, list[Pace]] = {}
     for batch in map(int, batches.split(",")):
         turn: dict[str, Iterator[Pace]] = {
             side: paces(model, context, tokens, batch, rounds) for side, model in models.items()
@@ -133,8 +140,9 @@ def main(
         asked = {"context": context, "tokens": tokens, "batch": batch}
         found = in_turn(turn | {one.name: one.rounds(**asked) for one in others}, rounds)
         rows += compared(found, batch)
+        rows += [shared(side, batch, found[side], first[side]) for side in models if first]
         if batch == 1:
-            seen = context + tokens // 2
+            first, seen = found, context + tokens // 2
             rows += [reached(models[s], s, seen, found[s], most) for s in models]
     for one in others:
         one.close()

@@ -31,7 +31,7 @@ from blocks.speed.measuring import Spread, newest
 MISTRAL = {
     "hidden_size": 512,
     "intermediate_size": 1536,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 2,
     "num_attention_heads": 8,
     "num_key_value_heads": 2,
     "vocab_size": 8192,

@@ -3,12 +3,13 @@
     python examples/benchmarks/train_step.py --dtype bfloat16
 
 Needs `pip install transformers`, and Linux for the memory. Both libraries train the same fresh
-weights on the same tokens with the same optimiser: forward, backward and AdamW. Time is taken turn
-about, so that a busy moment of the machine slows all; what counts are the ratios. litgpt and
-x-transformers join where they are installed, each in a process of its own, on drawn weights of the
-same shape and with their own losses. Memory is taken in a process of its own for each: the most
-that was resident during a step, less what was before it, where parameters, gradients and the
-optimiser's state were there already.
+weights on the same tokens with the same optimiser: forward, backward and AdamW; ours by the kernels
+that `use_kernels` asks for, and without them (plain). Time is taken turn about, so that a busy
+moment of the machine slows all; what counts are the ratios. litgpt and x-transformers join where
+they are installed, each in a process of its own, on drawn weights of the same shape and with their
+own losses. Memory is taken in a process of its own for each: the most that was resident during a
+step, less what was before it, where parameters, gradients and the optimiser's state were there
+already.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from torch import Tensor
 import blocks
 from blocks.speed.measuring import Spread
 
-OURS = ("blocks", "checkpointed")
+OURS = ("blocks", "plain", "checkpointed")
 Rows = list[dict[str, Any]]
 
 
@@ -50,7 +51,12 @@ def training(which: str, folder: str, dtype: str, tokens: Tensor, keep: bool = F
     else:
         change = wrapped if which == "checkpointed" else None
         ours = blocks.from_pretrained(folder, dtype=kind, copy=True, rewrite=change).train()
-        model, loss = ours, lambda: blocks.next_token_loss(ours, tokens)
+
+        def learnt() -> Tensor:
+            blocks.use_kernels(which != "plain")
+            return blocks.next_token_loss(ours, tokens)
+
+        model, loss = ours, learnt
     return stepping(model, loss, keep)
 
 

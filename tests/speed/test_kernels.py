@@ -38,6 +38,35 @@ def test_products(dtype: torch.dtype, rows: int, dim: int) -> None:
 
 
 @kernels
+@pytest.mark.parametrize("counts", [[1], [2], [5], [32], [33], [0, 1, 3, 1, 40]], ids=str)
+@pytest.mark.parametrize("dim", [32, 96, 512, 544, 1056])
+def test_products_by_pairs(dim: int, counts: list[int]) -> None:
+    """Sizes that processors which multiply pairs of bfloat16 do so with."""
+    x = torch.randn(sum(counts), dim, dtype=torch.bfloat16)
+    weights = [torch.randn(out, dim, dtype=torch.bfloat16) for _ in counts for out in (4, 36)]
+    parts = x.double().split(counts)
+    pairs = zip(parts, weights[::2], weights[1::2], strict=True)
+    wanted = torch.cat([torch.cat([a @ w.double().T, a @ u.double().T], 1) for a, w, u in pairs])
+    found: Any = torch.ops.blocks.products(x, weights, counts)
+    assert near(found, wanted, ROUNDING[torch.bfloat16])
+
+
+@kernels
+@pytest.mark.parametrize("dim", [1, 16])  # number by number, and many at once
+def test_every_number_in_half_precision(dim: int) -> None:
+    numbers = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.float16)
+    weight = torch.zeros(2**16, dim, dtype=torch.float16)
+    weight[:, 0] = numbers
+    one = torch.eye(dim, dtype=torch.float16)[:1]
+    found: Any = torch.ops.blocks.products(one, [weight])
+    assert torch.equal(found[0].nan_to_num(nan=7), numbers.nan_to_num(nan=7))
+    third = one.div(3)  # the products lie between such numbers
+    found = torch.ops.blocks.products(third, [weight])
+    rounded = (numbers.float() * third[0, 0].float()).half()
+    assert torch.equal(found[0].nan_to_num(nan=7), rounded.nan_to_num(nan=7))
+
+
+@kernels
 @each_dtype
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("rows", [1, 5])

@@ -145,6 +145,6 @@ def test_a_model_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         layers.append(Spec(blocks.Chain, steps={"attention": attention, "mlp": expert}))
     told = on_gpu(monkeypatch, tuple(layers))
     found = [told[f"layers.{i}.attention"][1] for i in range(len(layers))]
-    assert found == ["flash", "rules", "rules", "rules", "plain", "plain"]
+    assert found == ["flash", "rules", "rules", "rules", "plain", ""]
     assert told[""][1] == "graph step" and told["layers.0.mlp"][1] == "grouped"
     assert told["layers.1.mlp.up"][1] == "plain"

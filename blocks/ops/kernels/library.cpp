@@ -25,7 +25,7 @@ Tensor products(Tensor x, std::vector<Tensor> weights, std::vector<int64_t> coun
   return y;
 }
 
-// x [N D]; weights [O/16 G ·], bytes as `tile` reads them; scales [O/16 G 16]; outs: rows of each
+// x [N D]; weights [O/16 G ·] and scales [O/16 G 16] as packed.h reads them; outs: rows O of each
 template <int BITS>
 Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
               std::vector<int64_t> outs, std::vector<int64_t> counts) {
@@ -40,14 +40,18 @@ Tensor packed(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
   return y;
 }
 
-Tensor products8(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
-                 std::vector<int64_t> outs, std::vector<int64_t> counts) {
-  return packed<8>(x, weights, scales, outs, counts);
-}
-
-Tensor products4(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
-                 std::vector<int64_t> outs, std::vector<int64_t> counts) {
-  return packed<4>(x, weights, scales, outs, counts);
+// act(gate x) · (up x) of each group's gate and up
+template <int BITS>
+Tensor packed_gated(Tensor x, std::vector<Tensor> weights, std::vector<Tensor> scales,
+                    std::vector<int64_t> outs, int64_t kind_of_act, std::vector<int64_t> counts) {
+  const auto act = [&](Floats sums) { return activated(kind_of_act, sums); };
+  Tensor y = torch::stable::new_empty(x, {x.size(0), outs[0]});
+  by_type(x, [&](auto kind) {
+    using T = decltype(kind);
+    multiply_gated<BITS>(data<T>(x), x.size(0), x.size(1), weights, scales, outs, counts, act,
+                         data<T>(y));
+  });
+  return y;
 }
 
 // q [B H E], k [B K C E], v [B K C V], last [B or 1]: a row's query sees its slots up to that one
@@ -79,8 +83,9 @@ int64_t record(Tensor code, Tensor numbers, std::vector<Tensor> weights) {
   return number;
 }
 
-// Rows up to which `products` of bfloat16 is quicker than torch's own.
+// Rows up to which `products` of bfloat16 is quicker than torch's own, and those of packed weights.
 int64_t few() { return FEW; }
+int64_t few_packed() { return FEW_PACKED; }
 
 void discard(int64_t number) {
   const std::lock_guard lock(tapes_door);
@@ -115,7 +120,10 @@ STABLE_TORCH_LIBRARY(blocks, library) {
   library.def("look(Tensor q, Tensor k, Tensor v, Tensor last, float scale) -> Tensor");
   library.def("record(Tensor code, Tensor numbers, Tensor[] weights) -> int");
   library.def("discard(int number) -> ()");
+  library.def("gated8(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs, int act, int[] counts=[]) -> Tensor");
+  library.def("gated4(Tensor x, Tensor[] weights, Tensor[] scales, int[] outs, int act, int[] counts=[]) -> Tensor");
   library.def("few() -> int");
+  library.def("few_packed() -> int");
   library.def(
       "step(Tensor x, int number, Tensor(a!)[] memories, Tensor[] angles, Tensor positions, "
       "int first) -> Tensor");
@@ -123,8 +131,10 @@ STABLE_TORCH_LIBRARY(blocks, library) {
 
 STABLE_TORCH_LIBRARY_IMPL(blocks, CPU, library) {
   library.impl("products", TORCH_BOX(&products));
-  library.impl("products8", TORCH_BOX(&products8));
-  library.impl("products4", TORCH_BOX(&products4));
+  library.impl("products8", TORCH_BOX(&packed<8>));
+  library.impl("products4", TORCH_BOX(&packed<4>));
+  library.impl("gated8", TORCH_BOX(&packed_gated<8>));
+  library.impl("gated4", TORCH_BOX(&packed_gated<4>));
   library.impl("look", TORCH_BOX(&look));
   library.impl("record", TORCH_BOX(&record));
   library.impl("step", TORCH_BOX(&step));
@@ -133,4 +143,5 @@ STABLE_TORCH_LIBRARY_IMPL(blocks, CPU, library) {
 STABLE_TORCH_LIBRARY_IMPL(blocks, CompositeExplicitAutograd, library) {
   library.impl("discard", TORCH_BOX(&discard));
   library.impl("few", TORCH_BOX(&few));
+  library.impl("few_packed", TORCH_BOX(&few_packed));
 }

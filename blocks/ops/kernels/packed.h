@@ -1,30 +1,34 @@
 // Products with matrices kept in 8 or 4 bits a weight, of whole numbers: rows of x are rounded to bytes.
 #pragma once
 
+#include <atomic>
 #include <memory>
 
 #include "products.h"
 
 namespace {
 
-constexpr int64_t GROUP = 32;           // weights that share a scale
-#if defined(__AVX512F__)  // rows, and sixteens of outputs, whose sums registers hold
-constexpr int64_t TALL = 4, BROAD = 2;
+constexpr int64_t GROUP = 32;      // weights that share a scale
+constexpr int64_t KEPT = 1 << 19;  // bytes of x that a core's cache holds beside weights
+constexpr int64_t TALL = 4;        // rows, and sixteens of outputs, whose sums registers hold
+#if defined(__AVX512VNNI__)
+constexpr int64_t BROAD = 2;
+constexpr int64_t FEW_PACKED = INT64_MAX;  // rows up to which unpacking and torch's product are slower
 #else
-constexpr int64_t TALL = 2, BROAD = 1;
+constexpr int64_t BROAD = 1;
+constexpr int64_t FEW_PACKED = 64;
 #endif
-constexpr int64_t KEPT = 1 << 19;       // bytes of x that a core's cache holds beside weights
 
-// A group of a row: its scale times whole numbers from −127 to 127. Weights are stored as what is never
+// A group of a row: its scale times whole numbers from −127 to 127. Weights are kept as what is never
 // negative; a sum of products that begins at `start` comes out as if they weren't.
-struct Part {
+struct Bytes {
   int8_t numbers[GROUP];
   float scale;
   int32_t start;
 };
 
 // NaN or infinity anywhere in a group makes its scale NaN.
-inline void round_to(Part& to, Floats a, Floats b, int32_t above) {
+inline void round_to(Bytes& to, Floats a, Floats b, int32_t above) {
   typedef int8_t Sixteen __attribute__((vector_size(16)));
   const float most = highest(abs(a) > abs(b) ? abs(a) : abs(b));
   const float times = most < 1e-30f ? 0 : 127 / most;  // of less the inverse could be infinite
@@ -41,9 +45,9 @@ inline void round_to(Part& to, Floats a, Floats b, int32_t above) {
 
 // Rows in groups: those that are multiplied at once lie side by side, group after group.
 template <class X>
-std::unique_ptr<Part[]> in_parts(const X* x, int64_t n, int64_t d, int64_t groups, const Work& work,
-                                 int32_t above) {
-  std::unique_ptr<Part[]> parts(new Part[n * groups]);
+std::unique_ptr<Bytes[]> in_bytes(const X* x, int64_t n, int64_t d, int64_t groups, const Work& work,
+                                  int32_t above) {
+  std::unique_ptr<Bytes[]> bytes(new Bytes[n * groups]);
   std::vector<int64_t> starts(n), steps(n);
   for (const Job& job : work.jobs)
     for (int64_t k = 0; k < job.count; k++) {
@@ -54,7 +58,7 @@ std::unique_ptr<Part[]> in_parts(const X* x, int64_t n, int64_t d, int64_t group
   parallel_for(0, n, (1 << 15) / d + 1, [&](int64_t from, int64_t until) {
     for (int64_t k = from; k < until; k++) {
       const X* row = x + k * d;
-      Part* to = &parts[starts[k]];
+      Bytes* to = &bytes[starts[k]];
       int64_t i = 0;
       for (; i + GROUP <= d; i += GROUP, to += steps[k])
         round_to(*to, wide(row + i), wide(row + i + LANES), above);
@@ -64,24 +68,29 @@ std::unique_ptr<Part[]> in_parts(const X* x, int64_t n, int64_t d, int64_t group
       round_to(*to, wide(last), wide(last + LANES), above);
     }
   });
-  return parts;
+  return bytes;
 }
 
-// R rows of x times T sixteens of outputs. A byte holds weight + 128; a nibble, of two in a byte whose
-// lower one is 16 inputs earlier, weight + 8.
+// Sixteen outputs: for each group of inputs 512 bytes, weight + 128, or 256, in each two weights + 8, of
+// which the upper one is 16 inputs further; and 16 scales.
+struct Sixteen {
+  const uint8_t* bytes;
+  const fp16* scales;
+};
+
+// R rows of x times T sixteens of outputs; those of a row go to sums[2 r] and what follows.
 template <int BITS, int R, int T>
-void tile(const uint8_t* w, const _Float16* scales, const Part* x, int64_t groups,
-          Floats (&sums)[TALL][BROAD]) {
+void tile(const Sixteen* own, const Bytes* x, int64_t groups, Floats* sums) {
   constexpr int64_t SIZE = GROUP * LANES * BITS / 8;
   Floats found[R][T] = {};
-  for (int64_t g = 0; g < groups; g++, w += SIZE, scales += LANES, x += R) {
+  for (int64_t g = 0; g < groups; g++, x += R) {
     Ints all[R][T];
     for (int r = 0; r < R; r++)
       for (int t = 0; t < T; t++) all[r][t] = Ints{} + x[r].start;
     for (int j = 0; j < 4; j++) {
       Words first[T], second[T];
       for (int t = 0; t < T; t++) {
-        const uint8_t* from = w + t * groups * SIZE + SIZE / 4 * j;
+        const uint8_t* from = own[t].bytes + g * SIZE + SIZE / 4 * j;
         first[t] = read<Words>(from);
         second[t] = BITS == 8 ? read<Words>(from + 64) : (first[t] >> 4) & 0x0f0f0f0fu;
         if (BITS == 4) first[t] &= 0x0f0f0f0fu;
@@ -93,80 +102,128 @@ void tile(const uint8_t* w, const _Float16* scales, const Part* x, int64_t group
       }
     }
     for (int t = 0; t < T; t++) {
-      const Floats scale = wide(scales + t * groups * LANES);
+      const Floats scale = wide(own[t].scales + g * LANES);
       for (int r = 0; r < R; r++)
         found[r][t] += __builtin_convertvector(all[r][t], Floats) * (scale * x[r].scale);
     }
   }
   for (int r = 0; r < R; r++)
-    for (int t = 0; t < T; t++) sums[r][t] = found[r][t];
+    for (int t = 0; t < T; t++) sums[2 * r + t] = found[r][t];
 }
 
 // The same, of at most that many.
 template <int BITS, int R = TALL, int T = BROAD, class... More>
-void tile_of(int64_t rows, int64_t tiles, More&... more) {
+void tile_of(int64_t rows, int64_t broad, const More&... more) {
   if constexpr (R > 1)
-    if (rows < R) return tile_of<BITS, R - 1, T>(rows, tiles, more...);
+    if (rows < R) return tile_of<BITS, R - 1, T>(rows, broad, more...);
   if constexpr (T > 1)
-    if (tiles < T) return tile_of<BITS, R, T - 1>(rows, tiles, more...);
+    if (broad < T) return tile_of<BITS, R, T - 1>(rows, broad, more...);
   tile<BITS, R, T>(more...);
 }
 
-template <class Y>
-void put(Floats sums, int64_t count, Y* to) {
-  if constexpr (std::is_same_v<Y, bf16>)
-    if (count == LANES) return narrow(sums, to);
-  for (int64_t i = 0; i < count; i++) narrow(sums[i], to + i);
-}
-
 // Parts of such a size that make up a whole.
-inline int64_t share(int64_t whole, int64_t size) { return (whole + size - 1) / size; }
+inline int64_t pieces(int64_t whole, int64_t size) { return (whole + size - 1) / size; }
 
-// Rows of a job that one part of the work takes.
+// Rows that are taken at a time: parts of about the same size, which the cache holds.
 inline int64_t rows_at_once(int64_t count, int64_t groups) {
-  const int64_t parts = share(count, KEPT / int64_t(groups * sizeof(Part)) + 1);
-  return parts ? share(share(count, parts), TALL) * TALL : 1;
+  const int64_t parts = pieces(count, KEPT / int64_t(groups * sizeof(Bytes)) + 1);
+  return parts ? pieces(pieces(count, parts), TALL) * TALL : 1;
 }
 
-// x [N D]; weights [O/16 G ·], bytes as `tile` reads them; scales [O/16 G 16]; outs: rows of each matrix
-// -> y [N ΣO_i]. What comes of a row does not depend on the others.
+// Packed matrices: bytes [O/16 G ·] and scales [O/16 G 16] of each.
+struct Packed {
+  std::vector<const uint8_t*> bytes;
+  std::vector<const fp16*> scales;
+  int64_t groups;
+
+  Packed(const std::vector<Tensor>& weights, const std::vector<Tensor>& scales_)
+      : bytes(starts_of<uint8_t>(weights)),
+        scales(starts_of<fp16>(scales_)),
+        groups(scales_[0].size(1)) {}
+
+  template <int BITS>
+  Sixteen sixteen(size_t which, int64_t o) const {
+    const int64_t at = o * groups * LANES;
+    return {bytes[which] + at * GROUP * BITS / 8, scales[which] + at};
+  }
+};
+
+// x [N D] times matrices of `outs` rows, a sixteen of outputs and its `other` at a time: the next one, or
+// that of the matrix in the same place of `others`. finish(row, column, outputs, both sums).
+template <int BITS, class X, class F>
+void multiply_twos(const X* x, int64_t n, int64_t d, const Packed& own, const Packed* others,
+                   const std::vector<int64_t>& outs, const std::vector<int64_t>& counts,
+                   const F& finish) {
+  const int64_t groups = own.groups;
+  const size_t each = counts.empty() ? outs.size() : outs.size() / counts.size();
+  // A lone row waits for the memory, which likes one stream best.
+  const auto step = [&](int64_t count) { return count > 1 && !others ? BROAD : 1; };
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < outs.size(); i++) {
+    const int64_t count = counts.empty() ? n : counts[i / each];
+    sizes.push_back(pieces(outs[i], step(count) * LANES) * pieces(count, rows_at_once(count, groups)));
+  }
+  const Work work(counts, n, sizes, outs);
+  const auto bytes = in_bytes(x, n, d, groups, work, BITS == 8 ? 128 : 8);
+  work.divide(1, [&](const Job& job, int64_t part) {
+    const int64_t out = work.outs[job.which], all = pieces(out, step(job.count) * LANES);
+    const int64_t some = rows_at_once(job.count, groups), start = part / all * some;
+    const int64_t o = part % all * step(job.count);
+    const int64_t count = std::min(out - o * LANES, step(job.count) * LANES);
+    const int64_t broad = others ? 2 : pieces(count, LANES);
+    const Sixteen both[2] = {own.sixteen<BITS>(job.which, o), others ? others->sixteen<BITS>(job.which, o)
+                                                                : own.sixteen<BITS>(job.which, o + 1)};
+    for (int64_t k = start; k < std::min(job.count, start + some); k += TALL) {
+      const int64_t rows = std::min(TALL, job.count - k);
+      Floats sums[2 * TALL];
+      for (int64_t t = 0; t < broad; t += BROAD)
+        tile_of<BITS>(rows, broad - t, both + t, &bytes[(job.row + k) * groups], groups,
+                      sums + t);
+      for (int64_t r = 0; r < rows; r++)
+        finish(job.row + k + r, job.column + o * LANES, count, sums + 2 * r);
+    }
+  });
+}
+
+template <class Y>
+void put_some(Floats values, int64_t count, Y* to) {
+  if constexpr (std::is_same_v<Y, bf16>)
+    if (count >= LANES) return narrow(values, to);
+  for (int64_t i = 0; i < std::min(count, LANES); i++) narrow(values[i], to + i);
+}
+
+// x [N D] times packed matrices [O_i D] of each group in turn -> y [N ΣO_i]. What comes of a row does
+// not depend on the others.
 template <int BITS, class X, class Y>
 void multiply_packed(const X* x, int64_t n, int64_t d, const std::vector<Tensor>& weights,
                      const std::vector<Tensor>& scales, const std::vector<int64_t>& outs,
                      const std::vector<int64_t>& counts, Y* y) {
-  const int64_t groups = scales[0].size(1), size = GROUP * LANES * BITS / 8;
-  const size_t each = counts.empty() ? outs.size() : outs.size() / counts.size();
-  // Sixteens of outputs at once: a lone row waits for the memory, which likes one stream best.
-  const auto broad = [](int64_t count) { return count > 1 ? BROAD : 1; };
-  std::vector<int64_t> sizes;
-  for (size_t i = 0; i < outs.size(); i++) {
-    const int64_t count = counts.empty() ? n : counts[i / each], some = rows_at_once(count, groups);
-    sizes.push_back(share(weights[i].size(0), broad(count)) * share(count, some));
+  int64_t all = 0;
+  for (size_t i = 0; i < outs.size() / std::max<size_t>(1, counts.size()); i++) all += outs[i];
+  multiply_twos<BITS>(x, n, d, Packed(weights, scales), nullptr, outs, counts,
+                      [&](int64_t row, int64_t column, int64_t count, const Floats* sums) {
+                        put_some(sums[0], count, y + row * all + column);
+                        put_some(sums[1], count - LANES, y + row * all + column + LANES);
+                      });
+}
+
+// act(gate x) · (up x) -> y [N O], of matrices that come in turn: a gate, its up, the next gate.
+template <int BITS, class X, class Y, class F>
+void multiply_gated(const X* x, int64_t n, int64_t d, const std::vector<Tensor>& weights,
+                    const std::vector<Tensor>& scales, const std::vector<int64_t>& outs,
+                    const std::vector<int64_t>& counts, const F& act, Y* y) {
+  std::vector<Tensor> halves[2][2];
+  std::vector<int64_t> half;
+  for (size_t i = 0; i < weights.size(); i++) {
+    halves[i % 2][0].push_back(weights[i]);
+    halves[i % 2][1].push_back(scales[i]);
+    if (i % 2) half.push_back(outs[i]);
   }
-  const Work work(counts, n, sizes, outs);
-  const std::vector<int64_t> tiles_of = rows_of(weights);
-  const auto bytes = starts_of<uint8_t>(weights);
-  const auto steps = starts_of<_Float16>(scales);
-  const auto parts = in_parts(x, n, d, groups, work, BITS == 8 ? 128 : 8);
-  work.divide(1, [&](const Job& job, int64_t own) {
-    const int64_t all = tiles_of[job.which], across = share(all, broad(job.count));
-    const int64_t some = rows_at_once(job.count, groups), start = own / across * some;
-    const int64_t last = std::min(job.count, start + some);
-    const int64_t o = own % across * broad(job.count), out = o * LANES;
-    const int64_t tiles = std::min(broad(job.count), all - o);
-    const uint8_t* w = bytes[job.which] + o * groups * size;
-    const _Float16* s = steps[job.which] + o * groups * LANES;
-    for (int64_t k = start; k < last; k += TALL) {
-      const int64_t rows = std::min(TALL, last - k);
-      const Part* from = &parts[(job.row + k) * groups];
-      Floats sums[TALL][BROAD];
-      tile_of<BITS>(rows, tiles, w, s, from, groups, sums);
-      for (int64_t r = 0; r < rows; r++)
-        for (int64_t t = 0; t < tiles; t++)
-          put(sums[r][t], std::min(LANES, work.outs[job.which] - out - t * LANES),
-              y + (job.row + k + r) * work.all + job.column + out + t * LANES);
-    }
-  });
+  const Packed gates(halves[0][0], halves[0][1]), ups(halves[1][0], halves[1][1]);
+  multiply_twos<BITS>(x, n, d, gates, &ups, half, counts,
+                      [&](int64_t row, int64_t column, int64_t count, const Floats* sums) {
+                        put_some(act(sums[0]) * sums[1], count, y + row * half[0] + column);
+                      });
 }
 
 }  // namespace

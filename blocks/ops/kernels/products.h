@@ -23,7 +23,7 @@ template <class F>
 void by_type(const Tensor& x, const F& run) {
   switch (x.scalar_type()) {
     case ScalarType::BFloat16: return run(bf16{});
-    case ScalarType::Half: return run(_Float16{});
+    case ScalarType::Half: return run(fp16{});
     default: return run(float{});
   }
 }

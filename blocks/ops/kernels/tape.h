@@ -40,7 +40,7 @@ inline float squared(const float* x, int64_t n, float mean) {
 template <class T>
 T* typed(const Tensor& x) {
   constexpr ScalarType kind = std::is_same_v<T, bf16>       ? ScalarType::BFloat16
-                              : std::is_same_v<T, _Float16> ? ScalarType::Half
+                              : std::is_same_v<T, fp16> ? ScalarType::Half
                                                             : ScalarType::Float;
   STD_TORCH_CHECK(x.scalar_type() == kind, "weights have changed their dtype since optimize");
   return data<T>(x);

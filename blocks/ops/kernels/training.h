@@ -8,7 +8,7 @@ namespace training {
 
 inline void put(Floats values, float* to) { std::memcpy(to, &values, sizeof values); }
 inline void put(Floats values, bf16* to) { narrow(values, to); }
-inline void put(Floats values, _Float16* to) {
+inline void put(Floats values, fp16* to) {
 #if defined(__AVX512F__)
   const __m256i found = _mm512_cvtps_ph((__m512)values, _MM_FROUND_TO_NEAREST_INT);
   std::memcpy(to, &found, sizeof found);

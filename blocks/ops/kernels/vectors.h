@@ -21,6 +21,11 @@ struct bf16 {
   uint16_t bits;
 };
 
+// Not every compiler has a type of its own for it.
+struct fp16 {
+  uint16_t bits;
+};
+
 template <class V>
 V read(const void* from) {
   V v;
@@ -35,8 +40,18 @@ inline Floats wide(const bf16* from) {
   return read<Floats>(&words);
 }
 
-inline Floats wide(const _Float16* from) {
-#if defined(__AVX512F__)  // of the plain form, GCC makes sixteen scalar conversions
+// Half precision as floats: the exponent, which is 112 less than theirs, is put right by a product,
+// which makes numbers of subnormal ones too; what is no number has all bits of it set.
+inline Floats widened(Words halves) {
+  const Words size = (halves & 0x7fffu) << 13;
+  const Floats number = read<Floats>(&size) * 0x1p112f;
+  const Words none = (Words)((halves & 0x7c00u) == 0x7c00u) & 0x7f800000u;
+  const Words found = read<Words>(&number) | none | (halves & 0x8000u) << 16;
+  return read<Floats>(&found);
+}
+
+inline Floats wide(const fp16* from) {
+#if defined(__AVX512F__)
   return (Floats)_mm512_cvtph_ps(read<__m256i>(from));
 #elif defined(__F16C__)
   typedef float Eight __attribute__((vector_size(32)));
@@ -44,20 +59,38 @@ inline Floats wide(const _Float16* from) {
   const Eight high = (Eight)_mm256_cvtph_ps(read<__m128i>(from + 8));
   return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
-  typedef _Float16 Sixteen __attribute__((vector_size(32)));
-  return __builtin_convertvector(read<Sixteen>(from), Floats);
+  return widened(__builtin_convertvector(read<Halves>(from), Words));
 #endif
 }
 
 inline float wide1(const float* from) { return *from; }
-inline float wide1(const _Float16* from) { return static_cast<float>(*from); }
+inline float wide1(const fp16* from) {
+  const uint32_t size = (from->bits & 0x7fffu) << 13;
+  const float number = read<float>(&size) * 0x1p112f;
+  const uint32_t none = (from->bits & 0x7c00u) == 0x7c00u ? 0x7f800000u : 0;
+  const uint32_t found = read<uint32_t>(&number) | none | (from->bits & 0x8000u) << 16;
+  return read<float>(&found);
+}
+
 inline float wide1(const bf16* from) {
   const uint32_t word = uint32_t(from->bits) << 16;
   return read<float>(&word);
 }
 
 inline void narrow(float value, float* to) { *to = value; }
-inline void narrow(float value, _Float16* to) { *to = static_cast<_Float16>(value); }
+inline void narrow(float value, fp16* to) {
+  const uint32_t word = read<uint32_t>(&value), size = word & 0x7fffffff;
+  uint32_t found;
+  if (size >= 0x47800000) {  // 65536
+    found = size > 0x7f800000 ? 0x7e00 : 0x7c00;
+  } else if (size < 0x38800000) {  // 2^-14: subnormal numbers are multiples of what 0.5 ends with
+    const float shifted = read<float>(&size) + 0.5f;
+    found = read<uint32_t>(&shifted) - 0x3f000000;
+  } else {
+    found = (size - (112u << 23) + 0xfff + ((size >> 13) & 1)) >> 13;  // to even
+  }
+  to->bits = uint16_t(found | (word >> 16 & 0x8000));
+}
 inline void narrow(float value, bf16* to) {
   uint32_t word;
   std::memcpy(&word, &value, 4);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter, signature
@@ -18,6 +19,7 @@ from blocks.hub.columns import form
 from blocks.hub.outline import whole_kind
 from blocks.hub.remembered import cross_values
 from blocks.models.packing import stood_for
+from blocks.ops.twins import first_of
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
 from blocks.surgery.tree.folding import folded
@@ -125,6 +127,10 @@ class Tree:
         self.wrapped: dict[str, list[nn.Module]] = {}
         self._known = {address for address, _ in self.specs}
         self._counted: dict[int, str] = {}
+        ties = spec.keywords.get("ties", ()) if is_spec(spec) else ()
+        self._tied = {place for pair in (*ties, *shared.items()) for place in pair}
+        self._grown: dict[tuple[int, bool, bool], Part] = {}
+        self._once = not self.packed and len({*dtypes.values()}) < 2
         self._alike: dict[Hashable, int] = {}
 
     def root(self) -> Part:
@@ -133,6 +139,24 @@ class Tree:
         return self._part(self.model, "", "", encodes)
 
     def _part(self, module: nn.Module, address: str, name: str, encodes: bool) -> Part:
+        """A part, grown once of those that are copies of one another."""
+        if not self._once or any(_within(place, address) for place in self._tied):
+            return self._new(module, address, name, encodes)
+        first, how = first_of(module), (encodes, address in self._known)
+        if first is not module and (id(first), *how) in self._grown:
+            return self._again(self._grown[id(first), *how], address, name)
+        part = self._new(module, address, name, encodes)
+        return self._grown.setdefault((id(first), *how), part)
+
+    def _again(self, part: Part, address: str, name: str) -> Part:
+        """An equal part at another address."""
+        made, start = copy(part), len(part.address)
+        made.name, made.address = name, address
+        made.parts = [self._again(p, address + p.address[start:], p.name) for p in part.parts]
+        self.wrapped[address] = self.wrapped[part.address]
+        return made
+
+    def _new(self, module: nn.Module, address: str, name: str, encodes: bool) -> Part:
         wrapped = self.wrapped[address] = list(_wrapped(module))
         names = [kind_of(one).__name__ for one in wrapped]
         part = Part(name, address, "(".join(names) + ")" * (len(names) - 1), {})
@@ -222,6 +246,11 @@ class Tree:
 def join(address: str, name: str) -> str:
     """The address of what is there under a name."""
     return f"{address}.{name}" if address else name
+
+
+def _within(place: str, address: str) -> bool:
+    """Whether one of two is in the other, or is it."""
+    return f"{place}.".startswith(f"{address}.") or f"{address}.".startswith(f"{place}.")
 
 
 def _wrapped(module: nn.Module) -> Iterator[nn.Module]:
