@@ -15,16 +15,15 @@ __all__ = ["addresses", "find"]
 
 def modules(root: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     """Every module with its address, parents first; a Residual and what it wraps share one."""
-    yield from _walk(root, "")
-
-
-def _walk(module: nn.Module, address: str) -> Iterator[tuple[str, nn.Module]]:
-    yield address, module
-    through = getattr(type(module), "transparent", None)
-    for name, child in module._modules.items():  # children() leaves out shared ones
-        if child is not None:
-            below = address if name == through else f"{address}.{name}" if address else name
-            yield from _walk(child, below)
+    left = [("", root)]
+    while left:
+        address, module = left.pop()
+        yield address, module
+        through = getattr(type(module), "transparent", None)
+        start = f"{address}." if address else ""
+        for name, child in reversed(module._modules.items()):  # children() leaves out shared ones
+            if child is not None:
+                left.append((address if name == through else start + name, child))
 
 
 def addresses(model: nn.Module) -> dict[str, Tensor]:
@@ -57,6 +56,11 @@ def addresses(model: nn.Module) -> dict[str, Tensor]:
                     raise SpecError(f"two tensors have the address {place!r}")
                 found[place] = tensor
     return found
+
+
+def meet(one: str, other: str) -> bool:
+    """Whether of two addresses one is in the other, or is it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 def buffers(model: nn.Module) -> set[str]:

@@ -66,13 +66,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once("linear_cross_entropy")
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # one output
-        given = ctx.saved_tensors
-        share = grad * (ctx.how[0] / len(given[0]))
+        x, weight, bias, targets = ctx.saved_tensors
+        share = grad * (ctx.how[0] / len(x))
         # They are written over: who goes back a second time has them made again.
-        sums, ctx.sums = ctx.sums or _summed(*given, ctx.wanted, ctx.how)[1], None
+        sums = ctx.sums or _summed(x, weight, bias, targets, ctx.wanted, ctx.how)[1]
+        ctx.sums = None
         found = (
             None if total is None else torch.mul(total, share, out=_room(total, like))
-            for like, total in zip(given, sums, strict=False)
+            for like, total in zip((x, weight, bias), sums, strict=True)
         )
         return *found, None, None, None, None, None
 

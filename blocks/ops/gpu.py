@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from blocks.ops.constant import constant
+
 __all__: list[str] = []
 
 NARROW = (torch.float16, torch.bfloat16)
@@ -26,5 +28,9 @@ def takes_groups(q: Tensor, v: Tensor, mask: Tensor | None) -> bool:
 
 def multiplies_groups(x: Tensor) -> bool:
     """Whether `F.grouped_mm` is one kernel for x; elsewhere it asks the device for each group."""
-    narrow = on(x) and x.dtype == torch.bfloat16
-    return narrow and torch.cuda.get_device_capability(x.device)[0] in (9, 10)
+    return on(x) and x.dtype == torch.bfloat16 and _generation(x.device) in (9, 10)
+
+
+@constant
+def _generation(device: torch.device) -> int:
+    return torch.cuda.get_device_capability(device)[0]

@@ -46,7 +46,8 @@ def learns(*tensors: Tensor) -> bool:
         return False
     first = tensors[0]
     return (
-        first.device.type == "cpu"
+        not torch._C._are_functorch_transforms_active()  # which want rules of their own
+        and first.device.type == "cpu"
         and first.dtype in KINDS
         and all(t.dtype == first.dtype and t.device == first.device for t in tensors)
         and all(t.stride(-1) == 1 and t.shape[-1] % LANES == 0 for t in tensors)

@@ -14,7 +14,7 @@ from blocks.moe.alike import matrices
 from blocks.moe.moe import MoE
 from blocks.ops import native
 from blocks.ops.dispatch import dispatch
-from blocks.wiring import packed, streamed
+from blocks.wiring import packed, streamed, whole
 
 __all__: list[str] = []
 
@@ -76,8 +76,7 @@ def _together(experts: Sequence[Any], most: int, x: Tensor) -> bool:
         return False
     parts = [part for some in found for part in some]
     if type(parts[0]) is packed.PackedLinear:
-        ready = len({part.bits for part in parts}) == 1 and all(part.quick for part in parts)
-        return ready and most <= native.FEW_PACKED and native.suits(x)
+        return whole.ready(parts, x, most)
     few = most <= native.FEW.get(x.dtype, 0)
     return few and native.suits(x, *(part.weight for part in parts))
 
@@ -88,9 +87,7 @@ def _products(x: Tensor, parts: Sequence[Any], counts: list[int]) -> Tensor:
     if isinstance(first, nn.Linear):
         y = kernels.products(x, [part.weight for part in parts], counts)
     else:
-        kernel = kernels.products8 if first.bits == 8 else kernels.products4
-        bytes_and_scales = [p.packed for p in parts], [p.scale for p in parts]
-        y = kernel(x, *bytes_and_scales, [part.out_dim for part in parts], counts)
+        y = whole.multiplied("products", parts, x, counts)
     if first.bias is None:
         return y
     bias = torch.stack([part.bias for part in parts]).view(len(counts), -1)

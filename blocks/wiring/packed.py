@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from blocks.ops import native
 from blocks.ops.check import check_positive, check_width
 from blocks.ops.packing import pack, unpack
+from blocks.wiring import whole
 from blocks.wiring.streamed import ACTS
 
 __all__ = ["PackedLinear"]
@@ -94,33 +94,21 @@ class PackedLinear(nn.Module):
     @staticmethod
     def join(parts: Sequence[PackedLinear], x: Tensor) -> Sequence[Tensor]:
         """What each of them makes of x, by one call of the kernel."""
-        found = _multiplied("products", parts, x)
-        if found is None:
+        rows = x.reshape(-1, x.shape[-1]).contiguous()
+        if not whole.ready(parts, rows, len(rows)):
             return [F.linear(x, part.dense(x.dtype), part.bias) for part in parts]
+        found = whole.multiplied("products", parts, rows).view(*x.shape[:-1], -1)
         each = found.split([part.out_dim for part in parts], -1)
         return [y if p.bias is None else y + p.bias for p, y in zip(parts, each, strict=True)]
 
     @staticmethod
-    def opened(
-        gate: PackedLinear, up: PackedLinear, x: Tensor, act: Callable[[Tensor], Tensor]
-    ) -> Tensor:
+    def opened(gate: PackedLinear, up: PackedLinear, x: Tensor, act: Callable[..., Any]) -> Tensor:
         """act(gate x) ⊙ up x, by one call of the kernel."""
+        rows = x.reshape(-1, x.shape[-1]).contiguous()
         plain = gate.bias is None and up.bias is None and gate.out_dim == up.out_dim
-        fits = (
-            plain and act in ACTS and act is not F.gelu
-        )  # whose exact form is slower than torch's
-        found = _multiplied("gated", (gate, up), x, ACTS[act]) if fits else None
-        if found is None:
-            left, right = PackedLinear.join((gate, up), x)
-            return act(left) * right
-        return found
-
-
-def _multiplied(name: str, parts: Sequence[PackedLinear], x: Tensor, *more: Any) -> Tensor | None:
-    """What the kernel of this name makes; None where it may not read these, or torch is quicker."""
-    rows, bits = x.reshape(-1, x.shape[-1]).contiguous(), parts[0].bits
-    ready = all(part.quick and part.bits == bits for part in parts)
-    if not ready or not 0 < len(rows) <= native.FEW_PACKED or not native.suits(rows):
-        return None
-    kept = [p.packed for p in parts], [p.scale for p in parts], [p.out_dim for p in parts]
-    return getattr(torch.ops.blocks, f"{name}{bits}")(rows, *kept, *more).view(*x.shape[:-1], -1)
+        known = act in ACTS and act is not F.gelu  # whose exact form is slower than torch's
+        if plain and known and whole.ready((gate, up), rows, len(rows)):
+            found = whole.multiplied("gated", (gate, up), rows, ACTS[act])
+            return found.view(*x.shape[:-1], -1)
+        left, right = PackedLinear.join((gate, up), x)
+        return act(left) * right

@@ -17,6 +17,8 @@ from torch.nn.attention import flex_attention
 from blocks import (
     ALiBi,
     Causal,
+    CausalLM,
+    Chain,
     Chunk,
     Full,
     Gist,
@@ -24,6 +26,7 @@ from blocks import (
     NearChunks,
     Prefix,
     RelativeBias,
+    RMSNorm,
     RoPE,
     SoftCap,
     Spec,
@@ -170,6 +173,24 @@ def test_layers_and_lengths_share_graphs(
                 wanted = [layer(x) for layer in layers]
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     assert len(graphs) == 4, "of the first length, and of any other"
+
+
+@pytest.mark.slow
+def test_a_model_is_one_graph(calls: Any) -> None:
+    options = ({"mask": Window(3)}, {"scores": (CAP, BIAS)}, {"sinks": True})
+    layers = [Spec(GQAttention, heads=H, kv_heads=K, qk=(RoPE,), **more) for more in options]
+    chains = tuple(Spec(Chain, steps={"attention": layer}) for layer in layers)
+    model = CausalLM(vocab=50, dim=D, layers=chains, norm=RMSNorm).eval()
+    tokens, segments = torch.randint(50, (B, T)), torch.arange(T)[None].expand(B, -1) // 5
+    graph: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
+    with torch.no_grad():
+        for more in ({}, {"segments": segments}):
+            found = graph(tokens, **more)
+            assert calls
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(gpu, "on", lambda x: False)
+                wanted = model(tokens, **more)
+            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mask", [Causal(), Window(6)], ids=str)

@@ -89,5 +89,7 @@ def test_with_a_state(asked: list[str]) -> None:
 
 def test_latent_attention(asked: list[str]) -> None:
     block = LatentAttention(D, heads=H, kv_rank=32, nope_dim=16, rope_dim=8, value_dim=16)
-    block.to(torch.bfloat16).eval()(words(LONG))
-    assert asked == [f"4/4 heads {LONG}x{LONG} causal"]
+    block.to(torch.bfloat16)(words(LONG))
+    positions = torch.arange(LONG)[None]
+    block(words(LONG), Step(positions, segments=positions // 100))
+    assert asked == [f"4/4 heads {LONG}x{LONG} causal", f"rules {LONG}x{LONG} seen"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from blocks import MLP, ClampedGLU, GatedMLP, MoE, Spec
 from blocks.moe import alike
 from blocks.ops import gpu, grouped
 from blocks.ops.dispatch import dispatch
+from blocks.ops.graphs import graph_of
 
 B, T, D, F, X = 2, 24, 16, 32, 4
 
@@ -101,7 +103,20 @@ def test_what_runs_one_by_one(calls: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert not together(plain, x), "few rows don't repay laying matrices side by side"
 
 
-def test_the_device_decides() -> None:
-    assert not gpu.multiplies_groups(torch.zeros(1, dtype=torch.bfloat16))
-    moe = mixture(EXPERTS["gated"])
-    assert not alike.suits(moe.experts, torch.zeros(999, D), torch.zeros(999, 2))
+@pytest.mark.parametrize(
+    ("generation", "together"), [(8, False), (9, True), (10, True), (12, False)]
+)
+def test_the_device_decides(
+    generation: int, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def capability(device: torch.device) -> tuple[int, int]:
+        with open(os.devnull):  # no graph can do this, so none asks
+            return generation, 0
+
+    x = torch.zeros(1, dtype=torch.bfloat16)
+    assert not gpu.multiplies_groups(x)
+    monkeypatch.setattr(gpu, "on", lambda x: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", capability)
+    assert gpu.multiplies_groups(x) == together and not gpu.multiplies_groups(x.float())
+    graph = graph_of(lambda x: x + gpu.multiplies_groups(x), fullgraph=True, backend="eager")
+    assert graph(x).item() == together

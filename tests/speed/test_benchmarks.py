@@ -102,6 +102,9 @@ def test_a_training_step(tmp_path: Path) -> None:
     ran(FOLDER / "train_step.py", *short, "--rounds", "1", "--json", str(file))
     ratios = {row["what"] for row in json.loads(file.read_text())["rows"] if row.get("ratio")}
     assert {"as fast: blocks / transformers", "memory: checkpointed / transformers"} <= ratios
+    for library in ("litgpt", "x-transformers"):
+        there = {f"as fast: blocks / {library}", f"memory: blocks / {library}"}
+        assert there & ratios == (there if present(library) else set())
 
 
 @pytest.mark.slow

@@ -182,6 +182,14 @@ def test_what_cant_be_ejected_is_refused_first(model, words: list[str], tmp_path
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "model.py").write_text("mine")
+    with pytest.raises(blocks.CheckpointError, match="is there already.*another folder"):
+        blocks.eject(small(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.py"]
+    assert (tmp_path / "model.py").read_text() == "mine"
+
+
 def test_what_was_changed_by_hand_is_refused(tmp_path: Path) -> None:
     model = small()
     model.layers[0].up = nn.Linear(8, 8, bias=False)

@@ -148,7 +148,9 @@ void multiply_blocked(const bf16* x, int64_t n, int64_t d, const std::vector<Par
                       const F& finish) {
   const Laid laid(x, n, d);
   const auto multiply = by_rows<Tile>(laid.rows);
-  const int64_t twos = parts.size() / 2, some = std::max<int64_t>(1, PANEL / (BROAD * d * 2));
+  // As many in a task as a core keeps, but several tasks a thread, of which one may be disturbed.
+  const int64_t twos = parts.size() / 2, each = twos / (8 * torch::stable::get_num_threads());
+  const int64_t some = std::max<int64_t>(1, std::min(each, PANEL / (BROAD * d * 2)));
   share((twos + some - 1) / some, [&] {
     return [&, panel = lines(some * d)](int64_t task) {
       const int64_t first = task * some, last = std::min(twos, first + some);

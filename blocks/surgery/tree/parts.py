@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
-from copy import copy
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import Parameter, signature
@@ -19,6 +18,7 @@ from blocks.hub.columns import form
 from blocks.hub.outline import whole_kind
 from blocks.hub.remembered import cross_values
 from blocks.models.packing import stood_for
+from blocks.models.places import meet
 from blocks.ops.twins import first_of
 from blocks.spec import Spec, is_spec, show
 from blocks.state import Clock, State, content_of
@@ -140,7 +140,7 @@ class Tree:
 
     def _part(self, module: nn.Module, address: str, name: str, encodes: bool) -> Part:
         """A part, grown once of those that are copies of one another."""
-        if not self._once or any(_within(place, address) for place in self._tied):
+        if not self._once or any(meet(place, address) for place in self._tied):
             return self._new(module, address, name, encodes)
         first, how = first_of(module), (encodes, address in self._known)
         if first is not module and (id(first), *how) in self._grown:
@@ -150,9 +150,9 @@ class Tree:
 
     def _again(self, part: Part, address: str, name: str) -> Part:
         """An equal part at another address."""
-        made, start = copy(part), len(part.address)
-        made.name, made.address = name, address
-        made.parts = [self._again(p, address + p.address[start:], p.name) for p in part.parts]
+        made, start = object.__new__(Part), len(part.address)
+        parts = [self._again(p, address + p.address[start:], p.name) for p in part.parts]
+        vars(made).update(vars(part), name=name, address=address, parts=parts)
         self.wrapped[address] = self.wrapped[part.address]
         return made
 
@@ -246,11 +246,6 @@ class Tree:
 def join(address: str, name: str) -> str:
     """The address of what is there under a name."""
     return f"{address}.{name}" if address else name
-
-
-def _within(place: str, address: str) -> bool:
-    """Whether one of two is in the other, or is it."""
-    return f"{place}.".startswith(f"{address}.") or f"{address}.".startswith(f"{place}.")
 
 
 def _wrapped(module: nn.Module) -> Iterator[nn.Module]:
