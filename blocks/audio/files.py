@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from blocks.arguments import check_kind
 from blocks.errors import AudioError
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def read_audio(path: str | os.PathLike[str], rate: int = 16000) -> Tensor:
     """
     if isinstance(rate, bool) or not isinstance(rate, int) or not 0 < rate <= _FASTEST:
         raise AudioError(f"{rate!r} is no number of samples a second", field="rate")
-    check_kind(path, str | os.PathLike, "path", "path", error=AudioError)
+    if not isinstance(path, str | os.PathLike):
+        raise AudioError(f"a {type(path).__name__} is no path", field="path")
     file = Path(path).expanduser()
     if not file.is_file():
         raise AudioError("there is no such file", file=file)

@@ -10,8 +10,10 @@ from blocks.cli.options import (
     LOAD,
     adapter_option,
     as_json,
+    folder_of,
     force_download,
     hub_options,
+    into_folder,
     json_text,
     pick,
     place,
@@ -20,12 +22,12 @@ from blocks.cli.options import (
 
 @click.command()
 @click.argument("model")
-@click.argument("folder", type=click.Path(file_okay=False))
+@into_folder
 @adapter_option
 @as_json
 @hub_options
 @force_download
-def export(model: str, folder: str, as_json: bool, **given: Any) -> None:
+def export(model: str, as_json: bool, **given: Any) -> None:
     """Write MODEL to FOLDER as other tools read it.
 
     In the reference layout, with its tokenizer. An adapter is merged into its matrices.
@@ -33,7 +35,7 @@ def export(model: str, folder: str, as_json: bool, **given: Any) -> None:
     import blocks
     from blocks.errors import TokenizerError
 
-    where = pick(given, LOAD)
+    folder, where = folder_of(given), pick(given, LOAD)
     tokenizer = None
     try:
         tokenizer = blocks.Tokenizer.from_pretrained(place(model), **where)
@@ -50,11 +52,11 @@ def export(model: str, folder: str, as_json: bool, **given: Any) -> None:
 
 @click.command()
 @click.argument("model")
-@click.argument("folder", type=click.Path(file_okay=False))
+@into_folder
 @as_json
 @hub_options
 @force_download
-def eject(model: str, folder: str, as_json: bool, **given: Any) -> None:
+def eject(model: str, as_json: bool, **given: Any) -> None:
     """Write MODEL to FOLDER as one readable file of plain PyTorch.
 
     model.py holds what this model uses and nothing else, with a loader; config.json and
@@ -62,5 +64,6 @@ def eject(model: str, folder: str, as_json: bool, **given: Any) -> None:
     """
     import blocks
 
+    folder = folder_of(given)
     blocks.eject(blocks.from_pretrained(place(model), **pick(given, LOAD)), folder)
     click.echo(json_text({"folder": folder}) if as_json else folder)

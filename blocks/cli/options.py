@@ -43,6 +43,16 @@ hub_options = together(
 
 force_download = click.option("--force-download", is_flag=True, help="Fetch every file once more.")
 
+into_folder = together(
+    click.argument("folder", required=False, metavar="FOLDER", type=click.Path(file_okay=False)),
+    click.option(
+        "--out",
+        metavar="FOLDER",
+        type=click.Path(file_okay=False),
+        help="FOLDER, where it is not the last argument.",
+    ),
+)
+
 dtype_option = click.option(
     "--dtype",
     type=click.Choice(["float32", "bfloat16", "float16", "float64"]),
@@ -88,6 +98,14 @@ assistant_options = together(
     click.option("--assistant", metavar="MODEL", help="A smaller model that drafts, same tokens."),
     click.option("--lookup", is_flag=True, help="Draft what followed the same words before."),
 )
+
+
+def folder_of(given: dict[str, Any]) -> str:
+    """The one folder that a command is to write, as an argument or as `--out`."""
+    named = [given.pop(name) for name in ("folder", "out")]
+    if sum(name is not None for name in named) != 1:
+        raise click.UsageError("Give one FOLDER to write, as the last argument or as --out.")
+    return named[0] or named[1]
 
 
 def pick(given: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:

@@ -180,8 +180,10 @@ def _places(
 
 def _short(value: Any) -> str:
     """A value in words: of parts their names, each once."""
+    if is_spec(value):
+        return value.func.__name__
     if isinstance(value, Mapping):
         return f"({', '.join(value)})"
     if isinstance(value, tuple) and value and all(map(is_spec, value)):
         return f"({', '.join(dict.fromkeys(part.func.__name__ for part in value))})"
-    return value.func.__name__ if is_spec(value) else show(value)
+    return show(value)

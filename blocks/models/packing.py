@@ -126,8 +126,10 @@ def packed_ties(model: nn.Module, ties: Iterable[Pair]) -> tuple[Pair, ...]:
 
     A matrix that is packed and one that isn't, such as a head and its table, share nothing.
     """
+    ties, tensors = tuple(ties), addresses(model)
+    if all({*pair} <= tensors.keys() for pair in ties):
+        return ties
     places = packed_matrices(model)
-    tensors = addresses(model)
     known = {address for address, _ in modules(model)} | tensors.keys()
     found: list[Pair] = []
     for place, source in ties:

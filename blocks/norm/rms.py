@@ -65,12 +65,9 @@ class RMSNorm(nn.Module):
         if weight is not None and self.cast != "statistics":
             how = (self.eps, self.offset, self.cast == "before")
             if native.learns(x, weight):
-                return learnt.rms_norm(self.normed, x, weight, *how)
+                return learnt.rms_norm(x, weight, *how)
             if self.quick and native.suits_rows(x, weight):
                 return torch.ops.blocks.norm(x.reshape(-1, self.dim), weight, *how).view(x.shape)
-        return self.normed(x, weight)
-
-    def normed(self, x: Tensor, weight: Tensor | None) -> Tensor:
         wide = x if x.dtype == torch.float64 else x.float()
         scale = None if weight is None else weight + self.offset
         if self.cast == "statistics":

@@ -29,7 +29,7 @@ class _Turned(torch.autograd.Function):
         ctx.save_for_backward(cos, sin)
         ctx.quick = quick
         if quick:
-            return torch.ops.blocks.learn_turn(x, cos.contiguous(), sin.contiguous(), False)
+            return _by_kernel(x, cos, sin)
         y = torch.empty_like(x)
         (a, b), (c, d) = x.chunk(2, -1), y.chunk(2, -1)
         torch.mul(a, cos, out=c).sub_(b * sin)
@@ -40,7 +40,12 @@ class _Turned(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  # one output
         cos, sin = ctx.saved_tensors
         if ctx.quick and grad.stride(-1) == 1 and not torch.is_grad_enabled():
-            pulled = torch.ops.blocks.learn_turn(grad, cos.contiguous(), sin.contiguous(), True)
+            pulled = _by_kernel(grad, cos, -sin)
         else:
             pulled = turned(grad, cos, -sin)
         return pulled, None, None, None
+
+
+def _by_kernel(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    angles = cos[:, 0].contiguous(), sin[:, 0].contiguous()  # B|1 T R/2
+    return torch.ops.blocks.turn(x, *angles, False)

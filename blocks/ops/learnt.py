@@ -24,13 +24,18 @@ GATES: dict[Act, tuple[float, float]] = {F.silu: (1.0, 0.0)}
 WIDE = 32  # channels of a head, of which the attention's kernel reads a whole number
 
 
-def rms_norm(
-    plain: Plain, x: Tensor, weight: Tensor, eps: float, offset: float, early: bool
-) -> Tensor:
+def rms_norm(x: Tensor, weight: Tensor, eps: float, offset: float, early: bool) -> Tensor:
     """x / √(mean(x²) + eps) · (offset + weight); `early` rounds the quotient before its product."""
 
+    def plain(x: Tensor, weight: Tensor) -> Tensor:
+        y = F.rms_norm(x.float(), x.shape[-1:], eps=eps)
+        if early:
+            return (weight + offset) * y.to(x.dtype)
+        return (y * (weight.float() + offset)).to(x.dtype)
+
     def run(x: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-        return (torch.ops.blocks.learn_norm(x.contiguous(), weight, eps, offset, early),)
+        rows = x.reshape(-1, x.shape[-1]).contiguous()
+        return (torch.ops.blocks.norm(rows, weight, eps, offset, early).view(x.shape),)
 
     def back(pull: Tensor, x: Tensor, weight: Tensor) -> Any:
         pulled = pull.contiguous(), x.contiguous(), weight

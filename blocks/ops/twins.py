@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -40,8 +41,14 @@ def twinned() -> Iterator[None]:
             known[spec, sizes] = made, [] if log is None else log[before:]
         return made
 
-    with making(make):
-        yield
+    collects = gc.isenabled()
+    gc.disable()  # it would look at every part that is there again and again
+    try:
+        with making(make):
+            yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def first_of(module: Any) -> Any:

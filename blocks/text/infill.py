@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Real
 from random import Random
 from types import MappingProxyType
 from typing import Literal
@@ -110,7 +111,7 @@ def to_infill(
     """
     check_text(text, "text", TokenizerError)
     check_kind(random, Random, "random", "random.Random", error=TokenizerError)
-    check_kind(rate, int | float, "rate", "number", error=TokenizerError)
+    check_kind(rate, Real, "rate", "number", error=TokenizerError)
     if not 0 <= rate <= 1:
         raise TokenizerError(f"must be in 0 to 1, not {rate}", field="rate")
     if rate < 1 and random.random() >= rate:

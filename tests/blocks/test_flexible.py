@@ -35,9 +35,9 @@ from blocks import (
     SymmetricWindow,
     Window,
 )
-from blocks.ops import attend as home
+from blocks.attention.seen import Seen
 from blocks.ops import flexible, gpu
-from blocks.ops.attend import attend, attend_plain
+from blocks.ops.attend import attend_plain
 from blocks.ops.graphs import graph_of
 from blocks.ops.table import ALL, Table, biases, one, whole
 
@@ -177,20 +177,19 @@ def test_layers_and_lengths_share_graphs(
 
 @pytest.mark.slow
 def test_a_model_is_one_graph(calls: Any) -> None:
-    options = ({"mask": Window(3)}, {"scores": (CAP, BIAS)}, {"sinks": True})
+    options = ({"mask": Window(3)}, {"scores": (CAP, BIAS), "sinks": True})
     layers = [Spec(GQAttention, heads=H, kv_heads=K, qk=(RoPE,), **more) for more in options]
     chains = tuple(Spec(Chain, steps={"attention": layer}) for layer in layers)
     model = CausalLM(vocab=50, dim=D, layers=chains, norm=RMSNorm).eval()
     tokens, segments = torch.randint(50, (B, T)), torch.arange(T)[None].expand(B, -1) // 5
     graph: Any = torch.compile(model, fullgraph=True, backend="aot_eager")
     with torch.no_grad():
-        for more in ({}, {"segments": segments}):
-            found = graph(tokens, **more)
-            assert calls
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(gpu, "on", lambda x: False)
-                wanted = model(tokens, **more)
-            torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+        found = graph(tokens, segments=segments)
+        assert len(calls) == 2
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(gpu, "on", lambda x: False)
+            wanted = model(tokens, segments=segments)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mask", [Causal(), Window(6)], ids=str)
@@ -240,6 +239,18 @@ def test_a_table_is_made_once() -> None:
     assert ALL.q(torch.ones(2, 3)).shape == (2, 1, 3, 1)
 
 
+@pytest.mark.parametrize("mask", [Causal(), Window(9)], ids=str)
+def test_each_row_has_blocks_of_its_own(mask: Any, calls: Any) -> None:
+    real = torch.arange(300) < torch.tensor([[100], [300]])
+    step = Step((real.cumsum(1) - 1).clamp(min=0), real=real)
+    seen = Seen.new(torch.empty(B, K, 300, E), torch.empty(B, K, 300, E), step)
+    table = seen.shown(mask, step)["seen"]
+    found = flexible._blocks(table, 300, 300, real.device).to_dense()
+    padded = nn.functional.pad(table.whole, (0, 84, 0, 84)).unflatten(3, (3, -1))
+    wanted = padded.unflatten(2, (3, -1)).any(5).any(3)  # B 1 3 3
+    assert torch.equal(found.bool(), wanted) and not torch.equal(wanted[0], wanted[1])
+
+
 def suited(**other: Any) -> bool:
     q = torch.empty(1, H, other.pop("t", T), other.pop("e", E), dtype=other.pop("dtype", None))
     table = Table(lambda: lambda at: at.head, 1)
@@ -276,35 +287,3 @@ def test_who_drops_weights_or_looks_gets_the_equation(calls: Any) -> None:
     assert not calls and got["pattern"].shape == (B, H, T, T)
     block(x)
     assert len(calls) == 1
-
-
-@pytest.mark.parametrize(
-    ("dtype", "options", "repeated"),
-    [
-        (torch.bfloat16, {"causal": True}, False),
-        (torch.float16, {}, False),
-        (torch.float32, {"causal": True}, True),
-        (torch.bfloat16, {"seen": torch.ones(T, T, dtype=torch.bool)}, True),
-        (torch.bfloat16, {"bias": torch.ones(T, T)}, True),
-        (torch.bfloat16, {"narrow": True}, True),
-    ],
-)
-def test_grouped_heads_go_where_a_kernel_takes_them(
-    dtype: torch.dtype, options: dict[str, Any], repeated: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[int, dict[str, Any]]] = []
-
-    def kernel(q: Tensor, k: Tensor, *args: Any, **how: Any) -> Tensor:
-        asked.append((k.shape[1], how))
-        return of_torch(q, k, *args, **how)
-
-    of_torch = home.F.scaled_dot_product_attention
-    q, k, v = (torch.randn(B, n, T, E, dtype=dtype) for n in (H, K, K))
-    v = v[..., :8] if options.pop("narrow", False) else v
-    wanted = attend(q, k, v, **options)
-    monkeypatch.setattr(gpu, "on", lambda x: True)
-    monkeypatch.setattr(home.F, "scaled_dot_product_attention", kernel)
-    found = attend(q, k, v, **options)
-    ((heads, how),) = asked
-    assert (heads, how["enable_gqa"]) == ((H, False) if repeated else (K, True))
-    torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02)

@@ -93,3 +93,35 @@ def test_latent_attention(asked: list[str]) -> None:
     positions = torch.arange(LONG)[None]
     block(words(LONG), Step(positions, segments=positions // 100))
     assert asked == [f"4/4 heads {LONG}x{LONG} causal", f"rules {LONG}x{LONG} seen"]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "options", "repeated"),
+    [
+        (torch.bfloat16, {"causal": True}, False),
+        (torch.float16, {}, False),
+        (torch.float32, {"causal": True}, True),
+        (torch.bfloat16, {"seen": torch.ones(SHORT, SHORT, dtype=torch.bool)}, True),
+        (torch.bfloat16, {"bias": torch.ones(SHORT, SHORT)}, True),
+        (torch.bfloat16, {"narrow": True}, True),
+    ],
+)
+def test_grouped_heads_go_where_a_kernel_takes_them(
+    dtype: torch.dtype, options: dict[str, Any], repeated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, dict[str, Any]]] = []
+
+    def kernel(q: Tensor, k: Tensor, *args: Any, **how: Any) -> Tensor:
+        asked.append((k.shape[1], how))
+        return of_torch(q, k, *args, **how)
+
+    of_torch = attend.F.scaled_dot_product_attention
+    q, k, v = (torch.randn(2, n, SHORT, 16, dtype=dtype) for n in (H, K, K))
+    v = v[..., :8] if options.pop("narrow", False) else v
+    wanted = attend.attend(q, k, v, **options)
+    monkeypatch.setattr(gpu, "on", lambda x: True)
+    monkeypatch.setattr(attend.F, "scaled_dot_product_attention", kernel)
+    found = attend.attend(q, k, v, **options)
+    ((heads, how),) = asked
+    assert (heads, how["enable_gqa"]) == ((H, False) if repeated else (K, True))
+    torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02)

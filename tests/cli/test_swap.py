@@ -93,3 +93,21 @@ def test_swap_refused(checkpoint: Path, tmp_path: Path) -> None:
     fails(run("swap", checkpoint, "layers.0.mlp", "Mampa", *out), "Mamba")
     assert not (tmp_path / "none").exists()
     assert run("swap", checkpoint, "layers.0.mlp", "Mamba").exit_code == 2
+
+
+WRITERS = {
+    "swap": ("layers.0.mlp", "Mamba"),
+    "export": (),
+    "eject": (),
+}
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_where_it_goes_is_said_alike(command: str, checkpoint: Path, tmp_path: Path) -> None:
+    given = (command, checkpoint, *WRITERS[command])
+    for way in ([tmp_path / "last"], ["--out", tmp_path / "option"]):
+        result = run(*given, *way)
+        assert result.exit_code == 0 and str(way[-1]) in result.stdout, result.output
+        assert (way[-1] / "config.json").is_file()
+    for wrong in ([], [tmp_path / "a", "--out", tmp_path / "b"]):
+        fails(run(*given, *wrong), "Give one FOLDER", code=2)

@@ -159,7 +159,7 @@ UNKNOWN: dict[str, tuple[Callable[[], Any], str]] = {
     "a dtype": (lambda: load(dtype="float32"), "torch.float32"),
     "another dtype": (lambda: load(dtype="float"), "torch.float32"),
     "a device": (lambda: load(device="cud"), "the nearest are cuda"),
-    "an option": (lambda: Spec(GQAttention, head=4), "did you mean 'heads'?"),
+    "an option": (lambda: Spec(GQAttention, head=4), "did you mean 'heads'?"),  # pyright: ignore[reportCallIssue]  # a user's mistake
     "an address": (lambda: blocks.find(model(), "layers.0.atention"), PLACE),
     "a kind": (lambda: blocks.add_adapter(model(), kind="lora"), "LoRA"),  # pyright: ignore[reportArgumentType]  # a user's mistake
     "a block": (lambda: blocks.from_json({"block": "GQAtention", "options": {}}), "GQAttention"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,8 +80,9 @@ def test_a_swapped_model_is_told_which_layers(saved: bool, tmp_path: Path) -> No
 @pytest.mark.parametrize("model_type", model_types())
 def test_every_family_tells_of_a_foreign_mixer(model_type: str) -> None:
     """Each has a usual model, and knows it for one that its files can't say without."""
+    spec: Any
     spec, family = usual(model_type), family_of(family_of(model_type).written or model_type)
-    mixers = {part.func for _, part in blocks.walk(spec)} & {GQAttention, Mamba, Mamba2}
+    mixers: set[Any] = {part.func for _, part in blocks.walk(spec)} & {GQAttention, Mamba, Mamba2}
     for mixer in mixers:
         found = unsaid(family, rewrite(spec, mixer, LINEAR))
         assert all(f" is LinearAttention, not {mixer.__name__}" in words for words in found), found

@@ -38,11 +38,10 @@ class Graphs:
         self.options.append(options)
 
         def run(tokens: Tensor, positions: Tensor, slots: Any) -> Tensor:
-            own, self.own = self.own, []
-            logits = step(tokens, positions, slots)
-            for tensor in own:
+            for tensor in self.own:
                 tensor.fill_(math.nan)
-            self.own.append(logits)
+            logits = step(tokens, positions, slots)
+            self.own = [logits]
             for content in leaves(slots):
                 if not isinstance(content, Slots):
                     self.own += [tensor for _, tensor in content.tensors()]

@@ -95,8 +95,8 @@ def test_a_compiled_step_changes_nothing(kind: str) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("untaped")
 @pytest.mark.skipif(bool(native.obstacle()), reason=f"{native.obstacle()}")
-def test_any_number_of_models_have_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
+@torch._dynamo.config.patch(recompile_limit=2)
+def test_any_number_of_models_have_a_step() -> None:
     for _ in range(4):
         first = model(ATTENTION)
         close = {"rtol": 1e-4, "atol": 1e-4}

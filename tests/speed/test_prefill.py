@@ -79,7 +79,7 @@ def test_attend(
     keys, values = draw(2, k, s + 5, widths[0])[:, :, :s], draw(2, s, k, widths[1]).transpose(1, 2)
     found: Any = torch.ops.blocks.attend(q, keys, values, causal, 0.3)
     seen = torch.ones(t, s, dtype=torch.bool).tril(s - t) if causal else None
-    parts = [x.double() for x in (q, keys, values)]
+    parts = q.double(), keys.double(), values.double()
     wanted = F.scaled_dot_product_attention(*parts, seen, scale=0.3, enable_gqa=True)
     assert found.shape == wanted.shape and near(found, wanted, 1e-2)
 
@@ -98,7 +98,7 @@ def test_what_is_no_number_is_seen(value: float) -> None:
 @pytest.mark.parametrize("cast", ["before", "after"])
 @pytest.mark.parametrize(("dim", "offset"), [(1, 0.0), (31, 1.0), (256, 0.0), (256, 1.0)])
 def test_a_norm_is_the_plain_one(dtype: torch.dtype, cast: Any, dim: int, offset: float) -> None:
-    norm = RMSNorm(dim, cast=cast, offset=offset).to(dtype)
+    norm: Any = RMSNorm(dim, cast=cast, offset=offset).to(dtype)
     nn.init.normal_(norm.weight)
     x = 3 * torch.randn(2, 40, dim).to(dtype)
     with torch.no_grad(), Calls() as calls:
@@ -190,7 +190,8 @@ def test_who_listens_or_looks_in_is_told() -> None:
 def test_who_changes_a_matrix_changes_the_gate() -> None:
     mlp = GatedMLP(32, hidden=64).to(BF16)
     quicken(mlp)
-    mlp.up.register_forward_hook(lambda module, given, y: 0 * y)
+    listened: Any = mlp.up
+    listened.register_forward_hook(lambda module, given, y: 0 * y)
     with torch.no_grad():
         assert not mlp(draw(1, 40, 32)).any()
 

@@ -64,7 +64,7 @@ def no_line(old: GQAttention, new: GQAttention) -> Any:
         ("layers.1.attention", lambda old: 3, (), "3"),
         ("head", None, (), "head"),
         ("", lambda old: blocks.at(old, "layers.0"), (), "can't stand here"),
-        ("layers.1.attention", ATTENTION, (3,), "which pair"),
+        ("layers.1.attention", ATTENTION, (3,), "several functions"),
         ("layers.1.attention", ATTENTION, (lambda old, new: [],), "which pair"),
         ("layers.1.attention", ATTENTION, wrong_part, "several functions"),
         ("layers.1.attention", ATTENTION, None, "several functions"),

@@ -9,7 +9,7 @@ namespace {
 #if defined(__AVX512BF16__)
 namespace flash {
 
-using training::put;
+using many_rows::put;
 
 constexpr int64_t ROWS = 8, COLUMNS = 2 * LANES;  // of a tile
 constexpr int64_t KEYS = 128, QUERIES = 256;      // that are worked on at once: a core keeps them

@@ -2,19 +2,10 @@
 #pragma once
 
 #include "flash.h"
+#include "prefill.h"
 
 namespace {
 namespace learning {
-
-Tensor norm(Tensor x, Tensor weight, double eps, double offset, bool early) {
-  const int64_t d = weight.numel(), n = x.numel() / d;
-  Tensor y = torch::stable::empty_like(x);
-  by_type(x, [&](auto kind) {
-    using T = decltype(kind);
-    training::norm(data<T>(x), data<T>(weight), n, d, eps, offset, early, data<T>(y));
-  });
-  return y;
-}
 
 std::tuple<Tensor, Tensor> norm_backward(Tensor pull, Tensor x, Tensor weight, double eps,
                                          double offset) {
@@ -45,12 +36,6 @@ std::tuple<Tensor, Tensor> gated_backward(Tensor pull, Tensor gate, Tensor up, d
                    data<T>(to_up));
   });
   return {to_gate, to_up};
-}
-
-Tensor turn(Tensor x, Tensor cos, Tensor sin, bool back) {
-  Tensor y = torch::stable::empty_like(x);
-  by_type(x, [&](auto kind) { training::turn<decltype(kind)>(x, cos, sin, back, y); });
-  return y;
 }
 
 Tensor cross_entropy(std::vector<Tensor> logits, Tensor targets, double scale, bool learn) {
@@ -84,20 +69,13 @@ std::tuple<Tensor, Tensor, Tensor> attention_backward(Tensor pull, Tensor q, Ten
 }
 #endif
 
-// Whether there is an `attention`: where the processor multiplies pairs.
-bool attends() {
-#if defined(__AVX512BF16__)
-  return true;
-#else
-  return false;
-#endif
-}
+// Whether there is an `attention` that is quicker than torch's own.
+bool attends() { return many_rows::many() > 0; }
 
 }  // namespace learning
 }  // namespace
 
 STABLE_TORCH_LIBRARY_FRAGMENT(blocks, library) {
-  library.def("learn_norm(Tensor x, Tensor weight, float eps, float offset, bool early) -> Tensor");
   library.def(
       "learn_norm_backward(Tensor pull, Tensor x, Tensor weight, float eps, "
       "float offset) -> (Tensor, Tensor)");
@@ -105,7 +83,6 @@ STABLE_TORCH_LIBRARY_FRAGMENT(blocks, library) {
   library.def(
       "learn_gated_backward(Tensor pull, Tensor gate, Tensor up, float a, float b) -> (Tensor, "
       "Tensor)");
-  library.def("learn_turn(Tensor x, Tensor cos, Tensor sin, bool back) -> Tensor");
   library.def(
       "cross_entropy(Tensor(a!)[] logits, Tensor targets, float scale, "
       "bool learn) -> Tensor");
@@ -119,11 +96,9 @@ STABLE_TORCH_LIBRARY_FRAGMENT(blocks, library) {
 }
 
 STABLE_TORCH_LIBRARY_IMPL(blocks, CPU, library) {
-  library.impl("learn_norm", TORCH_BOX(&learning::norm));
   library.impl("learn_norm_backward", TORCH_BOX(&learning::norm_backward));
   library.impl("learn_gated", TORCH_BOX(&learning::gated));
   library.impl("learn_gated_backward", TORCH_BOX(&learning::gated_backward));
-  library.impl("learn_turn", TORCH_BOX(&learning::turn));
   library.impl("cross_entropy", TORCH_BOX(&learning::cross_entropy));
 #if defined(__AVX512BF16__)
   library.impl("learn_attention", TORCH_BOX(&learning::attention));

@@ -1,28 +1,12 @@
-// What lies between the products of a training step, in one pass over memory each, and its gradient.
+// Gradients of what lies between the products of a training step, in one pass over memory each.
 #pragma once
 
-#include "products.h"
+#include "rows.h"
 
 namespace {
 namespace training {
 
-inline void put(Floats values, float* to) { std::memcpy(to, &values, sizeof values); }
-inline void put(Floats values, bf16* to) { narrow(values, to); }
-inline void put(Floats values, fp16* to) {
-#if defined(__AVX512F__)
-  const __m256i found = _mm512_cvtps_ph((__m512)values, _MM_FROUND_TO_NEAREST_INT);
-  std::memcpy(to, &found, sizeof found);
-#else
-  for (int64_t i = 0; i < LANES; i++) narrow(values[i], to + i);
-#endif
-}
-
-template <class T>
-Floats in(Floats values) {  // as T has it
-  T kept[LANES];
-  put(values, kept);
-  return wide(kept);
-}
+using many_rows::put;
 
 // 1 / √(mean(x²) + eps)
 template <class T>
@@ -32,23 +16,8 @@ float inverse_size(const T* x, int64_t d, double eps) {
   return 1 / std::sqrt(sum(all) / d + float(eps));
 }
 
-// x [N D], weight [D], D a multiple of 16. `early` rounds x / rms before it meets the weight.
-template <class T>
-void norm(const T* x, const T* weight, int64_t n, int64_t d, double eps, double offset, bool early,
-          T* y) {
-  parallel_for(0, n, 16, [&](int64_t from, int64_t until) {
-    for (int64_t row = from; row < until; row++) {
-      const T* own = x + row * d;
-      const float size = inverse_size(own, d, eps);
-      for (int64_t i = 0; i < d; i += LANES) {
-        const Floats scale = wide(weight + i) + float(offset), unit = wide(own + i) * size;
-        put(early ? in<T>(unit) * in<T>(scale) : unit * scale, y + row * d + i);
-      }
-    }
-  });
-}
-
-// pull [N D] of its result -> what pulls at x [N D] and at the weight [D]
+// pull [N D] of x / √(mean(x²) + eps) · (offset + weight), D a multiple of 16 -> what pulls at x [N D]
+// and at the weight [D]
 template <class T>
 void norm_backward(const T* pull, const T* x, const T* weight, int64_t n, int64_t d, double eps,
                    double offset, T* to_x, T* to_weight) {
@@ -101,30 +70,6 @@ void gated_backward(const T* pull, const T* gate, const T* up, int64_t count, fl
       const Floats slope = open + v * open * (1.0f - open) * (a + 3 * b * v * v);
       put(g * wide(up + i) * slope, to_gate + i);
       put(g * v * open, to_up + i);
-    }
-  });
-}
-
-// x [B H T R] turned by angles [B or 1, 1, T, R/2], R/2 a multiple of 16; y is laid out as x is.
-template <class T>
-void turn(const Tensor& x, const Tensor& cos, const Tensor& sin, bool back, const Tensor& y) {
-  const int64_t heads = x.size(1), t = x.size(2), half = x.size(3) / 2;
-  const int64_t of_row = cos.size(0) > 1 ? t * half : 0;
-  parallel_for(0, x.size(0) * t, 16, [&](int64_t from, int64_t until) {
-    for (int64_t at = from; at < until; at++) {
-      const int64_t b = at / t, place = at % t;
-      const T* c = data<T>(cos) + b * of_row + place * half;
-      const T* s = data<T>(sin) + b * of_row + place * half;
-      for (int64_t h = 0; h < heads; h++) {
-        const T* own = data<T>(x) + b * x.stride(0) + h * x.stride(1) + place * x.stride(2);
-        T* to = data<T>(y) + b * y.stride(0) + h * y.stride(1) + place * y.stride(2);
-        for (int64_t i = 0; i < half; i += LANES) {
-          const Floats left = wide(own + i), right = wide(own + half + i), cosine = wide(c + i);
-          const Floats sine = back ? -wide(s + i) : wide(s + i);
-          put(left * cosine - right * sine, to + i);
-          put(right * cosine + left * sine, to + half + i);
-        }
-      }
     }
   });
 }

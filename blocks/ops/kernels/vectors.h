@@ -193,6 +193,21 @@ inline Floats sigmoid(Floats v) {
 inline Ints dot4(Ints sums, Words weights, int32_t x) {
 #if defined(__AVX512VNNI__)
   return (Ints)_mm512_dpbusd_epi32((__m512i)sums, (__m512i)weights, _mm512_set1_epi32(x));
+#elif defined(__AVX2__)
+  typedef int32_t Eight __attribute__((vector_size(32)));
+  const __m256i all = _mm256_set1_epi32(x), odd = _mm256_srai_epi16(all, 8);
+  const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(all, 8), 8);
+  const auto add = [&](Eight own, Eight four) {
+    const __m256i low = _mm256_and_si256((__m256i)four, _mm256_set1_epi16(255));
+    const __m256i high = _mm256_srli_epi16((__m256i)four, 8);
+    return own + (Eight)_mm256_madd_epi16(low, even) + (Eight)_mm256_madd_epi16(high, odd);
+  };
+  const Ints fours = (Ints)weights;
+  const Eight a = add(__builtin_shufflevector(sums, sums, 0, 1, 2, 3, 4, 5, 6, 7),
+                      __builtin_shufflevector(fours, fours, 0, 1, 2, 3, 4, 5, 6, 7));
+  const Eight b = add(__builtin_shufflevector(sums, sums, 8, 9, 10, 11, 12, 13, 14, 15),
+                      __builtin_shufflevector(fours, fours, 8, 9, 10, 11, 12, 13, 14, 15));
+  return __builtin_shufflevector(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
 #else
   for (int b = 0; b < 4; b++) {
     const Words byte = (weights >> (8 * b)) & 255u;

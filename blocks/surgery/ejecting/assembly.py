@@ -10,38 +10,24 @@ from torch import nn
 from blocks.attention.mask import Causal, Full, Mask, Window
 from blocks.errors import SpecError
 from blocks.surgery.ejecting.book import Book
-from blocks.surgery.ejecting.calls import snake
-from blocks.surgery.ejecting.classes import ClassInfo
-from blocks.surgery.ejecting.scopes import BodyScope, InitScope
+from blocks.surgery.ejecting.classes import ClassInfo, wires
+from blocks.surgery.ejecting.code import calling, line, name, numbered, parsed, setting, snake
+from blocks.surgery.ejecting.scopes import BodyScope, InitScope, Scope
 from blocks.surgery.ejecting.source import method
-from blocks.surgery.ejecting.values import (
-    Code,
-    Known,
-    Memory,
-    Now,
-    Part,
-    Value,
-    calling,
-    name,
-)
-from blocks.surgery.ejecting.walking import Walk, line
+from blocks.surgery.ejecting.values import NONE, Code, Known, Memory, Now, Part, Slot, Value
+from blocks.surgery.ejecting.walking import Walk
 
 __all__: list[str] = []
 
 
-def lines(text: str) -> list[ast.stmt]:
+def lines(text: str) -> list[Any]:
     """Statements written out, with the comments at the ends of their lines."""
-    found = ast.parse(text).body
     rows = text.split("\n")
-    for one in found:
-        for part in ast.walk(one):
-            if isinstance(part, ast.stmt):
-                row = (
-                    rows[(part.end_lineno or 1) - 1]
-                    if not isinstance(part, ast.If | ast.For)
-                    else ""
-                )
-                line(part, "#" + row.partition("  #")[2] if "  #" in row else "")
+    found = ast.parse(text).body
+    for part in (part for one in found for part in ast.walk(one) if isinstance(part, ast.stmt)):
+        whole = isinstance(part, ast.If | ast.For)
+        _, sign, comment = ("" if whole else rows[(part.end_lineno or 1) - 1]).partition("  #")
+        line(part, sign.strip() + comment)
     return found
 
 
@@ -52,10 +38,9 @@ class Assembly:
         self.book, self.module, self.spec, self.causal = book, module, spec, causal
         self.info = ClassInfo(book, module, type(module).__name__, config=True)
         self.info.inside.add(id(module))
-        self.scope = BodyScope(self.info)
+        self.scope = BodyScope(book, self.info)
         self.walk = Walk(self.scope, {}, None)
-        self.maker = Walk(InitScope(self.info), {}, None)
-        self.info.walk = self.maker
+        self.maker = self.info.walk = Walk(InitScope(book, self.info), {}, None)
         self.kinds: dict[str, tuple[ClassInfo, list[Any]]] = {}
         self.layers: list[str] = []
 
@@ -69,26 +54,19 @@ class Assembly:
         slot, module = self.spec.keywords.get(attr), getattr(self.module, attr, None)
         if slot is None or module is None:
             return None
-        made: Any = self.maker.called(Known(slot), list(sizes), {})
-        before = self.maker.lines
-        self.maker.lines = []
-        slot_: Any = _Slot(self.module)
-        self.info.took(self.maker, slot_, attr, made, None)
-        self.info.init += self.maker.lines
-        self.maker.lines = before
+        self.maker.lines = self.info.init
+        made = self.maker.called(Known(slot), list(sizes), {})
+        self.info.took(self.maker, Slot(self.module), attr, made, None)
         found: Any = self.info.attribute(Part(self.module, name("self")), attr)
         return found
 
-    def through(self, part: Part | None, x: str) -> list[ast.stmt]:
+    def through(self, part: Part | None, x: str) -> list[Any]:
         """x passed through a part that may ask for the step."""
         if part is None:
             return []
-        forward: Any = method(type(part.module), "forward")
-        asked = {arg.arg for arg in forward.params}
-        given: list[Value] = [Code(name(x)), *([Now()] if "step" in asked else [])]
         self.walk.lines = []
-        value = self.walk.called(part, given, {})
-        return [*self.walk.lines, line(ast.Assign([name("x")], self.walk.code(value)), "# B T D")]
+        value = self.walk.called(part, [Code(name(x)), *asked(part.module, step=Now())], {})
+        return [*self.walk.lines, setting(name("x"), self.walk.code(value), "# B T D")]
 
     # Layers.
 
@@ -105,26 +83,19 @@ class Assembly:
         self.book.infos[id(module)] = info
         made: Any = self.maker.called(Known(spec), [self.size("dim")], {})
         info.begin(made.given)
-        walk = Walk(_Outer(self.book), {}, None)
-        given: list[Value] = [Code(name("x"))]
-        asked = {arg.arg for arg in method(type(module), "forward").params}  # pyright: ignore[reportOptionalMemberAccess]
-        given += [Now()] if "step" in asked else []
-        if "state" in asked:
-            given.append(Memory(name("memory")) if self.causal else Known(None))
-        found: Any = walk.called(Part(module, name("layer")), given, {})
+        walk = Walk(Scope(self.book), {}, None)
+        memory = Memory(name("memory")) if self.causal else NONE
+        more = asked(module, step=Now(), state=memory)
+        found: Any = walk.called(Part(module, name("layer")), [Code(name("x")), *more], {})
         needs = {label: key for key, label in walk.scope.needs.items()}
         keys = [needs.get(arg.id, "cache") for arg in found.node.args[1:]]
-        label = "layer" if len(set(self.spec.keywords["layers"])) == 1 else named(module)
-        label, base, i = label, label, 2
-        while label in self.kinds:
-            label, i = f"{base}_{i}", i + 1
-        info.label = (
-            "Layer" if label == "layer" else "".join(p.title() for p in base.split("_")) + "Layer"
-        )
+        base = "layer" if len(set(self.spec.keywords["layers"])) == 1 else named(module)
+        label = next(one for one in numbered(base) if one not in self.kinds)
+        info.label = "Layer" if label == "layer" else f"{base.title().replace('_', '')}Layer"
         self.kinds[label] = (info, keys)
         return label
 
-    def made_layers(self) -> list[ast.stmt]:
+    def made_layers(self) -> list[Any]:
         """The lines of the constructor that make the layers."""
         book, kinds = self.book, self.kinds
         labels = {label: book.finish(info) for label, (info, _) in kinds.items()}
@@ -139,16 +110,14 @@ class Assembly:
             one = next(iter(labels.values()))
             return lines(f"self.layers = nn.ModuleList({one}(config) for {over})")
         table = ", ".join(f'"{label}": {value}' for label, value in labels.items())
-        return [
-            *lines(f"kinds = {{{table}}}"),
-            *lines(f"self.layers = nn.ModuleList(kinds[kind](config) for {over})"),
-        ]
+        made = f"self.layers = nn.ModuleList(kinds[kind](config) for {over})"
+        return lines(f"kinds = {{{table}}}\n{made}")
 
     # What layers share.
 
-    def shared(self, keys: list[Any]) -> list[ast.stmt]:
+    def shared(self, keys: list[Any]) -> list[Any]:
         """Lines that make what layers share, each once."""
-        made: list[ast.stmt] = []
+        made: list[Any] = []
         for key in keys:
             held = self.book.shared[key]
             label = self.scope.need(key)
@@ -158,10 +127,10 @@ class Assembly:
                 self.walk.lines = []
                 walk = self.walk.beside(held.closure.env, held.closure.home)
                 value = walk.value(held.closure.node.body)  # pyright: ignore[reportArgumentType]
-                made += [*walk.lines, line(ast.Assign([label], self.walk.code(value)))]
+                made += [*walk.lines, setting(label, self.walk.code(value))]
         return made
 
-    def sight(self, label: ast.expr, mask: Mask, table: bool) -> list[ast.stmt]:
+    def sight(self, label: ast.expr, mask: Mask, table: bool) -> list[Any]:
         """Which keys each query sees: [B 1 T S], or None where attention knows without a table."""
         found: Any = method(type(mask), "__call__")
         env = self.walk.bound(found, [Known(mask), Code(name("q")), Code(name("k"))], {})
@@ -174,34 +143,23 @@ class Assembly:
         code: ast.expr = calling("visible", *args)
         plain: ast.expr | None = None
         if isinstance(mask, Full):
-            plain = ast.parse("mask is None", mode="eval").body if padded else ast.Constant(True)
+            plain = parsed("mask is None") if padded else ast.Constant(True)
         elif not table and isinstance(mask, Causal):
             plain = name("plain")
         elif not table and isinstance(mask, Window):
             size = self.scope.lift("size", mask.size)
-            fits = ast.Compare(ast.parse("keys.shape[1]", mode="eval").body, [ast.LtE()], [size])
+            fits = ast.Compare(parsed("keys.shape[1]"), [ast.LtE()], [size])
             plain = ast.BoolOp(ast.And(), [name("plain"), fits])
         if plain is not None:
             code = ast.IfExp(plain, ast.Constant(None), code)
-        return [line(ast.Assign([label], code), "# B 1 T S")]
+        return [setting(label, code, "# B 1 T S")]
 
 
-class _Slot:
-    """The model's own constructor."""
-
-    prefix, path = "", ""
-
-    def __init__(self, module: nn.Module):
-        self.module = module
-        self.made: dict[str, Value] = {}
-
-
-class _Outer(InitScope):
-    """Where layers are called before the model's own lines are written."""
-
-    def __init__(self, book: Book):
-        self.book, self.needs, self.taken, self.numbered = book, {}, set(), {}
-        self.info = None
+def asked(module: nn.Module, **known: Value) -> list[Value]:
+    """Those of some values that the `forward` of a module asks for."""
+    forward: Any = method(type(module), "forward")
+    params = {arg.arg for arg in forward.params}
+    return [value for key, value in known.items() if key in params]
 
 
 def named(module: nn.Module) -> str:
@@ -209,8 +167,8 @@ def named(module: nn.Module) -> str:
     for part in module.modules():
         mask = getattr(part, "mask", None)
         if isinstance(mask, Mask):
-            return {"causal": "full"}.get(snake(type(mask).__name__), snake(type(mask).__name__))
-        kind = type(part).__name__
-        if hasattr(part, "init_state") and kind not in ("Residual", "Chain", "Parallel", "Normed"):
-            return snake(kind)
+            kind = snake(type(mask).__name__)
+            return "full" if kind == "causal" else kind
+        if hasattr(part, "init_state") and not wires(part):
+            return snake(type(part).__name__)
     return "plain"

@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from torch import nn
 
-from blocks.attention.mask import Full
 from blocks.errors import SpecError
-from blocks.surgery.ejecting.calls import joined_name, snake
-from blocks.surgery.ejecting.classes import ClassInfo
+from blocks.surgery.ejecting.classes import ClassInfo, wires
+from blocks.surgery.ejecting.code import calling, filed, joined_name, name, numbered, snake
 from blocks.surgery.ejecting.entries import Entry, finished, outcome
 from blocks.surgery.ejecting.scopes import FreeScope, Scope
 from blocks.surgery.ejecting.source import Home, method
-from blocks.surgery.ejecting.values import (
-    Closure,
-    Code,
-    Known,
-    Many,
-    Memory,
-    Part,
-    Value,
-    calling,
-    name,
-)
+from blocks.surgery.ejecting.values import Closure, Code, Known, Many, Memory, Part, Value
 from blocks.surgery.ejecting.walking import Walk
 
 __all__: list[str] = []
@@ -34,6 +24,8 @@ __all__: list[str] = []
 CLASSES = {"GQAttention": "Attention", "TokenEmbedding": "Embedding"}
 FUNCTIONS = {"rope_make_table": "rope_table", "rope_turned": "rotate", "rope": "rotate_both"}
 HINTS = {"dims": "rotated_dim", "size": "window"}
+FIRST = ("positions", "length", "rope", "keys")  # of the arguments that all layers share
+LAST = ("seen", "cache")
 
 
 @dataclass
@@ -45,63 +37,58 @@ class Shared:
     closure: Closure | None = None
 
 
+def given() -> dict[Hashable, Shared]:
+    """What every model has for its layers."""
+    found = {base: Shared(base, "Tensor") for base in ("positions", "keys", "length")}
+    return {**found, "cache": Shared("cache", "dict[str, Tensor]")}
+
+
 @dataclass
 class Book:
-    """The file in the making."""
+    """The file in the making.
+
+    Attributes:
+        config: the fields of config.json.
+        functions: by name, their definitions.
+        classes: by name, their definitions.
+        helpers: which functions it needs that are no code of the library.
+        infos: by module, its class in the making.
+        made: by module, what it was made of.
+        finished: by class in the making, the name it has got.
+        unpadded: whether all tokens are real.
+        marks: numbers for words that stand for code.
+    """
 
     config: dict[str, Any] = field(default_factory=dict)
-    functions: dict[str, Any] = field(default_factory=dict)  # by name: the definition
-    helpers: set[str] = field(default_factory=set)
-    infos: dict[int, ClassInfo] = field(default_factory=dict)
-    shared: dict[Hashable, Shared] = field(default_factory=dict)
-    made: dict[int, Any] = field(default_factory=dict)
+    functions: dict[str, Any] = field(default_factory=dict)
     classes: dict[str, Any] = field(default_factory=dict)
+    helpers: set[str] = field(default_factory=set)
+    shared: dict[Hashable, Shared] = field(default_factory=given)
+    infos: dict[int, ClassInfo] = field(default_factory=dict)
+    made: dict[int, Any] = field(default_factory=dict)
     finished: dict[int, str] = field(default_factory=dict)
     unpadded: bool = False
-    counter: int = 0
-
-    def __post_init__(self) -> None:
-        for base, kind in {
-            "positions": "Tensor",
-            "keys": "Tensor",
-            "length": "Tensor",
-            "mask": "Tensor | None",
-            "types": "Tensor | None",
-            "memory": "Tensor",
-            "memory_mask": "Tensor | None",
-            "cache": "dict[str, Tensor]",
-        }.items():
-            self.shared[base] = Shared(base, kind)
-
-    def count(self) -> int:
-        self.counter += 1
-        return self.counter
+    marks: Iterator[int] = field(default_factory=count)
 
     def rank(self, key: Hashable) -> tuple[int, str]:
         """Where an argument stands among others: the cache last, what is seen before it."""
         base = self.shared[key].base
-        order = ("positions", "length", "types", "rope", "memory", "memory_mask", "mask", "keys")
-        last = {"seen": 98, "cache": 99}
-        return last.get(base, order.index(base) if base in order else 50), base
+        order = (*FIRST, "", *LAST)
+        return order.index(base if base in order else ""), base
 
-    def field(self, hint: str, value: Any, prefix: str = "") -> str:
+    def field(self, hint: str, value: Any) -> str:
         """The name that a number has in the config."""
-        hint = HINTS.get(hint, hint)
-        for label in (
-            hint,
-            f"{prefix}_{hint}" if prefix else hint,
-            *(f"{hint}_{i}" for i in range(2, 999)),
-        ):
-            if label not in self.config or _alike(self.config[label], value):
-                self.config[label] = list(value) if isinstance(value, tuple) else value
-                return label
-        raise SpecError(f"too many different values of {hint}")
+        value = list(value) if isinstance(value, tuple) else value
+        labels = numbered(HINTS.get(hint, hint))
+        label = next(one for one in labels if _alike(self.config.get(one, value), value))
+        self.config[label] = value
+        return label
 
     # What layers share.
 
     def once(self, walk: Walk, key: Value, closure: Any) -> Value:
         """What the step finds once for all layers."""
-        text = _key(walk, key)
+        text = _key(key)
         first = key.items[0] if isinstance(key, Many) else key
         kind = first.value if isinstance(first, Known) else "table"
         base = snake(kind.__name__) if isinstance(kind, type) else str(kind)
@@ -113,43 +100,24 @@ class Book:
 
     def fact(self, scope: Scope, attr: str) -> Value:
         """A field of the step."""
-        match attr:
-            case "positions" | "length" | "memory":
-                return Code(scope.need(attr))
-            case "real" | "memory_real" | "types":
-                base = {"real": "mask", "memory_real": "memory_mask"}.get(attr, attr)
-                return Code(scope.need(base), optional=True)
-            case "segments" | "seen" | "global_mask" | "clock" | "condition":
-                return Known(None)
+        if attr in ("positions", "length"):
+            return Code(scope.need(attr))
+        if attr in ("segments", "seen", "global_mask", "clock", "condition"):
+            return Known(None)
         raise SpecError(f"its layers ask for the step's {attr}")
 
     def sight(self, scope: Scope, mask: Any, table: bool) -> ast.expr:
         key = ("seen", mask, table)
-        kind = "Tensor" if table else "Tensor | None"
-        self.shared.setdefault(key, Shared("seen", kind))
+        self.shared.setdefault(key, Shared("seen", "Tensor" if table else "Tensor | None"))
         return scope.need(key)
-
-    def is_full(self, mask: Any) -> bool:
-        return isinstance(mask, Full)
 
     def biased(self, walk: Walk, bias: Value, table: Value, q: ast.expr) -> ast.expr:
         """Biases of scores as the mask of torch's attention."""
         code = walk.code(bias)
-        if not (isinstance(table, Known) and table.value is None):
-            optional = isinstance(table, Code) and table.optional
-            self.helpers.add("biased_or_not" if optional else "biased")
+        if not table.is_none:
+            self.helpers.add("biased_or_not" if table.optional else "biased")
             code = calling("biased", code, walk.code(table))
         return calling(ast.Attribute(code, "to"), ast.Attribute(q, "dtype"))
-
-    def remembered(self, walk: Walk, memory: Memory, key: str, new: Value) -> Value:
-        self.helpers.add("remember")
-        return Code(calling("remember", memory.node, ast.Constant(key), walk.code(new)))
-
-    def memory_of(self, memory: Memory, key: Any, several: bool) -> Memory:
-        if not several:
-            return memory
-        place = ast.Constant(key.value)
-        return Memory(calling(ast.Attribute(memory.node, "setdefault"), place, ast.Dict([], [])))
 
     # Functions.
 
@@ -158,22 +126,11 @@ class Book:
         scope = FreeScope(self)
         entry = Entry(walk, scope)
         inner = Walk(scope, {key: entry.given(key, value) for key, value in env.items()}, found)
-        tree = finished(inner, entry, found, scope)
+        tree = finished(inner, found)
         label = label.strip("_")
         label = f"{label}_of" if label in walk.stored else label
-        label = FUNCTIONS.get(label, label)
-        return outcome(scope, calling(self.named(label, tree), *entry.args(tree)))
-
-    def named(self, label: str, tree: ast.FunctionDef) -> str:
-        """The name of a function of this text."""
-        tree.name = ""
-        text = ast.dump(tree)
-        for candidate in (label, *(f"{label}_{i}" for i in range(2, 99))):
-            if candidate not in self.functions or self.functions[candidate][0] == text:
-                tree.name = candidate
-                self.functions.setdefault(candidate, (text, tree))
-                return candidate
-        raise SpecError(f"too many kinds of {label}")
+        called = filed(self.functions, FUNCTIONS.get(label, label), tree)
+        return outcome(scope, calling(called, *entry.args(tree)))
 
     # Modules.
 
@@ -186,22 +143,16 @@ class Book:
         if found is None:
             raise SpecError(f"{kind.__name__}.{attr} has no source")
         env = walk.bound(found, [part, *args], options)
-        if attr == "init_state":
-            return walk.spliced(found, env)
         if info is not None and part.module is info.module:
             value = walk.written_out(found, env)
-            if value is not None:
-                return value
-            return info.method(walk, name("self"), found, env, attr)
+            return info.method(walk, name("self"), found, env, attr) if value is None else value
         inside = info is not None and id(part.module) in info.inside
         if inside and attr == "forward" and wires(part.module):
             return walk.spliced(found, env)
-        if inside or (part.node is None):
-            label = joined_name(kind, "" if attr == "forward" else attr)
-            return walk.function(found, env, label)
-        other = self.info(part.module)
+        if inside or part.node is None:
+            return walk.function(found, env, joined_name(kind, "" if attr == "forward" else attr))
         memory = next((one for one in args if isinstance(one, Memory)), None)
-        return other.method(walk, part.node, found, env, attr, memory)
+        return self.info(part.module).method(walk, part.node, found, env, attr, memory)
 
     def element(self, module: nn.Module) -> None:
         """One of a list of equal modules, which is called with a tensor wherever it is called."""
@@ -212,21 +163,13 @@ class Book:
     def finish(self, info: ClassInfo) -> str:
         """The name of a module's class, which is written once for all that are alike."""
         if id(info) not in self.finished:
-            tree: Any = info.finish()
-            label, tree.name = tree.name, ""
-            text = ast.dump(tree)
-            for candidate in (label, *(f"{label}{i}" for i in range(2, 99))):
-                if candidate not in self.classes or self.classes[candidate][0] == text:
-                    tree.name = candidate
-                    self.classes.setdefault(candidate, (text, tree))
-                    break
-            self.finished[id(info)] = tree.name
+            tree = info.finish()
+            self.finished[id(info)] = filed(self.classes, tree.name, tree, gap="")
         return self.finished[id(info)]
 
-    def parameters(self, label: str) -> list[str]:
-        """What a class's constructor is given."""
-        init = self.classes[label][1].body[0]
-        return [arg.arg for arg in init.args.args[1:]]
+    def init(self, info: ClassInfo) -> ast.FunctionDef:
+        """The constructor of a module's class."""
+        return self.classes[self.finish(info)].body[0]
 
     def info(self, module: nn.Module) -> ClassInfo:
         if id(module) not in self.infos:
@@ -238,22 +181,14 @@ class Book:
         return self.infos[id(module)]
 
 
-def wires(module: nn.Module) -> bool:
-    """Whether a module only joins others."""
-    return type(module).__name__ in ("Residual", "Chain", "Normed", "Parallel", "Checkpointed")
-
-
 def _alike(a: Any, b: Any) -> bool:
-    same = (list(a) if isinstance(a, tuple) else a) == (list(b) if isinstance(b, tuple) else b)
-    return same and isinstance(a, float) == isinstance(b, float)
+    return a == b and isinstance(a, float) == isinstance(b, float)
 
 
-def _key(walk: Walk, key: Value) -> Hashable:
-    if isinstance(key, Known):
-        return key.value
+def _key(key: Value) -> Hashable:
     if isinstance(key, Many):
-        return tuple(_key(walk, part) for part in key.items)
-    return "code"
+        return tuple(map(_key, key.items))
+    return key.value if isinstance(key, Known) else "code"
 
 
 def _afar(value: Value) -> Value:
@@ -262,6 +197,4 @@ def _afar(value: Value) -> Value:
         return Code(name("x"), value.optional)
     if isinstance(value, Known):
         return Known(value.value, hint=value.hint)
-    if isinstance(value, Part):
-        return Part(value.module, None)
-    return value
+    return Part(value.module, None) if isinstance(value, Part) else value

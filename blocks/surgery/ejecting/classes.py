@@ -11,7 +11,16 @@ from torch import nn
 
 from blocks.errors import SpecError
 from blocks.state import Content, content_of, leaves
-from blocks.surgery.ejecting.calls import snake
+from blocks.surgery.ejecting.code import (
+    calling,
+    dotted,
+    filed,
+    line,
+    name,
+    numbered,
+    setting,
+    snake,
+)
 from blocks.surgery.ejecting.definitions import Child, Definition
 from blocks.surgery.ejecting.entries import Entry, finished, outcome
 from blocks.surgery.ejecting.printing import text as text_of
@@ -21,42 +30,34 @@ from blocks.surgery.ejecting.values import (
     Code,
     Known,
     Made,
+    MadeList,
     Many,
     Memory,
     Part,
     Slot,
     Value,
-    calling,
-    dotted,
-    name,
     plain,
 )
-from blocks.surgery.ejecting.walking import Walk, line
+from blocks.surgery.ejecting.walking import Walk
 
 __all__: list[str] = []
 
-NORMS = {"norm_in": "norm", "norm_out": "norm_out", "norm_after": "norm_after"}
+NORMS = {"norm_in": "norm"}
 
 
 @dataclass(eq=False)
 class ClassInfo(Definition):
-    """A class in the making, for one module of the model."""
+    """A class in the making, for one module of the model.
 
-    book: Any
-    module: nn.Module
-    label: str
-    config: bool = False
-    params: dict[str, Value] = field(default_factory=dict)
-    labels: dict[tuple[int, str], str] = field(default_factory=dict)
+    Attributes:
+        inside: the modules that are written into it, itself among them.
+        labels: by module and attribute there, the attribute here.
+        numbers: the attributes that only keep a number for a method.
+    """
+
     inside: set[int] = field(default_factory=set)
-    made: dict[tuple[int, str], Value] = field(default_factory=dict)
-    init: list[ast.stmt] = field(default_factory=list)
-    children: dict[str, Child] = field(default_factory=dict)
-    tensors: dict[str, str] = field(default_factory=dict)  # attribute: place in the library's
-    methods: dict[str, ast.FunctionDef] = field(default_factory=dict)
-    needs: dict[str, dict[Any, str]] = field(default_factory=dict)
+    labels: dict[tuple[int, str], str] = field(default_factory=dict)
     numbers: dict[tuple[str, str], str] = field(default_factory=dict)
-    walk: Any = None
 
     @property
     def memories(self) -> int:
@@ -69,24 +70,21 @@ class ClassInfo(Definition):
     def begin(self, given: dict[str, Value]) -> None:
         """Walks through the constructor."""
         self.inside.add(id(self.module))
-        env: dict[str, Value] = {}
+        env = dict(given)
         for key, value in given.items():
             if isinstance(value, Known) and plain(value.value):
+                env[key] = Known(value.value, name(key))
                 if self.config:
                     env[key] = Known(value.value, value.node, key)
                 else:
                     self.params[key] = value
-                    env[key] = Known(value.value, name(key))
-            else:
-                env[key] = value
-        self.construct(Slot(self.module, ""), env, "", Walk(InitScope(self), {}, None))
+        self.construct(Slot(self.module), env, Walk(InitScope(self.book, self), {}, None))
 
-    def construct(self, slot: Slot, env: dict[str, Value], path: str, walk: Walk) -> None:
+    def construct(self, slot: Slot, env: dict[str, Value], walk: Walk) -> None:
         """Walks through the constructor of a module that is written into this class."""
         found = method(type(slot.module), "__init__")
         if found is None:
             raise SpecError(f"{type(slot.module).__name__} has no constructor to read")
-        slot.path = path  # pyright: ignore[reportAttributeAccessIssue]
         inner = Walk(walk.scope, {"self": slot, **env}, found, apart=walk.home is not None)
         inner.run(found.tree.body)
         self.init += inner.lines
@@ -96,120 +94,93 @@ class ClassInfo(Definition):
         """A number that whoever makes this gives it."""
         if self.config:
             return dotted(f"config.{self.book.field(hint, value)}")
-        for label in (hint, *(f"{hint}_{i}" for i in range(2, 99))):
-            held = self.params.get(label)
-            if held is None:
-                self.params[label] = Known(value, hint=hint)
-                return name(label)
-            if isinstance(held, Known) and held.value == value:
-                return name(label)
-        raise SpecError(f"too many different values of {hint}")
+        new = Known(value, hint=hint)
+        fits = (one for one in numbered(hint) if self.held(one, new) == value)
+        label = next(fits)
+        self.params.setdefault(label, new)
+        return name(label)
+
+    def held(self, label: str, new: Known) -> Any:
+        found = self.params.get(label, new)
+        return found.value if isinstance(found, Known) else None
 
     def kept_number(self, hint: str, value: Any) -> ast.expr:
         """A number that a method reads."""
-        for key, label in self.numbers.items():
-            if key == (hint, repr(value)):
-                return ast.Attribute(name("self"), label)
-        taken = {text_of(one.targets[0]) for one in self.init if isinstance(one, ast.Assign)}
-        labels = (hint, *(f"{hint}_{i}" for i in range(2, 99)))
-        label = next(one for one in labels if f"self.{one}" not in taken)
-        self.numbers[(hint, repr(value))] = label
-        node: Any = ast.Attribute(name("self"), label)
-        self.init.append(line(ast.Assign([node], self.parameter(hint, value))))
-        return node
+        key = (hint, repr(value))
+        if key not in self.numbers:
+            taken = {text_of(one.targets[0]) for one in self.init if isinstance(one, ast.Assign)}
+            self.numbers[key] = next(one for one in numbered(hint) if f"self.{one}" not in taken)
+            target = dotted(f"self.{self.numbers[key]}")
+            self.init.append(setting(target, self.parameter(hint, value)))
+        return dotted(f"self.{self.numbers[key]}")
 
     def label_of(self, slot: Slot, attr: str) -> str:
-        through = getattr(type(slot.module), "transparent", None)
-        if attr == through:
+        """What an attribute of a module that is written into this class is called in it."""
+        if attr == getattr(type(slot.module), "transparent", None):
             return slot.prefix or attr
-        label = f"{slot.prefix}_{NORMS.get(attr, attr)}" if slot.prefix else NORMS.get(attr, attr)
-        return label
+        return "_".join(filter(None, [slot.prefix, NORMS.get(attr, attr)]))
 
     def took(
-        self, walk: Walk, slot: Any, attr: str, value: Value, source: Any, buffer: bool = False
+        self, walk: Walk, slot: Slot, attr: str, value: Value, source: Any, buffer: bool = False
     ) -> None:
         """An attribute is given a value in a constructor."""
-        key = (id(slot.module), attr)
-        label = self.label_of(slot, attr)
-        path = f"{slot.path}{attr}"
-        target: Any = ast.Attribute(name("self"), label)
-        if isinstance(value, Made) and value.kind is nn.ModuleList:
-            self.took_list(walk, slot, attr, value.given["0"], source, label)
-            return
+        key, label, path = (id(slot.module), attr), self.label_of(slot, attr), slot.path + attr
+        target = dotted(f"self.{label}")
         if isinstance(value, Made):
-            child = getattr(slot.module, attr)
             self.labels[key] = label
-            self.child(walk, child, value, label, path, source)
+            live = getattr(slot.module, attr)
+            if value.kind is nn.ModuleList:
+                self.took_list(walk, slot, attr, value.given["0"], source)
+            else:
+                self.child(walk, Child(live, value, path), label, source)
             return
         slot.made[attr] = value
-        if isinstance(value, Known) and plain(value.value):
-            walk.emit(ast.Assign([target], walk.code(value)), source)
+        parts = value.items if isinstance(value, Many) else [value]
+        if parts and all(one.is_number for one in parts):
+            known = [part.value for part in parts if isinstance(part, Known)]
+            walk.emit(setting(target, walk.code(value)), source)
             self.labels[key] = label
-            self.made[key] = value
-            slot.made[attr] = Known(value.value, target)
+            slot.made[attr] = Known(tuple(known) if isinstance(value, Many) else known[0], target)
         elif isinstance(value, Code):
             self.labels[key], self.tensors[label] = label, path
-            code: Any = ast.Assign([target], value.node)
+            made = setting(target, value.node)
             if buffer:
                 call = calling("self.register_buffer", ast.Constant(label), value.node)
-                code = ast.Expr(call)
-                code.buffer = label
-            walk.emit(code, source)
-        elif (
-            isinstance(value, Many)
-            and value.items
-            and all(isinstance(part, Known) and plain(part.value) for part in value.items)
-        ):
-            walk.emit(ast.Assign([target], walk.code(value)), source)
-            self.labels[key] = label
-            self.made[key] = value
-            known = tuple(part.value for part in value.items)  # pyright: ignore[reportAttributeAccessIssue]
-            slot.made[attr] = Known(known, target)
+                made = line(ast.Expr(call))
+                made.buffer = label
+            walk.emit(made, source)
 
-    def child(
-        self, walk: Walk, child: nn.Module, made: Made, label: str, path: str, source: Any
-    ) -> None:
+    def child(self, walk: Walk, child: Child, label: str, source: Any) -> None:
         """A part that is a module: written into this class, or one of its own."""
-        if isinstance(child, nn.Dropout | nn.Identity):
+        module = child.module
+        if isinstance(module, nn.Dropout | nn.Identity):
             return
-        if written_in(child) and not type(child).__module__.startswith("torch."):
-            self.inside.add(id(child))
-            slot = Slot(child, label)
-            given = dict(made.given)
+        if written_in(module) and not type(module).__module__.startswith("torch."):
+            self.inside.add(id(module))
             before, self.init = self.init, []
-            self.construct(slot, given, f"{path}.", walk)
+            self.construct(Slot(module, label, f"{child.path}."), dict(child.made.given), walk)
             walk.lines += self.init
             self.init = before
             return
-        self.book.made[id(child)] = made
-        self.children[label] = Child(child, made, path)
-        target: Any = ast.Attribute(name("self"), label)
-        walk.emit(ast.Assign([target], name(f"_{label}")), source)
+        for one in [module] if child.times is None else module.children():
+            self.book.made[id(one)] = child.made
+        self.children[label] = child
+        walk.emit(setting(dotted(f"self.{label}"), name(f"_{label}")), source)
 
-    def took_list(
-        self, walk: Walk, slot: Slot, attr: str, value: Value, source: Any, label: str
-    ) -> None:
-        live = getattr(slot.module, attr)
-        key = (id(slot.module), attr)
-        if isinstance(value, Many):
-            for i, part in enumerate(value.items):
-                if not isinstance(part, Made):
-                    raise SpecError(f"{attr} is a list of unknown parts")
-                own = snake(part.kind.__name__)
-                own = f"{slot.prefix}_{own}" if slot.prefix else own
-                while own in self.children:
-                    own += "_2"
-                self.labels[(id(live), str(i))] = own
-                self.child(walk, live[i], part, own, f"{slot.path}{attr}.{i}", source)
-            self.labels[key] = ""
-            return
-        times, made = value.times, value.part  # pyright: ignore[reportAttributeAccessIssue]
-        self.labels[key] = label
-        for one in live:
-            self.book.made[id(one)] = made
-        self.children[label] = Child(live, made, f"{slot.path}{attr}", times)
-        target: Any = ast.Attribute(name("self"), label)
-        walk.emit(ast.Assign([target], name(f"_{label}")), source)
+    def took_list(self, walk: Walk, slot: Slot, attr: str, value: Value, source: Any) -> None:
+        live, key = getattr(slot.module, attr), (id(slot.module), attr)
+        if isinstance(value, MadeList):
+            child = Child(live, value.part, slot.path + attr, value.times)
+            return self.child(walk, child, self.labels[key], source)
+        self.labels[key] = ""
+        for i, part in enumerate(value.items):  # pyright: ignore[reportAttributeAccessIssue]
+            if not isinstance(part, Made):
+                raise SpecError(f"{attr} is a list of unknown parts")
+            base = "_".join(filter(None, [slot.prefix, snake(part.kind.__name__)]))
+            label = next(one for one in numbered(base) if one not in self.children)
+            self.labels[(id(live), str(i))] = label
+            self.child(walk, Child(live[i], part, f"{slot.path}{attr}.{i}"), label, source)
+        return None
 
     # Methods.
 
@@ -219,14 +190,14 @@ class ClassInfo(Definition):
         if id(part.module) not in self.inside or key not in self.labels:
             return None
         label, found = self.labels[key], getattr(part.module, attr)
-        node: Any = ast.Attribute(name("self"), label)
+        node = dotted(f"self.{label}")
         if isinstance(found, nn.ModuleList):
             if label:
                 self.book.element(found[0])
                 return Part(found, node)
             parts = []
             for i, one in enumerate(found):
-                place: Any = ast.Attribute(name("self"), self.labels[(id(found), str(i))])
+                place = dotted(f"self.{self.labels[(id(found), str(i))]}")
                 parts.append(Part(one, None if id(one) in self.inside else place))
             return Many(parts)
         if isinstance(found, nn.Module):
@@ -245,29 +216,23 @@ class ClassInfo(Definition):
         memory: Memory | None = None,
     ) -> Value:
         """A call of one of its methods, which is written when it is first called."""
-        scope = BodyScope(self)
+        scope = BodyScope(self.book, self)
         entry = Entry(walk, scope, memory)
-        inside: dict[str, Value] = {"self": Part(self.module, name("self"))}
-        for key, value in env.items():
-            if key != "self":
-                inside[key] = entry.given(key, value)  # pyright: ignore[reportArgumentType]
-        tree = finished(Walk(scope, inside, found), entry, found, scope, "self")
-        label = attr
-        text = ast.dump(tree)
-        while label in self.methods and ast.dump(self.methods[label]) != text:
-            label += "_2"
-        self.methods[label] = tree
-        tree.name = attr if label == attr else label
+        inside = {key: entry.given(key, value) for key, value in env.items() if key != "self"}
+        inside["self"] = Part(self.module, name("self"))
+        tree = finished(Walk(scope, inside, found), found, "self")
+        label = filed(self.methods, attr, tree)
         function = owner if label == "forward" else ast.Attribute(owner, label)
         return outcome(scope, calling(function, *entry.args(tree)))
 
-    # The class.
+
+def wires(module: nn.Module) -> bool:
+    """Whether a module only joins others."""
+    return type(module).__name__ in ("Residual", "Chain", "Normed", "Parallel", "Checkpointed")
 
 
 def written_in(module: nn.Module) -> bool:
     """Whether a module is written into the class of what holds it."""
-    from blocks.surgery.ejecting.book import wires
-
     if wires(module):
         return True
     if any(True for _ in module.parameters()) or any(True for _ in module.buffers()):

@@ -9,8 +9,17 @@ from torch import nn
 
 from blocks.surgery.ejecting.assembly import Assembly, lines
 from blocks.surgery.ejecting.book import Book
-from blocks.surgery.ejecting.values import calling, dotted, name, names
-from blocks.surgery.ejecting.walking import line
+from blocks.surgery.ejecting.code import (
+    calling,
+    defining,
+    dotted,
+    line,
+    name,
+    names,
+    of_self,
+    parsed,
+    setting,
+)
 
 __all__: list[str] = []
 
@@ -43,120 +52,90 @@ def decoder(book: Book, module: nn.Module, spec: Any) -> Assembly:
     at = len(made.info.init)
     norm = made.part("norm", dim)
     head = made.part("head", dim, vocab)
-    body = made.through(embedding, "tokens")
-    stemmed = made.through(stem, "x")
-    keys: list[Any] = []
-    for _, found in made.kinds.values():
-        keys += [key for key in found if key not in keys and key != "cache"]
-    keys += [key for key in made.scope.needs if key not in keys]
-    shared = made.shared(keys)
-    normed = made.through(norm, "x")
-    headed = made.through(head, "x")
-    loop = layers_loop(made)
-    result: Any = headed[-1]
-    end: Any = line(ast.Return(result.value), "# B T V")
-    rest = [*shared, *body, *stemmed, *loop, *normed, *headed[:-1], end]
-    wanted = set().union(*(names(one) for one in rest))
-    order = sorted(shared, key=lambda one: "x" in names(one))
-    before = [one for one in order if "x" not in names(one)]
-    after = [one for one in order if "x" in names(one)]
-    head_lines = prologue(made, wanted, "cache" in wanted)
-    made.info.methods["forward"] = forward(
-        made, [*head_lines, *before, *body, *after, *stemmed, *loop, *normed, *headed[:-1], end]
-    )
+    body, stemmed = made.through(embedding, "tokens"), made.through(stem, "x")
+    keys = [key for _, found in made.kinds.values() for key in found if key != "cache"]
+    shared = made.shared([*dict.fromkeys([*keys, *made.scope.needs])])
+    normed, headed = made.through(norm, "x"), made.through(head, "x")
+    headed[-1] = line(ast.Return(headed[-1].value), "# B T V")
+    rest = [*stemmed, *layers_loop(made), *normed, *headed]
+    early = [one for one in shared if "x" not in names(one)]
+    late = [one for one in shared if "x" in names(one)]
+    passed = [*early, *body, *late, *rest]
+    tree = forward([*prologue(made, names(*passed)), *passed])
+    made.info.methods["forward"] = tree
     made.info.init[at:at] = made.made_layers()
-    if any(
-        isinstance(part, ast.Attribute) and part.attr == "config"
-        for part in ast.walk(made.info.methods["forward"])
-    ):
+    if "config" in of_self(tree):
         made.info.init[:0] = lines("self.config = config")
     return made
 
 
-def prologue(made: Assembly, wanted: set[str], remembers: bool) -> list[ast.stmt]:
+def prologue(made: Assembly, wanted: set[str]) -> list[Any]:
     """What comes before the embedding: where the tokens stand."""
     padded = not made.book.unpadded
-    text = []
-    if remembers:
-        text.append("cache = [{} for _ in self.layers] if cache is None else cache")
-    if padded:
-        text.append("mask = None if mask is None or mask.all() else mask")
-    looks = "q" in wanted or "k" in wanted or "keys" in wanted
-    if looks or wanted & {"positions", "length"}:
-        text.append("end = start + tokens.shape[1]")
-        text.append("positions = torch.arange(start, end, device=tokens.device)[None]  # 1 T")
-    if looks:
-        text.append("keys = torch.arange(end, device=tokens.device)[None]  # 1 S")
-    if padded and (looks or wanted & {"positions", "length"}):
-        inner = "positions = keys = " if looks else "positions = "
-        text.append(f"if mask is not None:\n    {inner}(mask.cumsum(1) - 1).clamp(min=0)  # B T")
-    if wanted & {"q", "k"}:
-        text.append("q, k = positions[:, :, None], keys[:, None]  # B T 1, B 1 S")
-    if "plain" in wanted:
-        first = "mask is None and " if padded else ""
-        one = (
-            "(start == 0 or tokens.shape[1] == 1)"
-            if padded
-            else "start == 0 or tokens.shape[1] == 1"
-        )
-        text.append(f"plain = {first}{one}")
-    if "length" in wanted:
-        text.append("length = positions.amax(1, keepdim=True) + 1  # B 1")
-    return [one for part in text for one in lines(part)]
+    looks = bool(wanted & {"q", "k", "keys"})
+    placed = looks or bool(wanted & {"positions", "length"})
+    places = "positions = keys" if looks else "positions"
+    real = f"if mask is not None:\n    {places} = (mask.cumsum(1) - 1).clamp(min=0)  # B T"
+    one = "start == 0 or tokens.shape[1] == 1"
+    rows = {
+        "cache = [{} for _ in self.layers] if cache is None else cache": "cache" in wanted,
+        "mask = None if mask is None or mask.all() else mask": padded,
+        "end = start + tokens.shape[1]": placed,
+        "positions = torch.arange(start, end, device=tokens.device)[None]  # 1 T": placed,
+        "keys = torch.arange(end, device=tokens.device)[None]  # 1 S": looks,
+        real: padded and placed,
+        "q, k = positions[:, :, None], keys[:, None]  # B T 1, B 1 S": wanted & {"q", "k"},
+        f"plain = mask is None and ({one})" if padded else f"plain = {one}": "plain" in wanted,
+        "length = positions.amax(1, keepdim=True) + 1  # B 1": "length" in wanted,
+    }
+    return [one for row, needed in rows.items() if needed for one in lines(row)]
 
 
-def layers_loop(made: Assembly) -> list[ast.stmt]:
+def layers_loop(made: Assembly) -> list[Any]:
     """The loop over the layers."""
-    scope = made.scope
-    found = []
-    remembers = any("cache" in keys for _, keys in made.kinds.values())
-    for label, (info, keys) in made.kinds.items():
-        found.append((label, info, [scope.need(key) for key in keys if key != "cache"]))
-    alike = len({tuple(ast.dump(part) for part in given) for _, _, given in found}) == 1
-    alike = alike and len({"cache" in keys for _, keys in made.kinds.values()}) == 1
-    last = [name("memory")] if remembers else []
-    body: list[ast.stmt] = []
-    over: list[ast.expr] = [dotted("self.layers")]
-    target: list[ast.expr] = [name("layer")]
-    if remembers:
-        over.append(name("cache"))
-        target.append(name("memory"))
-    if alike:
-        call = calling("layer", name("x"), *found[0][2], *last)
-    else:
-        items = [ast.Tuple(given) for _, _, given in found]
-        keys_: list[Any] = [ast.Constant(label) for label, _, _ in found]
-        body.append(line(ast.Assign([name("given")], ast.Dict(keys_, [*items]))))
-        over.insert(0, dotted("self.config.layers"))
-        target.insert(0, name("kind"))
-        given: Any = ast.Starred(ast.Subscript(name("given"), name("kind")))
-        call = calling("layer", name("x"), given, *last)
-    step = line(ast.Assign([name("x")], call), "# B T D")
+    needs = {
+        label: [made.scope.need(key) for key in keys if key != "cache"]
+        for label, (_, keys) in made.kinds.items()
+    }
+    remembers = ["cache" in keys for _, keys in made.kinds.values()]
+    alike = len({ast.dump(ast.Tuple(given)) for given in needs.values()}) == 1
+    body: list[Any] = []
+    loop = {"layer": dotted("self.layers")}
+    given = next(iter(needs.values()))
+    if not alike or len(set(remembers)) > 1:
+        keys: list[Any] = [ast.Constant(label) for label in needs]
+        table = ast.Dict(keys, [ast.Tuple(given) for given in needs.values()])
+        body = [setting(name("given"), table)]
+        given = [ast.Starred(parsed("given[kind]"))]
+        loop = {"kind": dotted("self.config.layers"), **loop}
+    if any(remembers):
+        loop["memory"] = name("cache")
+    last = [name("memory")] if any(remembers) else []
+    step = setting(name("x"), calling("layer", name("x"), *given, *last), "# B T D")
+    over, targets = [*loop.values()], [*map(name, loop)]
     source = over[0] if len(over) == 1 else calling("zip", *over, strict=ast.Constant(True))
-    targets = target[0] if len(target) == 1 else ast.Tuple(target)
-    return [*body, line(ast.For(targets, source, [step], []))]
+    target = targets[0] if len(targets) == 1 else ast.Tuple(targets)
+    return [*body, line(ast.For(target, source, [step], []))]
 
 
-def forward(made: Assembly, body: list[ast.stmt]) -> ast.FunctionDef:
+def forward(body: list[Any]) -> Any:
     """The definition of `forward`."""
-    used = set().union(*(names(one) for one in body))
+    used = names(*body)
+    options: dict[str, tuple[str, int | None]] = {
+        "mask": ("Tensor | None", None),
+        "cache": ("list[dict[str, Tensor]] | None", None),
+        "start": ("int", 0),
+    }
+    options = {key: one for key, one in options.items() if key in used}
     args = [ast.arg("self"), ast.arg("tokens", name("Tensor"))]
-    defaults: list[ast.expr] = []
-    told = "Logits [B T V] of the token after each of tokens [B T]"
+    args += [ast.arg(key, parsed(kind)) for key, (kind, _) in options.items()]
+    tree = defining("forward", args, body, name("Tensor"))
+    tree.args.defaults = [ast.Constant(default) for _, default in options.values()]
+    tree.doc = "Logits [B T V] of the token after each of tokens [B T]"
     if "mask" in used:
-        args.append(ast.arg("mask", ast.parse("Tensor | None", mode="eval").body))
-        defaults.append(ast.Constant(None))
-        told += "; mask is True where one is real"
-    if "cache" in used:
-        kind = "list[dict[str, Tensor]] | None"
-        args.append(ast.arg("cache", ast.parse(kind, mode="eval").body))
-        defaults.append(ast.Constant(None))
+        tree.doc += "; mask is True where one is real"
     if "start" in used:
-        args.append(ast.arg("start", name("int")))
-        defaults.append(ast.Constant(0))
-        told += ".\n\nWith a cache, which keeps what was read, the first token is at place `start`"
-    tree: Any = ast.FunctionDef(
-        "forward", ast.arguments([], args, None, [], [], None, defaults), body, [], name("Tensor")
-    )
-    tree.doc = f"{told}."
+        kept = "With a cache, which keeps what was read, the first token is at place `start`"
+        tree.doc += f".\n\n{kept}"
+    tree.doc += "."
     return tree

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import ast
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import nn
 
+from blocks.surgery.ejecting.code import calling, defining, dotted, line, name, names, of_self
 from blocks.surgery.ejecting.entries import kind_of, shortened
 from blocks.surgery.ejecting.tidy import tidied, together
-from blocks.surgery.ejecting.values import (
-    Known,
-    Made,
-    Value,
-    calling,
-    dotted,
-    name,
-    names,
-)
+from blocks.surgery.ejecting.values import Known, Made, Value
 
 __all__: list[str] = []
-
-NORMS = {"norm_in": "norm", "norm_out": "norm_out", "norm_after": "norm_after"}
 
 
 @dataclass
@@ -36,85 +27,85 @@ class Child:
     times: ast.expr | None = None  # of a list of equal ones
 
 
+@dataclass(eq=False)
 class Definition:
-    """What a class becomes, once all of it has been walked through."""
+    """A class, once all of it has been walked through.
+
+    Attributes:
+        book: the file that it is in.
+        module: the module of the model that it is written for.
+        label: what it is called, if nothing else is.
+        config: whether it is made of the config, rather than of numbers.
+        params: what its constructor is given.
+        init: the lines of its constructor; `self.x = _x` stands for a child in them.
+        tensors: the places of its tensors in the library's model.
+        walk: the walk through its constructor.
+    """
 
     book: Any
     module: nn.Module
     label: str
-    config: bool
-    params: dict[str, Value]
-    init: list[ast.stmt]
-    children: dict[str, Child]
-    methods: dict[str, ast.FunctionDef]
-    walk: Any
+    config: bool = False
+    params: dict[str, Value] = field(default_factory=dict)
+    init: list[Any] = field(default_factory=list)
+    children: dict[str, Child] = field(default_factory=dict)
+    tensors: dict[str, str] = field(default_factory=dict)
+    methods: dict[str, Any] = field(default_factory=dict)
+    walk: Any = None
 
-    def finish(self) -> ast.ClassDef:
+    def finish(self) -> Any:
         """The definition; its children's are finished first."""
         for tree in self.methods.values() if self.config else ():
             tidied(tree)
-        used = {
-            part.attr
-            for tree in self.methods.values()
-            for part in ast.walk(tree)
-            if isinstance(part, ast.Attribute)
-            and isinstance(part.value, ast.Name)
-            and part.value.id == "self"
-        }
-        lines = self._kept(used | {"layers"})
-        lines = together([self._created(one) for one in lines])
-        wanted = set().union(*(names(one) for one in lines)) if lines else set()
-        args = [ast.arg("self")]
-        if self.config:
-            args += [ast.arg("config", name("Config"))] if "config" in wanted else []
-        else:
-            kinds = ((key, value) for key, value in self.params.items() if key in wanted)
-            args += [ast.arg(key, _kind(value)) for key, value in kinds]
-        above = ast.Expr(calling(ast.Attribute(calling("super"), "__init__")))
-        init: Any = ast.FunctionDef(
-            "__init__", ast.arguments([], args, None, [], [], None, []), [above, *lines], []
-        )
-        init.doc = None
+        lines = self.kept(of_self(*self.methods.values()) | {"layers"})
+        lines = together([self.created(one) for one in lines])
+        wanted = names(*lines)
+        kinds: dict[str, ast.expr] = {"config": name("Config")}
+        if not self.config:
+            kinds = {key: kind_of(value) for key, value in self.params.items()}
+        args = [ast.arg(key, kind) for key, kind in kinds.items() if key in wanted]
+        above = line(ast.Expr(calling(ast.Attribute(calling("super"), "__init__"))))
+        init = defining("__init__", [ast.arg("self"), *args], [above, *lines])
         tree: Any = ast.ClassDef(
             self.label, [dotted("nn.Module")], [], [init, *self.methods.values()], []
         )
         tree.doc = equation(type(self.module), self.config)
         return tree
 
-    def _kept(self, used: set[str]) -> list[ast.stmt]:
-        """The lines of the constructor that anything needs."""
-        kept: list[ast.stmt] = []
-        attrs, words = set(used), set()
+    def kept(self, attrs: set[str]) -> list[Any]:
+        """The lines of the constructor that give these attributes, and what those are made of."""
+        kept, words = [], set()
         for one in reversed(self.init):
             targets = one.targets[0] if isinstance(one, ast.Assign) else one
+            value = one.value if isinstance(one, ast.Assign) else one
             stored = {part.attr for part in ast.walk(targets) if isinstance(part, ast.Attribute)}
-            local = _stored(targets, isinstance(one, ast.Assign))
             stored |= {getattr(one, "buffer", "")}
-            if stored & attrs or local & words:
+            if stored & attrs or self.stored(one) & words:
                 kept.append(one)
-                value = one.value if isinstance(one, ast.Assign) else one
-                words |= names(value) | self._given(value)
+                words |= names(value) | self.given(value)
                 attrs |= {part.attr for part in ast.walk(value) if isinstance(part, ast.Attribute)}
         return kept[::-1]
 
-    def _given(self, node: ast.AST) -> set[str]:
+    def stored(self, one: Any) -> set[str]:
+        """The variables that a line gives a value."""
+        if isinstance(one, ast.Assign):
+            return names(one.targets[0]) - {"self"}
+        parts = (part for part in ast.walk(one) if isinstance(part, ast.Name))
+        return {part.id for part in parts if isinstance(getattr(part, "ctx", None), ast.Store)}
+
+    def given(self, node: ast.AST) -> set[str]:
         """The names that a child is made of, for which a word stands until its class is known."""
         child = self.children.get(node.id[1:]) if isinstance(node, ast.Name) else None
         given = child.made.given.values() if child is not None else ()
-        nodes = (part.node for part in given if isinstance(part, Known) and part.node is not None)
-        return set().union(*map(names, nodes))
+        return names(*(part.node for part in given if isinstance(part, Known) and part.node))
 
-    def _created(self, one: ast.stmt) -> ast.stmt:
+    def created(self, one: Any) -> Any:
         """The line that makes a child, in which its class is known by now."""
-        if not (isinstance(one, ast.Assign) and isinstance(one.value, ast.Name)):
+        word = getattr(getattr(one, "value", None), "id", "")
+        child = self.children.get(word[1:]) if word.startswith("_") else None
+        if child is None:
             return one
-        child = self.children.get(one.value.id[1:]) if one.value.id.startswith("_") else None
-        if not isinstance(child, Child):
-            return one
-        code = self.creation(child)
-        made: Any = ast.Assign(one.targets, code)
-        made.end, made.above = getattr(one, "end", ""), getattr(one, "above", ())
-        return made
+        return line(ast.Assign(one.targets, self.creation(child)), one.end, one.above)
 
     def creation(self, child: Child) -> ast.expr:
         if child.times is not None:
@@ -122,23 +113,11 @@ class Definition:
             comprehension = ast.comprehension(name("_"), calling("range", child.times), [], 0)
             return calling("nn.ModuleList", ast.GeneratorExp(self.creation(inner), [comprehension]))
         kind, given = child.made.kind, child.made.given
-        if kind.__module__.startswith("torch."):
-            return self.torch_creation(kind, given)
-        if kind.forward is nn.Linear.forward:
-            sizes = [given["dim"], given["out_dim"] if given["out_dim"].value else given["dim"]]  # pyright: ignore
-            return self.torch_creation(
-                nn.Linear, {"0": sizes[0], "1": sizes[1], "bias": given["bias"]}
-            )
-        info = self.book.infos[id(child.module)]
-        label = self.book.finish(info)
-        wanted = self.book.parameters(label)
-        args = []
-        for key in wanted:
-            value = info.params[key]
-            args.append(self.walk.code(value))
-        return calling(label, *args)
-
-    def torch_creation(self, kind: Any, given: dict[str, Value]) -> ast.expr:
+        if not kind.__module__.startswith("torch."):
+            info = self.book.infos[id(child.module)]
+            params = self.book.init(info).args.args[1:]
+            codes = [self.walk.code(info.params[param.arg]) for param in params]
+            return calling(self.book.finish(info), *codes)
         args, options = [], {}
         for key, value in given.items():
             if key.isdigit():
@@ -148,24 +127,7 @@ class Definition:
         return calling(f"nn.{kind.__name__}", *args, **options)
 
 
-def _stored(node: ast.AST, target: bool) -> set[str]:
-    """The names that a target, or a statement, gives a value."""
-    parts = (part for part in ast.walk(node) if isinstance(part, ast.Name) and part.id != "self")
-    return {
-        part.id for part in parts if target or isinstance(getattr(part, "ctx", None), ast.Store)
-    }
-
-
 def equation(kind: type[Any], short: bool) -> str:
     """What a docstring says before its arguments, of this file alone; the equation if `short`."""
-    told = shortened(inspect.cleandoc(kind.__doc__ or "")) or ""
-    parts = told.split("\n\n")
-    return (
-        parts[0]
-        if short
-        else "\n\n".join(one for one in parts if one is parts[0] or "`" not in one)
-    )
-
-
-def _kind(value: Value) -> ast.expr:
-    return kind_of(value.value)  # pyright: ignore[reportAttributeAccessIssue]
+    told = shortened(inspect.cleandoc(kind.__doc__ or ""), plainly=True) or ""
+    return told.split("\n\n")[0] if short else told

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from blocks.errors import SpecError
+from blocks.surgery.ejecting.code import joined_by
 from blocks.surgery.ejecting.literals import Literals
-from blocks.surgery.ejecting.values import (
-    Closure,
-    Code,
-    Fields,
-    Known,
-    Many,
-    Memory,
-    Value,
-    plain,
-)
+from blocks.surgery.ejecting.values import Closure, Code, Fields, Known, Value, all_known, plain
 
 __all__: list[str] = []
 
@@ -60,80 +51,59 @@ class Expressions(Literals):
     def joined(self, op: ast.operator, left: Value, right: Value) -> Value:
         if isinstance(left, Known) and isinstance(right, Known):
             found = OPERATORS[type(op)](left.value, right.value)
-            named = left.node or right.node or left.hint or right.hint
-            if not named or not plain(found):
+            if not (left.named or right.named) or not plain(found):
                 return Known(found)
             return Known(found, ast.BinOp(self.code(left), op, self.code(right)))
-        if isinstance(left, Many) and isinstance(right, Many) and isinstance(op, ast.Add):
-            return Many(left.items + right.items, left.kind)
-        if isinstance(left, Many) and isinstance(right, Known) and isinstance(op, ast.Mult):
-            return Many(left.items * right.value, left.kind)
         if isinstance(left, Fields) and isinstance(right, Fields) and isinstance(op, ast.BitOr):
             return Fields({**left.items, **right.items})
-        neutral = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.Div: 1}.get(type(op))
-        if neutral is not None:
-            if isinstance(right, Known) and plain(right.value) and right.value == neutral:
-                return left
-            swaps = isinstance(op, ast.Add | ast.Mult)
-            if swaps and isinstance(left, Known) and plain(left.value) and left.value == neutral:
-                return right
+        if self.neutral(op, right):
+            return left
+        if isinstance(op, ast.Add | ast.Mult) and self.neutral(op, left):
+            return right
         return Code(ast.BinOp(self.code(left), op, self.code(right)))
+
+    def neutral(self, op: ast.operator, value: Value) -> bool:
+        """Whether it is the number that changes nothing."""
+        none = {ast.Add: 0, ast.Sub: 0, ast.Mult: 1, ast.Div: 1}.get(type(op))
+        known = value.value if isinstance(value, Known) else None
+        return none is not None and plain(known) and known == none
 
     def on_UnaryOp(self, node: ast.UnaryOp) -> Value:
         value = self.value(node.operand)
-        if isinstance(node.op, ast.Not):
-            truth = self.truth(value)
-            return (
-                Code(ast.UnaryOp(node.op, self.code(value))) if truth is None else Known(not truth)
-            )
+        truth = self.truth(value) if isinstance(node.op, ast.Not) else None
+        if truth is not None:
+            return Known(not truth)
         if isinstance(value, Known):
-            named = value.node or value.hint
-            code = ast.UnaryOp(node.op, self.code(value)) if named else None
+            code = ast.UnaryOp(node.op, self.code(value)) if value.named else None
             return Known(OPERATORS[type(node.op)](value.value), code)
         return Code(ast.UnaryOp(node.op, self.code(value)))
 
     def on_BoolOp(self, node: ast.BoolOp) -> Value:
-        both, kept = isinstance(node.op, ast.And), []
-        first = self.value(node.values[0])
-        if isinstance(first, Memory) and not both:
-            start = self.value(node.values[1])
-            return Memory(first.node, start if isinstance(start, Fields) else None)
+        return self.decided(node.op, (self.value(part) for part in node.values))
+
+    def decided(self, op: ast.boolop, parts: Iterable[Value]) -> Value:
+        """Conditions joined by `and` or `or`: those that are known are gone, or decide."""
+        both = isinstance(op, ast.And)
+        kept: list[ast.expr] = []
         value: Value = Known(both)
-        for part in node.values:
-            value = self.value(part)
+        for value in parts:
             truth = self.truth(value)
             if truth is None:
-                kept.append(value)
-            elif truth is not both:  # it decides
-                if kept and both:
-                    return Known(False)
-                if kept:
-                    return Known(True)
-                return value
-        if not kept:
-            return value
-        codes = [self.code(part) for part in kept]
-        return Code(codes[0] if len(codes) == 1 else ast.BoolOp(node.op, codes))
+                kept.append(self.code(value))
+            elif truth is not both:
+                return Known(not both) if kept else value
+        return Code(joined_by(op, kept)) if kept else value
 
     def on_Compare(self, node: ast.Compare) -> Value:
         values = [self.value(part) for part in (node.left, *node.comparators)]
-        if all(isinstance(part, Known) for part in values):
-            known = [part.value for part in values if isinstance(part, Known)]
+        known = all_known(values)
+        if known is not None:
             pairs = zip(known[:-1], known[1:], node.ops, strict=True)
             return Known(all(OPERATORS[type(op)](a, b) for a, b, op in pairs))
-        if len(values) == 2 and isinstance(node.ops[0], ast.Is | ast.IsNot):
+        if isinstance(node.ops[0], ast.Is | ast.IsNot):
             found = self.same(*values)
             if found is not None:
                 return Known(found is isinstance(node.ops[0], ast.Is))
-        if len(values) == 2 and isinstance(node.ops[0], ast.In | ast.NotIn):
-            group = values[1]
-            if isinstance(values[0], Known) and isinstance(group, Many | Fields):
-                keys = (
-                    list(group.items)
-                    if isinstance(group, Fields)
-                    else [part.value for part in group.items if isinstance(part, Known)]
-                )
-                return Known((values[0].value in keys) is isinstance(node.ops[0], ast.In))
         codes = [self.code(part) for part in values]
         return Code(ast.Compare(codes[0], node.ops, codes[1:]))
 
@@ -147,13 +117,3 @@ class Expressions(Literals):
 
     def on_Lambda(self, node: ast.Lambda) -> Value:
         return Closure(node, self.env, self.home)
-
-    def on_JoinedStr(self, node: ast.JoinedStr) -> Value:
-        return Known("")
-
-    def on_NamedExpr(self, node: ast.NamedExpr) -> Value:
-        value = self.value(node.value)
-        if not isinstance(value, Known):
-            raise SpecError("an assignment within an expression")
-        self.env[node.target.id] = value
-        return value

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from blocks.surgery.ejecting.assembly import Assembly
+from blocks.surgery.ejecting.code import names
 from blocks.surgery.ejecting.decoder import GENERATE
 from blocks.surgery.ejecting.printing import class_definition, definition
 
@@ -68,12 +69,11 @@ def whole(made: Assembly, told: str, ties: list[tuple[str, str]]) -> str:
     label = type(made.module).__name__
     book.finish(made.info)
     parts = [HELPERS[key] for key in sorted(book.helpers)]
-    parts += ["\n".join(definition(tree, 0)) + "\n" for _, tree in book.functions.values()]
-    parts += ["\n".join(class_definition(tree)) + "\n" for _, tree in book.classes.values()]
+    parts += ["\n".join(definition(tree, 0)) + "\n" for tree in book.functions.values()]
+    parts += ["\n".join(class_definition(tree)) + "\n" for tree in book.classes.values()]
     if made.causal:
-        cached = "cache" in names_of(made.info.methods["forward"])
-        starts = "start" in names_of(made.info.methods["forward"])
-        parts.append(generation(cached, starts))
+        starts = "start" in names(made.info.methods["forward"])
+        parts.append(GENERATE if starts else GENERATE.replace(", start=start", ""))
     read = 'model.load_state_dict(load_file(Path(folder) / "model.safetensors"), assign=True)'
     if ties:
         rows = ['tensors = load_file(Path(folder) / "model.safetensors")']
@@ -94,28 +94,15 @@ def whole(made: Assembly, told: str, ties: list[tuple[str, str]]) -> str:
     return f'"""{told}\n"""\n\nfrom __future__ import annotations\n\n{imports(body)}\n\n\n{body}'
 
 
-def generation(cached: bool, starts: bool) -> str:
-    """The loop that generates, for a model with a cache or without."""
-    text = GENERATE
-    if not starts:
-        text = text.replace(", start=start", "")
-    return text
-
-
 def imports(body: str) -> str:
     """Only what the file uses."""
-    tree = ast.parse(body)
-    used = {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
+    used = names(ast.parse(body))
     rows = []
     for keys, row in IMPORTS:
         found = [key for key in keys.split() if key in used]
         if found or not keys:
             rows.append(row.format(", ".join(found)))
     return "\n".join(rows)
-
-
-def names_of(tree: Any) -> set[str]:
-    return {part.id for part in ast.walk(tree) if isinstance(part, ast.Name)}
 
 
 def _kind(value: Any) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
 from functools import reduce
 from typing import Any
 
@@ -11,11 +10,17 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from blocks.attention.mask import Full
 from blocks.attention.seen import Seen
 from blocks.errors import SpecError
+from blocks.ops.attend import attend_plain
 from blocks.ops.rows import Rows
+from blocks.ops.wants import wants
+from blocks.surgery.ejecting.code import calling, name, parsed, setting, substituted
+from blocks.surgery.ejecting.literals import Literals
 from blocks.surgery.ejecting.source import method
 from blocks.surgery.ejecting.values import (
+    NONE,
     Code,
     Fields,
     Known,
@@ -28,31 +33,22 @@ from blocks.surgery.ejecting.values import (
     Sight,
     Slot,
     Value,
-    calling,
-    name,
 )
 
 __all__: list[str] = []
 
 GONE = "check_input check_width check_positive check_rate check_number check_state check_frames"
 GONE = {*GONE.split(), "check_choice", "check_fields", "reset_parameters"}
-NEVER = {"is_compiling", "is_grad_enabled", "learns", "suits", "wanted", "looking"}
-NEVER |= {"suits_many", "suits_rows"}
-STEP = {"real", "segments", "seen", "types", "global_mask", "condition", "clock"}
+NEVER = {"learns", "suits", "suits_many", "suits_rows", "wanted", "looking"}
 
 
-class Machinery:
+class Machinery(Literals):
     """Answers for calls of the wiring, the step, the state and the checks."""
-
-    scope: Any
-    env: dict[str, Value]
 
     def replaced(self, function: Any, args: list[Value], options: dict[str, Value]) -> Value | None:
         label = getattr(function, "__name__", "")
         if function in (torch.dropout, F.dropout):  # of a model that reads
             return args[0]
-        if getattr(function, "__module__", "") == "torch.nn.init":
-            return Known(None)
         if function in (torch.is_grad_enabled, torch.compiler.is_compiling):
             return Known(False)
         if function in (torch.add, torch.mul) and len(args) == 2 and not options:
@@ -62,16 +58,13 @@ class Machinery:
             return None
         owner = getattr(function, "__self__", None)
         if (label == "of" and owner is Rows) or function is Rows:
-            return self._rows()
-        if label == "new" and owner is Seen:
-            k, v, _ = args
-            return Fields({"k": k, "v": v, "positions": self.attribute(Now(), "positions")}, Seen)
+            return self.rows()
         if function is reduce:
             step, parts = args
-            items = self.listed(parts)
+            items: Any = self.listed(parts)
             return reduce(lambda a, b: self.called(step, [a, b], {}), items[1:], items[0])
         if label in GONE:
-            return Known(None)
+            return NONE
         if label in NEVER:
             return Known(False)
         special = getattr(self, f"of_{label}", None)
@@ -94,7 +87,7 @@ class Machinery:
 
     def of_biases(self, parts: Value, *positions: Value) -> Value:
         found: Any = [self.called(part, [*positions], {}) for part in self.listed(parts) or ()]
-        return self.on_known(sum, [Many(found[1:]), found[0]], {}) if found else Known(None)
+        return self.on_known(sum, [Many(found[1:]), found[0]], {}) if found else NONE
 
     def of_opened(self, x: Value, gate: Value, up: Value, act: Value) -> Value:
         left, right = self.called(gate, [x], {}), self.called(up, [x], {})
@@ -106,24 +99,16 @@ class Machinery:
             return self.called(module, [x, step, state], {})
         return self.called(module, [x, step] if "step" in known else [x], {})
 
-    def of_wants(self, module: Value) -> Value:
-        from blocks.ops.wants import wants
-
-        if isinstance(module, Part):
-            return Known(wants(module.module))
-        return Known(frozenset())
+    def of_wants(self, module: Any) -> Value:
+        return Known(wants(module.module))
 
     def of_part_of(self, memory: Value, key: Any, parts: Value) -> Value:
-        if not isinstance(memory, Memory):
-            return memory
-        several = parts.value > 1 and self.scope.info.memories > 1  # pyright: ignore[reportAttributeAccessIssue]
-        return self.scope.book.memory_of(memory, key, several)
+        if isinstance(memory, Memory) and self.scope.info.memories > 1:
+            raise SpecError("several of its parts remember something")
+        return memory
 
     def of_noted(self, **values: Value) -> Value:
         return Many(list(values.values()))
-
-    def of_through(self, mix: Any, v: Value) -> Value:
-        return self.called(mix, [v], {})
 
     def of_recall(self, block: Value, state: Value, k: Value, v: Value, step: Value) -> Value:
         if isinstance(state, Memory):
@@ -139,62 +124,49 @@ class Machinery:
             code = self.code(value)
             targets.append(code if isinstance(code, ast.Name) else name(key))
             codes.append(calling("remember", state.node, ast.Constant(key), code))
-        node: Any = ast.Assign([ast.Tuple([*targets])], ast.Tuple([*codes]))
-        self.emit(node)
+        self.lines.append(setting(ast.Tuple(targets), ast.Tuple(codes)))
         return [Code(target) for target in targets]
 
     def of_attend(self, q: Value, k: Value, v: Value, **how: Any) -> Value:
-        book, seen = self.scope.book, how.pop("seen", Known(None))
-        maps, sinks, bias = (how.get(key, Known(None)) for key in ("maps", "sinks", "bias"))
-        scale = how.get("scale", Known(None))
-        mask = seen.mask if isinstance(seen, Sight) else None
-        listed = self.listed(maps) if isinstance(maps, Many) else []
-        explicit = bool(listed) or not _none(sinks)
-        by_table = explicit or not _none(bias)
-        both = mask is not None and book.is_full(mask)
-        table: Value = Known(None)
-        if mask is not None:
-            code = book.sight(self.scope, mask, table=by_table and not both)
-            table = Code(code, optional=not by_table or both)
-        elif not _none(seen):
-            table = seen
+        seen, maps, sinks, bias, scale = (
+            how.get(key, NONE) for key in ("seen", "maps", "sinks", "bias", "scale")
+        )
+        explicit = bool(isinstance(maps, Many) and maps.items) or not sinks.is_none
+        full = isinstance(seen, Sight) and isinstance(seen.mask, Full)
+        by_table = explicit or not bias.is_none
+        table = seen
+        if isinstance(seen, Sight):
+            code = self.scope.book.sight(self.scope, seen.mask, table=by_table and not full)
+            table = Code(code, optional=not by_table or full)
         if explicit:
-            from blocks.ops import attend as home_of
+            given = {"seen": table, "causal": Known(False), "maps": maps, "sinks": sinks}
+            given |= {"bias": bias, "scale": scale}
+            return self.on_known(attend_plain, [q, k, v], given)
+        causal = isinstance(seen, Sight) and not by_table and not full
+        return self.by_kernel([q, k, v], table, bias, scale, causal)
 
-            given = {"seen": table, "causal": Known(False), "maps": Many(listed), "sinks": sinks}
-            return self.on_known(
-                home_of.attend_plain, [q, k, v], {**given, "bias": bias, "scale": scale}
-            )
-        return self._by_kernel([q, k, v], table, bias, scale, by_table, both or mask is None)
-
-    def _by_kernel(
-        self, qkv: list[Value], table: Value, bias: Value, scale: Value, told: bool, both: bool
+    def by_kernel(
+        self, qkv: list[Value], table: Value, bias: Value, scale: Value, causal: bool
     ) -> Value:
-        """By torch's own attention."""
-        q = self.code(qkv[0])
-        owner = self.env.get("self")
-        heads = getattr(getattr(owner, "module", None), "heads", 1)
-        grouped = getattr(getattr(owner, "module", None), "kv_heads", heads) != heads
+        """By torch's own attention, in a line of its own."""
+        args = [self.code(part) for part in qkv]
         options: dict[str, ast.expr] = {}
-        mask = None if _none(table) else self.code(table)
-        if not _none(bias):
-            mask = self.scope.book.biased(self, bias, table, q)
-        args = [q, self.code(qkv[1]), self.code(qkv[2])] + ([] if mask is None else [mask])
-        if not told and not both and mask is not None:
-            one = ast.Compare(mask, [ast.Is()], [ast.Constant(None)])
-            more = ast.Compare(
-                ast.Subscript(ast.Attribute(q, "shape"), ast.Constant(2)),
-                [ast.Gt()],
-                [ast.Constant(1)],
-            )
-            options["is_causal"] = ast.BoolOp(ast.And(), [one, more])
-        if not _none(scale):
+        if not bias.is_none:
+            args.append(self.scope.book.biased(self, bias, table, args[0]))
+        elif not table.is_none:
+            args.append(self.code(table))
+        if causal:
+            plain = parsed("seen is None and q.shape[2] > 1")
+            options["is_causal"] = substituted(plain, {"seen": args[3], "q": args[0]})
+        if not scale.is_none:
             options["scale"] = self.code(scale)
-        if grouped:
+        block = getattr(self.env.get("self"), "module", None)
+        heads = getattr(block, "heads", None)
+        if getattr(block, "kv_heads", heads) != heads:
             options["enable_gqa"] = ast.Constant(True)
         label = name(self.scope.unique("y"))
         call = calling("F.scaled_dot_product_attention", *args, **options)
-        self.emit(ast.Assign([label], call))
+        self.lines.append(setting(label, call))
         return Code(label)
 
     def of_build_named(self, owner: Any, dim: Value, slots: Any) -> Value:
@@ -211,10 +183,10 @@ class Machinery:
             return self.scope.book.once(self, args[0], args[1])
         raise SpecError(f"a step is asked to {attr}")
 
-    def _rows(self) -> Value:
+    def rows(self) -> Value:
         """`Rows.of`: nothing is packed and nothing is padded."""
         self.scope.book.unpadded = True
-        empty: dict[Any, Value] = {key: Known(None) for key in ("slots", "places", "lengths")}
+        empty: dict[Any, Value] = dict.fromkeys(("slots", "places", "lengths"), NONE)
         return Fields(empty, Rows)
 
     # Modules.
@@ -224,21 +196,18 @@ class Machinery:
         if kind.__module__.startswith("torch.") or found is None:
             known = {str(i): part for i, part in enumerate(args)}
             return Made(kind, {**known, **options})
-        env = self.bound(found, [Known(None), *args], options)
+        env = self.bound(found, [NONE, *args], options)
         env.pop("self")
         return Made(kind, env)
 
     def on_slot(self, owner: Slot, attr: str, args: list[Value], options: Any) -> Value:
-        if attr in GONE or attr == "reset_parameters":
-            return Known(None)
+        if attr in GONE:
+            return NONE
         if attr in ("register_buffer", "register_parameter", "add_module"):
             key = args[0].value  # pyright: ignore[reportAttributeAccessIssue]
             self.scope.info.took(self, owner, key, args[1], None, buffer=attr == "register_buffer")
-            return Known(None)
-        found = method(type(owner.module), attr)
-        if found is None:
-            raise SpecError(f"{attr} of {type(owner.module).__name__}")
-        return self.spliced(found, self.bound(found, [owner, *args], options))
+            return NONE
+        raise SpecError(f"a constructor that calls {attr}")
 
     def repeated(self, value: Value, generators: list[ast.comprehension]) -> Value | None:
         if not isinstance(value, Made) or len(generators) > 1 or generators[0].ifs:
@@ -249,7 +218,7 @@ class Machinery:
     def on_part(self, owner: Part, attr: str, args: list[Value], options: Any) -> Value:
         book, kind = self.scope.book, type(owner.module)
         if attr.strip("_").startswith("check"):
-            return Known(None)
+            return NONE
         if attr == "forward" and isinstance(owner.module, nn.Dropout | nn.Identity):
             return args[0]
         if kind.__module__.startswith("torch."):
@@ -260,21 +229,4 @@ class Machinery:
         if attr == "named_children":
             pairs = ((key, self.attribute(owner, key)) for key in owner.module._modules)
             return Many([Many([Known(key), part]) for key, part in pairs])
-        if kind.forward is nn.Linear.forward:
-            return self.run_time(self.code(owner), args, {})
         return book.called(self, owner, attr, args, options)
-
-    called: Callable[..., Value]
-    code: Callable[..., ast.expr]
-    listed: Callable[..., Any]
-    bound: Callable[..., dict[str, Value]]
-    spliced: Callable[..., Value]
-    run_time: Callable[..., Value]
-    on_known: Callable[..., Value]
-    attribute: Callable[..., Value]
-    joined: Callable[..., Value]
-    emit: Callable[..., None]
-
-
-def _none(value: Value) -> bool:
-    return isinstance(value, Known) and value.value is None

@@ -66,12 +66,6 @@ def _text(node: Any) -> tuple[str, int]:
         case ast.IfExp():
             shown = f"{text(node.body, 4)} if {text(node.test, 4)} else {text(node.orelse, 3)}"
             return shown, 3
-        case ast.Lambda():
-            args = ", ".join(arg.arg for arg in node.args.args)
-            return (
-                f"lambda {args}: {text(node.body, 3)}" if args else f"lambda: {text(node.body, 3)}",
-                2,
-            )
         case ast.Tuple():
             inner = ", ".join(text(part, 1) for part in node.elts)
             return f"({inner},)" if len(node.elts) == 1 else f"({inner})", 20
@@ -145,48 +139,27 @@ def _quoted(value: str) -> str:
 
 def block(body: list[Any], indent: int) -> list[str]:
     """The lines of statements."""
-    lines: list[str] = []
-    for i, node in enumerate(body):
-        if i and isinstance(node, ast.FunctionDef):
-            lines.append("")
-        lines += statement(node, indent)
-    return lines
+    return [row for node in body for row in statement(node, indent)]
 
 
 def statement(node: Any, indent: int) -> list[str]:
-    pad = " " * indent
-    above = [f"{pad}{comment}" for comment in getattr(node, "above", ())]
-    end = getattr(node, "end", "")
+    pad, head, value, end = " " * indent, "", getattr(node, "value", None), node.end
+    above = [f"{pad}{comment}" for comment in node.above]
     match node:
-        case ast.Assign():
-            head = " = ".join(bare(target) for target in node.targets)
-            return above + fitted(f"{head} = ", node.value, indent, end)
-        case ast.AugAssign():
-            return above + fitted(
-                f"{text(node.target)} {BINARY[type(node.op)][0]}= ", node.value, indent, end
-            )
-        case ast.Return():
-            value: Any = node.value
-            return above + fitted("return ", value, indent, end)
-        case ast.Expr():
-            return above + fitted("", node.value, indent, end)
         case ast.Pass():
             return [f"{pad}pass"]
         case ast.If():
             lines = above + commented(f"{pad}if {text(node.test)}:", end, indent)
             lines += block(node.body, indent + 4)
-            if node.orelse:
-                lines += [f"{pad}else:", *block(node.orelse, indent + 4)]
-            return lines
+            return lines + ([f"{pad}else:", *block(node.orelse, indent + 4)] if node.orelse else [])
         case ast.For():
-            head = f"for {bare(node.target)} in "
-            rows = fitted(head, node.iter, indent, end, ":")
+            rows = fitted(f"for {bare(node.target)} in ", node.iter, indent, end, ":")
             return above + rows + block(node.body, indent + 4)
-        case ast.FunctionDef():
-            return definition(node, indent)
-        case ast.ClassDef():
-            return class_definition(node)
-    raise TypeError(type(node).__name__)
+        case ast.Assign():
+            head = "".join(f"{bare(target)} = " for target in node.targets)
+        case ast.Return():
+            head = "return "
+    return above + fitted(head, value, indent, end)
 
 
 def commented(shown: str, end: str, indent: int) -> list[str]:
@@ -198,40 +171,45 @@ def commented(shown: str, end: str, indent: int) -> list[str]:
     return [" " * indent + end, shown]
 
 
-def fitted(head: str, node: ast.expr, indent: int, end: str = "", close: str = "") -> list[str]:
+def fitted(head: str, node: Any, indent: int, end: str = "", close: str = "") -> list[str]:
     """`head` and an expression, over several lines where one is too short."""
     pad = " " * indent
     tail = (bare(node) if head.endswith(("= ", "return ", "in ")) else text(node)) + close
     if len(pad + head + tail) <= WIDTH:
         return commented(f"{pad}{head}{tail}", end, indent)
-    above = [pad + end] if end else []
+    return [*([pad + end] if end else []), *split(head, node, indent, close)]
+
+
+def split(head: str, node: Any, indent: int, close: str) -> list[str]:
+    """`head` and an expression for which one line is too short."""
+    pad, deep = " " * indent, " " * (indent + 4)
+    match node:
+        case ast.Call():
+            opened, closed = f"{text(node.func, 18)}(", ")"
+            inner = arguments(node)
+        case ast.Tuple() | ast.List():
+            opened, closed = "()" if isinstance(node, ast.Tuple) else "[]"
+            inner = [text(part, 1) for part in node.elts]
+        case ast.Dict():
+            opened, closed = "{}"
+            pairs = zip(node.keys, node.values, strict=True)
+            inner = [f"{text(key)}: {text(part, 1)}" for key, part in pairs]
+        case ast.BinOp(right=ast.BinOp()):
+            sign, binds = BINARY[type(node.op)]
+            rows = broken(node.right, indent + 4)
+            return [f"{pad}{head}{text(node.left, binds)} {sign} (", *rows, f"{pad})"]
+        case ast.IfExp() | ast.BinOp() | ast.BoolOp() | ast.Compare():
+            return [f"{pad}{head}(", *broken(node, indent + 4), f"{pad})"]
+        case _:
+            return [f"{pad}{head}{text(node)}{close}"]
+    rows = [f"{deep}{part}," for part in inner]
     if isinstance(node, ast.Call):
-        prefix = f"{pad}{head}{text(node.func, 18)}("
-        inner = arguments(node)
-        close = ")" + close
-    elif isinstance(node, ast.Dict):
-        pairs = zip(node.keys, node.values, strict=True)
-        rows = [f"{pad}    {text(key)}: {text(part, 1)}," for key, part in pairs]
-        return [*above, f"{pad}{head}{{", *rows, f"{pad}}}"]
-    elif isinstance(node, ast.Tuple | ast.List):
-        prefix = pad + head + ("(" if isinstance(node, ast.Tuple) else "[")
-        inner = [text(part, 1) for part in node.elts]
-        close = ")" if isinstance(node, ast.Tuple) else "]"
-        return [*above, prefix, *(f"{pad}    {part}," for part in inner), pad + close]
-    elif isinstance(node, ast.BinOp) and isinstance(node.right, ast.BinOp):
-        left, sign = text(node.left, BINARY[type(node.op)][1]), BINARY[type(node.op)][0]
-        rows = [f"{pad}{head}{left} {sign} (", *broken(node.right, indent + 4), f"{pad})"]
-        return [*above, *rows]
-    elif isinstance(node, ast.IfExp | ast.BinOp | ast.BoolOp | ast.Compare):
-        return [*above, f"{pad}{head}(", *broken(node, indent + 4), f"{pad})"]
-    else:
-        return [*above, f"{pad}{head}{tail}"]
-    joined = ", ".join(inner)
-    if len(pad) + 4 + len(joined) <= WIDTH:
-        return [*above, prefix, f"{pad}    {joined}", pad + close]
-    if len(inner) == 1 and isinstance(node, ast.Call):
-        return [*above, prefix, *fitted("", node.args[0], indent + 4), pad + close]
-    return [*above, prefix, *(f"{pad}    {part}," for part in inner), pad + close]
+        joined = deep + ", ".join(inner)
+        if len(joined) <= WIDTH:
+            rows = [joined]
+        elif len(inner) == 1:
+            rows = fitted("", node.args[0], indent + 4)
+    return [f"{pad}{head}{opened}", *rows, f"{pad}{closed}{close}"]
 
 
 def broken(node: Any, indent: int) -> list[str]:

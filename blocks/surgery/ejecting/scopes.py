@@ -10,32 +10,29 @@ import torch
 from torch import nn
 
 from blocks.errors import SpecError
-from blocks.surgery.ejecting.values import (
-    Bound,
-    Code,
-    Known,
-    Many,
-    Part,
-    Value,
-    name,
-    plain,
-)
+from blocks.surgery.ejecting.code import name, numbered
+from blocks.surgery.ejecting.values import Bound, Code, Known, Part, Value, plain
 
 __all__: list[str] = []
 
-WORDS = {"Tensor", "int", "float", "bool", "str", "tuple", "list", "dict", "torch", "nn"}
-
 
 class Scope:
-    """What code in one place may name."""
+    """What code in one place may name.
 
-    info: Any = None
-    outside: dict[str, Value]
-    told: list[Value] | None = None
+    Attributes:
+        needs: what all layers share that is read here, with its name here.
+        lifts: numbers that whoever calls gives, by their names here.
+        outside: what an argument is to the caller.
+        told: what a call gives, where the caller knows some parts of it.
+        numbered: names that needed a number, with those that were taken.
+    """
 
-    def __init__(self, book: Any):
-        self.book = book
+    def __init__(self, book: Any, info: Any = None):
+        self.book, self.info = book, info
         self.needs: dict[Hashable, str] = {}
+        self.lifts: dict[str, Value] = {}
+        self.outside: dict[str, Value] = {}
+        self.told: list[Value] | None = None
         self.taken: set[str] = set()
         self.numbered: dict[str, str] = {}
 
@@ -45,13 +42,10 @@ class Scope:
             self.needs[key] = self.unique(self.book.shared[key].base)
         return name(self.needs[key])
 
-    def unique(self, key: str) -> str:
-        label, i = key, 1
-        while label in self.taken:
-            i += 1
-            label = f"{key}_{i}"
-        if i > 1:
-            self.numbered[label] = key
+    def unique(self, base: str) -> str:
+        label = next(one for one in numbered(base) if one not in self.taken)
+        if label != base:
+            self.numbered[label] = base
         self.taken.add(label)
         return label
 
@@ -61,58 +55,35 @@ class Scope:
 
     def attribute_of(self, part: Part, attr: str) -> Value:
         """What a module's attribute is, seen from here."""
-        module = part.module
-        if attr not in vars(module) and not _held(module, attr):
-            there = getattr(type(module), attr, None)
-            if callable(there):
-                return Bound(part, attr)
-            if isinstance(there, property):
-                raise SpecError(f"{type(module).__name__}.{attr} is a property")
+        module, node = part.module, part.node
+        here = {*vars(module), *module._parameters, *module._buffers, *module._modules}
+        there = getattr(type(module), attr, None)
+        if isinstance(there, property):
+            raise SpecError(f"{type(module).__name__}.{attr} is a property")
+        if attr not in here and callable(there):
+            return Bound(part, attr)
         found = getattr(module, attr)
-        if isinstance(found, torch.Tensor | nn.Module) and part.node is None:
-            raise SpecError(f"{type(module).__name__}.{attr} is out of reach there")
-        node: Any = part.node
-        if isinstance(found, torch.Tensor):
+        if isinstance(found, torch.Tensor) and node is not None:
             return Code(ast.Attribute(node, attr))
-        if isinstance(found, nn.ModuleList):
-            base = ast.Attribute(node, attr)
-            return Many(
-                [Part(one, ast.Subscript(base, ast.Constant(i))) for i, one in enumerate(found)]
-            )
-        if isinstance(found, nn.Module):
-            return Part(found, ast.Attribute(node, attr))
+        if isinstance(found, torch.Tensor | nn.Module):
+            raise SpecError(f"{type(module).__name__}.{attr} is out of reach there")
         return Known(found, hint=attr if plain(found) else None)
 
 
 class FreeScope(Scope):
     """A function's."""
 
-    def __init__(self, book: Any):
-        super().__init__(book)
-        self.lifts: dict[str, Known] = {}
-
     def lift(self, hint: str, value: Any) -> ast.expr:
-        return name(self.lifted(hint, Known(value, hint=hint)))
-
-    def lifted(self, hint: str, known: Known) -> str:
         for label, held in self.lifts.items():
-            if label.startswith(hint) and held.value == known.value:
-                return label
+            if label.startswith(hint) and isinstance(held, Known) and held.value == value:
+                return name(label)
         label = self.unique(hint)
-        self.lifts[label] = known
-        return label
-
-
-def _held(module: nn.Module, attr: str) -> bool:
-    return attr in module._parameters or attr in module._buffers or attr in module._modules
+        self.lifts[label] = Known(value, hint=hint)
+        return name(label)
 
 
 class InitScope(Scope):
     """A constructor's."""
-
-    def __init__(self, info: Any):
-        super().__init__(info.book)
-        self.info = info
 
     def lift(self, hint: str, value: Any) -> ast.expr:
         return self.info.parameter(hint, value)
@@ -120,10 +91,6 @@ class InitScope(Scope):
 
 class BodyScope(Scope):
     """A method's."""
-
-    def __init__(self, info: Any):
-        super().__init__(info.book)
-        self.info = info
 
     def lift(self, hint: str, value: Any) -> ast.expr:
         return self.info.kept_number(hint, value)

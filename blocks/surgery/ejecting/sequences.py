@@ -6,16 +6,9 @@ import ast
 from typing import Any
 
 from blocks.errors import SpecError
+from blocks.surgery.ejecting.code import name, names
 from blocks.surgery.ejecting.expressions import Expressions
-from blocks.surgery.ejecting.values import (
-    Code,
-    Fields,
-    Known,
-    Many,
-    Value,
-    name,
-    plain,
-)
+from blocks.surgery.ejecting.values import NONE, Code, Fields, Known, Many, Value, all_known, plain
 
 __all__: list[str] = []
 
@@ -41,39 +34,30 @@ class Sequences(Expressions):
     def on_Dict(self, node: ast.Dict) -> Value:
         found: dict[Any, Value] = {}
         for key, part in zip(node.keys, node.values, strict=True):
-            value = self.value(part)
-            if key is None:
-                if not isinstance(value, Fields):
-                    raise SpecError("a dict of unknown keys")
+            value, known = self.value(part), None if key is None else self.value(key)
+            if isinstance(known, Known):
+                found[known.value] = value
+            elif known is None and isinstance(value, Fields):
                 found |= value.items
             else:
-                known = self.value(key)
-                if not isinstance(known, Known):
-                    raise SpecError("a dict of unknown keys")
-                found[known.value] = value
+                raise SpecError("a dict of unknown keys")
         return Fields(found)
 
     def on_Subscript(self, node: ast.Subscript) -> Value:
         owner = self.value(node.value)
         if isinstance(node.slice, ast.Slice):
-            bounds = [node.slice.lower, node.slice.upper, node.slice.step]
-            values = [None if part is None else self.value(part) for part in bounds]
-            known = all(part is None or isinstance(part, Known) for part in values)
-            cut = slice(*(part.value if isinstance(part, Known) else None for part in values))
-            if known and isinstance(owner, Many):
-                return Many(owner.items[cut], owner.kind)
-            if known and isinstance(owner, Known):
-                return Known(owner.value[cut])
+            bounds = (node.slice.lower, node.slice.upper, node.slice.step)
+            known = all_known([NONE if part is None else self.value(part) for part in bounds])
+            if known is not None and isinstance(owner, Many):
+                return Many(owner.items[slice(*known)], owner.kind)
+            if known is not None and isinstance(owner, Known):
+                return Known(owner.value[slice(*known)])
         else:
             index = self.value(node.slice)
             if isinstance(index, Known) and isinstance(owner, Many):
                 return owner.items[index.value]
-            if isinstance(index, Known) and isinstance(owner, Fields):
-                return owner.items[index.value]
             if isinstance(index, Known) and isinstance(owner, Known):
-                found = owner.value[index.value]
-                code = ast.Subscript(owner.node, self.code(index)) if owner.node else None
-                return Known(found, code if plain(found) else None)
+                return self.item(owner, index)
         return Code(ast.Subscript(self.code(owner), self.place(node.slice)))
 
     def place(self, node: ast.expr) -> ast.expr:
@@ -88,27 +72,26 @@ class Sequences(Expressions):
     def on_Slice(self, node: ast.Slice) -> Value:
         return Code(self.place(node))
 
-    def on_Starred(self, node: ast.Starred) -> Value:
-        return Code(ast.Starred(self.code(self.value(node.value))))
-
     def listed(self, value: Value) -> list[Value] | None:
         """The parts of a value that is walked over, if they are known."""
         if isinstance(value, Many):
             return value.items
         if isinstance(value, Fields):
             return [Known(key) for key in value.items]
-        if isinstance(value, Known) and isinstance(value.value, (dict, *_VIEWS)):
+        if not isinstance(value, Known):
+            return None
+        if isinstance(value.value, tuple | list | str):
+            return [self.item(value, Known(i)) for i in range(len(value.value))]
+        if isinstance(value.value, (dict, *_VIEWS)):
             return [self.parted(part) for part in value.value]
-        if isinstance(value, Known) and isinstance(value.value, tuple | list | str):
-            codes = (
-                None if value.node is None else ast.Subscript(value.node, ast.Constant(i))
-                for i in range(len(value.value))
-            )
-            return [
-                Known(part, code if plain(part) else None)
-                for part, code in zip(value.value, codes, strict=True)
-            ]
         return None
+
+    def item(self, owner: Known, index: Known) -> Known:
+        """One part of what is known."""
+        found = owner.value[index.value]
+        if owner.node is None or not plain(found):
+            return Known(found)
+        return Known(found, ast.Subscript(owner.node, self.code(index)))
 
     def parted(self, part: Any) -> Value:
         """A key, or a key with what belongs to it."""
@@ -118,19 +101,19 @@ class Sequences(Expressions):
         first = node.generators[0]
         source = self.value(first.iter)
         items = self.listed(source)
-        if items is not None and len(node.generators) == 1:
-            found = []
-            for item in items:
-                walk = self.beside(dict(self.env), self.home)
-                walk.lines = self.lines
-                walk.bind(first.target, item)
-                tests = [walk.truth(walk.value(test)) for test in first.ifs]
-                if None in tests:
-                    raise SpecError("a choice among known parts that is made at run time")
-                if all(tests):
-                    found.append(walk.value(node.elt))
-            return Many(found, list)
-        return self.run_time_list(node, source)
+        if items is None or len(node.generators) > 1:
+            return self.run_time_list(node, source)
+        found = []
+        for item in items:
+            walk = self.beside(dict(self.env), self.home)
+            walk.lines = self.lines
+            walk.bind(first.target, item)
+            tests = [walk.truth(walk.value(test)) for test in first.ifs]
+            if None in tests:
+                raise SpecError("a choice among known parts that is made at run time")
+            if all(tests):
+                found.append(walk.value(node.elt))
+        return Many(found, list)
 
     on_GeneratorExp = on_ListComp
 
@@ -139,9 +122,7 @@ class Sequences(Expressions):
         generators = []
         for i, each in enumerate(node.generators):
             given = self.code(source) if i == 0 else walk.code(walk.value(each.iter))
-            for part in ast.walk(each.target):
-                if isinstance(part, ast.Name):
-                    walk.env[part.id] = Code(name(part.id))
+            walk.env |= {label: Code(name(label)) for label in names(each.target)}
             kept = []
             for test in each.ifs:
                 found = walk.value(test)
@@ -153,9 +134,4 @@ class Sequences(Expressions):
             generators.append(ast.comprehension(each.target, given, kept, 0))
         value = walk.value(node.elt)
         made = self.repeated(value, generators)
-        if made is not None:
-            return made
-        return Code(type(node)(walk.code(value), generators))
-
-    def repeated(self, value: Value, generators: list[ast.comprehension]) -> Value | None:
-        return None
+        return Code(type(node)(walk.code(value), generators)) if made is None else made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,17 @@ __all__: list[str] = []
 class Value:
     """What an expression gives."""
 
+    optional: bool = False  # whether it is found at run time, and may be None
+
+    @property
+    def is_none(self) -> bool:
+        return isinstance(self, Known) and self.value is None
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it is known, and a config may hold it."""
+        return isinstance(self, Known) and plain(self.value)
+
 
 @dataclass
 class Known(Value):
@@ -23,6 +33,11 @@ class Known(Value):
     value: Any
     node: ast.expr | None = None
     hint: str | None = None
+
+    @property
+    def named(self) -> bool:
+        """Whether it is written as something else than itself."""
+        return self.node is not None or self.hint is not None
 
 
 @dataclass
@@ -51,9 +66,9 @@ class Fields(Value):
 
 @dataclass
 class Closure(Value):
-    """A function within a function, or a lambda."""
+    """A lambda, and what it knows."""
 
-    node: ast.Lambda | ast.FunctionDef
+    node: ast.Lambda
     env: dict[str, Value]
     home: Any
 
@@ -72,7 +87,6 @@ class Part(Value):
 
     module: nn.Module
     node: ast.expr | None
-    prefix: str = ""  # where its own parts are, in a class that it is written into
 
 
 @dataclass
@@ -84,16 +98,23 @@ class Made(Value):
 
 
 @dataclass
+class MadeList(Value):
+    """As many equal modules in the making."""
+
+    part: Made
+    times: ast.expr
+
+
+@dataclass
 class Now(Value):
     """The step."""
 
 
 @dataclass
 class Memory(Value):
-    """The state of a block, which becomes a dict; `start` is what it holds at first."""
+    """The state of a block, which becomes a dict."""
 
     node: ast.expr
-    start: Fields | None = None
 
 
 @dataclass
@@ -108,51 +129,12 @@ class Slot(Value):
     """What the constructor of a block is walked through with as `self`."""
 
     module: nn.Module
-    prefix: str
-    made: dict[str, Value] = field(default_factory=dict)
+    prefix: str = ""
     path: str = ""  # where its tensors are in the library's model
+    made: dict[str, Value] = field(default_factory=dict)
 
 
-def name(text: str) -> ast.expr:
-    return ast.Name(text)
-
-
-def dotted(text: str) -> ast.expr:
-    first, *rest = text.split(".")
-    node: ast.expr = ast.Name(first)
-    for part in rest:
-        node = ast.Attribute(node, part)
-    return node
-
-
-def calling(function: str | ast.expr, *args: ast.expr, **options: ast.expr) -> ast.Call:
-    keywords = [ast.keyword(key, value) for key, value in options.items()]
-    return ast.Call(dotted(function) if isinstance(function, str) else function, [*args], keywords)
-
-
-def expression(text: str, **parts: ast.expr) -> ast.expr:
-    """Code of an expression, in which some names stand for other code."""
-    return substituted(ast.parse(text, mode="eval").body, parts)
-
-
-class _Substitution(ast.NodeTransformer):
-    def __init__(self, parts: Mapping[str, ast.expr]):
-        self.parts = parts
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return self.parts.get(node.id, node)
-
-
-def substituted(node: Any, parts: Mapping[str, ast.expr]) -> Any:
-    """Code in which names stand for other code."""
-    import copy
-
-    return _Substitution(parts).visit(copy.deepcopy(node))
-
-
-def names(node: ast.AST) -> set[str]:
-    """Every name that code reads or writes."""
-    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+NONE = Known(None)
 
 
 def plain(value: Any) -> bool:
@@ -162,9 +144,7 @@ def plain(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-@dataclass
-class MadeList(Value):
-    """As many equal modules in the making."""
-
-    part: Made
-    times: ast.expr
+def all_known(values: list[Value]) -> list[Any] | None:
+    """The objects that values are, if all of them are known."""
+    known = [value.value for value in values if isinstance(value, Known)]
+    return known if len(known) == len(values) else None

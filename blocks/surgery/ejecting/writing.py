@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 from itertools import zip_longest
@@ -12,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from blocks.errors import SpecError
+from blocks.errors import CheckpointError, SpecError
 from blocks.hub.folder import writing
 from blocks.hub.provenance import Provenance
 from blocks.hub.save import spec_of
@@ -22,6 +21,7 @@ from blocks.ops.shapeless import on_meta
 from blocks.surgery.ejecting.assembly import Assembly
 from blocks.surgery.ejecting.book import Book
 from blocks.surgery.ejecting.classes import ClassInfo
+from blocks.surgery.ejecting.code import of_self
 from blocks.surgery.ejecting.decoder import decoder
 from blocks.surgery.ejecting.file import whole
 
@@ -57,7 +57,7 @@ def eject(model: nn.Module, folder: str | os.PathLike[str]) -> None:
 
     Errors:
         SpecError: a model, or a part of one, that can't be written so; nothing is written then.
-        CheckpointError: the folder can't be written.
+        CheckpointError: the folder can't be written, or holds a model.py already.
 
     Example:
         >>> import blocks, tempfile
@@ -71,6 +71,10 @@ def eject(model: nn.Module, folder: str | os.PathLike[str]) -> None:
     """
     texts, tensors = ejected(model)
     with writing(folder, ("model.py",)) as draft:
+        place = Path(folder).expanduser() / "model.py"
+        if os.path.lexists(place):  # somebody may have gone on with it
+            hint = "name another folder, or move it away"
+            raise CheckpointError("is there already", file=place, hint=hint)
         for label, text in texts.items():
             draft.add(label, [text.encode()])
         draft.add("model.safetensors", safetensors_bytes(tensors))
@@ -164,30 +168,20 @@ def mapped(made: Assembly, model: Any) -> tuple[dict[str, str], list[tuple[str, 
 
 def collect(book: Book, info: ClassInfo, ours: str, theirs: str, found: dict[str, str]) -> None:
     """The tensors of a module, by their names in the ejected file."""
-    own = _held(book.classes[book.finish(info)][1].body[0])
-    for label, path in info.tensors.items():
-        if label in own:
-            found[f"{ours}{label}"] = f"{theirs}{path}"
+    init = book.init(info)
+    own = of_self(init)
+    own |= {getattr(one, "buffer", "") for one in init.body}
+    tensors = info.tensors.items()
+    found |= {f"{ours}{label}": f"{theirs}{path}" for label, path in tensors if label in own}
     for label, child in info.children.items():
         if label not in own:
             continue
-        parts: Any = [child.module] if child.times is None else child.module
-        inner = book.infos.get(id(parts[0]))
-        for i, one in enumerate(parts):
-            at = "." if child.times is None else f".{i}."
+        many = child.times is not None
+        for i, one in enumerate(child.module.children() if many else [child.module]):
+            at = f".{i}." if many else "."
+            here, there = f"{ours}{label}{at}", f"{theirs}{child.path}{at}"
+            inner = book.infos.get(id(next(child.module.children())) if many else id(one))
             if inner is not None:
-                collect(book, inner, f"{ours}{label}{at}", f"{theirs}{child.path}{at}", found)
-                continue
-            for key in one.state_dict():
-                found[f"{ours}{label}{at}{key}"] = f"{theirs}{child.path}{at}{key}"
-
-
-def _held(init: ast.AST) -> set[str]:
-    """What a constructor puts into a module."""
-    found = set()
-    for part in ast.walk(init):
-        if isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
-            found |= {part.attr} if part.value.id == "self" else set()
-        elif isinstance(part, ast.Call) and part.args and isinstance(part.args[0], ast.Constant):
-            found.add(part.args[0].value)  # a buffer's name
-    return found
+                collect(book, inner, here, there, found)
+            else:
+                found |= {f"{here}{key}": f"{there}{key}" for key in one.state_dict()}

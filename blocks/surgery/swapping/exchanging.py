@@ -73,7 +73,7 @@ def swap(
         {'mean of 2 heads'}
     """
     spec = _spec_of(model)
-    several = tuple(rules) if isinstance(rules, Iterable) else (None,)
+    several: tuple[Any, ...] = tuple(rules) if isinstance(rules, Iterable) else (None,)
     if not all(map(callable, several)):
         reason = f"are several functions, not {rules!r}"
         raise SpecError(reason, field="rules", hint="one has a comma: rules=(quieter,)")
