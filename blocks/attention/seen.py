@@ -53,7 +53,7 @@ class Seen:
         return None if causal or table is None else table.whole, causal
 
     def shown(self, mask: Mask, step: Step) -> dict[str, Any]:
-        """The same as arguments of `attend`, which may need no table, nor one to skip empty slots."""
+        """The same as arguments of `attend`, which may need no table, nor to skip empty slots."""
         reaches = mask.reach is None or mask.reach >= self.k.shape[2]
         if self.last is not None and reaches and isinstance(mask, Causal | Window):
             return {"last": self.last}

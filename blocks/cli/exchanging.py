@@ -20,12 +20,10 @@ from blocks.cli.options import as_json, folder_of, into_folder, load_options, sh
 def swap(model: str, where: str, new: str, probe: str | None, as_json: bool, **given: Any) -> None:
     """Put the block NEW in the places WHERE of MODEL and save it.
 
-    It is saved in FOLDER.
-
     WHERE is a block such as GQAttention, or an address with wildcards: "layers.*.attention". NEW is
     a block with its options, "GQAttention(heads=8, mask=Window(64))", some options of the old one,
     "replace(kv_heads=1)", None, or the JSON of a Spec. Weights are carried over where they can be;
-    the report says which were copied, converted, new and dropped.
+    the report says which were copied, converted, new and dropped. FOLDER is where it is saved.
     """
     from blocks.cli.typed import read_new, where_of
 

@@ -73,11 +73,12 @@ struct Pairs {
 };
 
 // R queries of one head, as pairs; the first sees `seen` keys, each other one `later` more than the
-// one before it. What they find goes to sums [R width], to be divided by `totals`.
+// one before it. What they find goes to sums [R width], to be divided by `totals`; the logarithm of
+// what they would be divided by, were no power relative to the highest one, to `logs`.
 template <int R>
 struct Rows {
   static void run(const uint32_t* q, const Pairs& pairs, int64_t head, int64_t seen, int64_t later,
-                  float scale, float* sums, float* totals) {
+                  float scale, float* sums, float* totals, float* logs) {
     alignas(64) float scores[R][SPAN];
     alignas(64) uint32_t powers[R][SPAN / 2];
     float most[R];
@@ -122,15 +123,19 @@ struct Rows {
           }
       }
     }
-    for (int r = 0; r < R; r++) totals[r] = sum(total[r]);
+    for (int r = 0; r < R; r++) {
+      totals[r] = sum(total[r]);
+      logs[r] = (most[r] + std::log2(totals[r])) * 0.69314718f;
+    }
   }
 
   static void keep(Floats values, float* to) { std::memcpy(to, &values, sizeof values); }
 };
 
 // q [B H T E], k [B K S E], v [B K S V] -> y [B T H V]. A query sees all keys or, where the last one
-// sees all, each earlier one a key less.
-inline void attend_blocked(const View& q, const View& k, const View& v, bool causal, float scale, bf16* y) {
+// sees all, each earlier one a key less. logs [B H T] may be none.
+inline void attend_blocked(const View& q, const View& k, const View& v, bool causal, float scale, bf16* y,
+                           float* logs = nullptr) {
   const Pairs pairs(k, v);
   const int64_t blocks = (q.tokens + TALL - 1) / TALL, rows = (q.tokens + blocks - 1) / blocks;
   const int64_t heads = q.batch * k.heads, each = q.heads / k.heads, width = v.width;
@@ -143,9 +148,11 @@ inline void attend_blocked(const View& q, const View& k, const View& v, bool cau
       const int64_t seen = causal ? k.tokens - q.tokens + start + 1 : k.tokens;
       auto* sums = reinterpret_cast<float*>(held.get());
       for (int64_t h = first; h < first + each; h++) {
-        float totals[TALL];
+        float totals[TALL], own_logs[TALL];
         lay(q.row(b, h, start), q.token_step, count, q.width / 2, laid[0].pairs, count);
-        by_rows<Rows>(count)(laid[0].pairs, pairs, head, seen, causal, scale * 1.44269504f, sums, totals);
+        by_rows<Rows>(count)(laid[0].pairs, pairs, head, seen, causal, scale * 1.44269504f, sums, totals,
+                             own_logs);
+        if (logs) std::copy_n(own_logs, count, logs + (b * q.heads + h) * q.tokens + start);
         for (int64_t r = 0; r < count; r++)
           for (int64_t i = 0; i < width; i += LANES)
             narrow(wide(sums + r * width + i) * (1 / totals[r]),

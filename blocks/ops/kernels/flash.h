@@ -1,4 +1,5 @@
-// Causal attention where something is learnt: products of small tiles, of pairs of 16-bit numbers.
+// What pulls at queries, keys and values of the causal attention in attend.h, which says of each query
+// the logarithm of its sum of powers: with it each weight is found once more, a tile at a time.
 // blocks/ops/flash.py has the algorithm. Dao et al., 2022, arXiv:2205.14135.
 #pragma once
 
@@ -82,63 +83,6 @@ inline Floats numbered(int64_t first) {
   return v;
 }
 
-// y [T V] and logs [T] of one head: log Σ e^score of each query.
-struct Forward {
-  Pairs queries, keys, values, powers;
-  std::vector<float> scores, sums;
-
-  void run(const Heads& q, const Heads& k, const Heads& v, const bf16* qs, const bf16* ks,
-           const bf16* vs, float scale, bf16* y, int64_t y_step, float* logs) {
-    const int64_t n = q.tokens, all = up(n, COLUMNS), pairs = q.width / 2;
-    q.across(qs, ROWS, queries);
-    k.across(ks, COLUMNS, keys);
-    v.along(vs, values);
-    scores.resize(ROWS * all);
-    powers.resize(ROWS * up(all, QUERIES) / 2);
-    sums.resize(ROWS * v.width);
-    for (int64_t t = 0; t < n; t += ROWS) {
-      const int64_t seen = up(std::min(t + ROWS, n), COLUMNS);
-      for (int64_t s = 0; s < seen; s += COLUMNS) {
-        Tile found;
-        multiply<ROWS, 1>(&queries[t * pairs], &keys[s * pairs], pairs, found);
-        for (int64_t r = 0; r < ROWS; r++)
-          for (int64_t half = 0; half < 2; half++)
-            put((Floats)found[r][half] * scale, &scores[r * all + s + half * LANES]);
-      }
-      float totals[ROWS];
-      for (int64_t r = 0; r < ROWS; r++) {
-        float* own = &scores[r * all];
-        std::fill(own + std::min(t + r + 1, seen), own + seen, -INFINITY);
-        Floats top = wide(own), total = {};
-        for (int64_t s = LANES; s < seen; s += LANES) {
-          const Floats some = wide(own + s);
-          top = some > top ? some : top;
-        }
-        const float most = highest(top);
-        for (int64_t s = 0; s < seen; s += LANES) {
-          const Floats power = exponential(wide(own + s) - most);
-          total += power;
-          put(power, (bf16*)&powers[(s / QUERIES * ROWS + r) * QUERIES / 2] + s % QUERIES);
-        }
-        totals[r] = sum(total);
-        if (t + r < n) logs[t + r] = most + std::log(totals[r]);
-      }
-      std::fill(sums.begin(), sums.end(), 0.0f);
-      for (int64_t i = 0; i < v.width; i += COLUMNS)
-        for (int64_t s = 0; s < seen; s += QUERIES) {
-          Tile found;
-          const uint32_t* own = &values[(i / COLUMNS * all + s) / 2 * COLUMNS];
-          const int64_t count = std::min(QUERIES, seen - s) / 2;
-          multiply<1, QUERIES / 2>(&powers[s * ROWS / 2], own, count, found);
-          add(found, &sums[i], v.width);
-        }
-      for (int64_t r = 0; r < std::min(ROWS, n - t); r++)
-        for (int64_t i = 0; i < v.width; i += LANES)
-          put(wide(&sums[r * v.width + i]) / totals[r], y + (t + r) * y_step + i);
-    }
-  }
-};
-
 // What pulls at keys and values of one head, and at all queries that look there.
 struct Backward {
   Pairs key_rows, value_rows, key_pairs;                      // of the head
@@ -208,20 +152,6 @@ struct Backward {
       }
   }
 };
-
-// y, and logs [B H T]
-inline void forward(const Heads& q, const Heads& k, const Heads& v, int64_t batch, float scale,
-                    const Heads& y, float* logs) {
-  const int64_t each = q.heads / k.heads;
-  parallel_for(0, batch * q.heads, 1, [&](int64_t from, int64_t until) {
-    Forward work;
-    for (int64_t at = from; at < until; at++) {
-      const int64_t b = at / q.heads, h = at % q.heads;
-      work.run(q, k, v, q.head(b, h), k.head(b, h / each), v.head(b, h / each), scale, y.head(b, h),
-               y.step, logs + at * q.tokens);
-    }
-  });
-}
 
 inline void written(const std::vector<float>& sums, const Heads& to, bf16* at) {
   for (int64_t t = 0; t < to.tokens; t++)

@@ -53,10 +53,11 @@ using flash::Heads;
 
 std::tuple<Tensor, Tensor> attention(Tensor q, Tensor k, Tensor v, double scale) {
   const int64_t b = q.size(0), h = q.size(1), t = q.size(2);
-  Tensor y = torch::stable::transpose(torch::stable::new_empty(q, {b, t, h, v.size(3)}), 1, 2);
+  Tensor y = torch::stable::new_empty(q, {b, t, h, v.size(3)});
   Tensor logs = torch::stable::new_empty(q, {b, h, t}, ScalarType::Float);
-  flash::forward(Heads(q), Heads(k), Heads(v), b, scale, Heads(y), data<float>(logs));
-  return {y, logs};
+  using many_rows::View;
+  many_rows::attend_blocked(View(q), View(k), View(v), true, scale, data<bf16>(y), data<float>(logs));
+  return {torch::stable::transpose(y, 1, 2), logs};
 }
 
 std::tuple<Tensor, Tensor, Tensor> attention_backward(Tensor pull, Tensor q, Tensor k, Tensor v,

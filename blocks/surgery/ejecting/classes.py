@@ -73,11 +73,10 @@ class ClassInfo(Definition):
         env = dict(given)
         for key, value in given.items():
             if isinstance(value, Known) and plain(value.value):
-                env[key] = Known(value.value, name(key))
                 if self.config:
                     env[key] = Known(value.value, value.node, key)
                 else:
-                    self.params[key] = value
+                    env[key], self.params[key] = Known(value.value, name(key)), value
         self.construct(Slot(self.module), env, Walk(InitScope(self.book, self), {}, None))
 
     def construct(self, slot: Slot, env: dict[str, Value], walk: Walk) -> None:
@@ -95,14 +94,9 @@ class ClassInfo(Definition):
         if self.config:
             return dotted(f"config.{self.book.field(hint, value)}")
         new = Known(value, hint=hint)
-        fits = (one for one in numbered(hint) if self.held(one, new) == value)
-        label = next(fits)
+        label = next(one for one in numbered(hint) if self.params.get(one, new).value == value)
         self.params.setdefault(label, new)
         return name(label)
-
-    def held(self, label: str, new: Known) -> Any:
-        found = self.params.get(label, new)
-        return found.value if isinstance(found, Known) else None
 
     def kept_number(self, hint: str, value: Any) -> ast.expr:
         """A number that a method reads."""

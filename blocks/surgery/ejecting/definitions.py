@@ -12,7 +12,7 @@ from torch import nn
 from blocks.surgery.ejecting.code import calling, defining, dotted, line, name, names, of_self
 from blocks.surgery.ejecting.entries import kind_of, shortened
 from blocks.surgery.ejecting.tidy import tidied, together
-from blocks.surgery.ejecting.values import Known, Made, Value
+from blocks.surgery.ejecting.values import Known, Made
 
 __all__: list[str] = []
 
@@ -46,7 +46,7 @@ class Definition:
     module: nn.Module
     label: str
     config: bool = False
-    params: dict[str, Value] = field(default_factory=dict)
+    params: dict[str, Known] = field(default_factory=dict)
     init: list[Any] = field(default_factory=list)
     children: dict[str, Child] = field(default_factory=dict)
     tensors: dict[str, str] = field(default_factory=dict)

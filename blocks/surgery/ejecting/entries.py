@@ -128,9 +128,10 @@ def settle(tree: ast.AST, scope: Scope) -> None:
             if isinstance(part, ast.arg) and part.arg == label:
                 part.arg = base
         scope.needs |= {key: base for key, held in scope.needs.items() if held == label}
-        for held in (scope.lifts, scope.outside):
-            if label in held:
-                held[base] = held.pop(label)
+        if label in scope.lifts:
+            scope.lifts[base] = scope.lifts.pop(label)
+        if label in scope.outside:
+            scope.outside[base] = scope.outside.pop(label)
 
 
 def returned(walk: Any, value: Value, found: Home) -> ast.stmt:
@@ -156,7 +157,7 @@ def _annotation(node: ast.expr | None, value: Value) -> ast.expr | None:
     return node
 
 
-def kind_of(known: Any) -> ast.expr:
+def kind_of(known: Known) -> ast.expr:
     """The type of a number, or of several in a tuple."""
     value = known.value
     if isinstance(value, tuple | list):

@@ -32,9 +32,9 @@ class Pure(Sequences):
             return found
         values = [*args, *options.values()]
         known = all_known(values)
-        named = [part for part in values if isinstance(part, Known) and part.named]
         if known is None:
             return None
+        named = [part for part in values if isinstance(part, Known) and part.named]
         if function is range:  # of a number that code names it stays one, to be a loop
             counted = any(part.node for part in named)
             node = calling("range", *map(self.code, args)) if counted else None

@@ -30,7 +30,7 @@ class Scope:
     def __init__(self, book: Any, info: Any = None):
         self.book, self.info = book, info
         self.needs: dict[Hashable, str] = {}
-        self.lifts: dict[str, Value] = {}
+        self.lifts: dict[str, Known] = {}
         self.outside: dict[str, Value] = {}
         self.told: list[Value] | None = None
         self.taken: set[str] = set()
@@ -75,7 +75,7 @@ class FreeScope(Scope):
 
     def lift(self, hint: str, value: Any) -> ast.expr:
         for label, held in self.lifts.items():
-            if label.startswith(hint) and isinstance(held, Known) and held.value == value:
+            if label.startswith(hint) and held.value == value:
                 return name(label)
         label = self.unique(hint)
         self.lifts[label] = Known(value, hint=hint)
