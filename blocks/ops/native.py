@@ -105,14 +105,17 @@ def obstacle() -> str | None:
     native = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
     told = [torch.__version__, torch.backends.cpu.get_cpu_capability(), platform.processor()]
     told += [*FLAGS, native, *((here / name).read_text() for name in SOURCES)]
-    digest = hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    name = "blocks_" + hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    root = os.environ.get("TORCH_EXTENSIONS_DIR") or cpp_extension.get_default_build_root()
+    folder = Path(root) / name
     try:
-        with _beside_python():
+        with _beside_python(), _alone(folder):
             if not cpp_extension.is_ninja_available():
                 return "ninja is missing, with which torch compiles: pip install ninja"
             cpp_extension.load(
-                f"blocks_{digest}",
+                name,
                 str(here / SOURCES[0]),
+                build_directory=str(folder),
                 extra_cflags=[*FLAGS, native],
                 is_python_module=False,
             )
@@ -125,6 +128,21 @@ def obstacle() -> str | None:
     FEW_PACKED = torch.ops.blocks.few_packed()
     _loaded, MANY = True, torch.ops.blocks.many()
     return None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While nobody else builds here; whoever died over it has left a lock that torch waits for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if sys.platform == "win32":  # which has no such locks
+        yield
+        return
+    import fcntl
+
+    with (folder / "building").open("w") as door:
+        fcntl.flock(door, fcntl.LOCK_EX)  # the system opens it when a process ends
+        (folder / "lock").unlink(missing_ok=True)
+        yield
 
 
 @contextmanager

@@ -151,14 +151,19 @@ void multiply_blocked(const bf16* x, int64_t n, int64_t d, const std::vector<Par
   // As many in a task as a core keeps, but several tasks a thread, of which one may be disturbed.
   const int64_t twos = parts.size() / 2, each = twos / (8 * torch::stable::get_num_threads());
   const int64_t some = std::max<int64_t>(1, std::min(each, PANEL / (BROAD * d * 2)));
-  share((twos + some - 1) / some, [&] {
+  // Of a narrow matrix, which makes few tasks, each is cut by rows as well.
+  const int64_t panels = (twos + some - 1) / some;
+  const int64_t most = 4 * torch::stable::get_num_threads() / panels;
+  const int64_t slices = std::clamp<int64_t>(most, 1, laid.blocks);
+  share(panels * slices, [&] {
     return [&, panel = lines(some * d)](int64_t task) {
-      const int64_t first = task * some, last = std::min(twos, first + some);
+      const int64_t first = task / slices * some, last = std::min(twos, first + some);
+      const int64_t until = laid.blocks * (task % slices + 1) / slices;
       for (int64_t i = 2 * first; i < 2 * last; i++) {
         uint32_t* to = panel[(i / 2 - first) * d + i % 2].pairs;
         lay(parts[i].w, d, parts[i].count, laid.pairs, to, BROAD);
       }
-      for (int64_t b = 0; b < laid.blocks; b++)
+      for (int64_t b = laid.blocks * (task % slices) / slices; b < until; b++)
         for (int64_t i = first; i < last; i++) {
           Floats sums[TALL][2];
           multiply(laid.block(b), &panel[(i - first) * d], laid.pairs, sums);
