@@ -229,5 +229,5 @@ def test_text_is_generated_from_a_file_alone(tmp_path: Path) -> None:
 
 
 def test_no_file_of_that_name(tmp_path: Path) -> None:
-    with pytest.raises(HubError, match="is not a folder"):
+    with pytest.raises(HubError, match="there is no such file"):
         blocks.from_pretrained(f"{tmp_path}/none.gguf")

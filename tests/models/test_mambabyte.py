@@ -62,5 +62,5 @@ def test_bytes_in_and_out() -> None:
 
 
 def test_no_other_size() -> None:
-    with pytest.raises(blocks.SpecError, match="MambaByte '7B'"):
+    with pytest.raises(blocks.SpecError, match="'7B' is no size of MambaByte"):
         mamba_byte("7B")

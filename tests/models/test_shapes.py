@@ -91,7 +91,7 @@ def test_palm_has_the_printed_number_of_parameters(name, printed):
 
 @pytest.mark.parametrize("sizes", [blocks.gpt3, blocks.palm])
 def test_other_sizes_are_refused(sizes):
-    with pytest.raises(blocks.SpecError, match="known: "):
+    with pytest.raises(blocks.SpecError, match="is no size of"):
         sizes("7B")
 
 

@@ -238,18 +238,18 @@ def test_a_second_adapter_is_beside_the_first() -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "no such matrix": (lambda m: add_adapter(m, ("querry",)), r"no matrix is 'querry'.*nearest"),
+    "no such matrix": (lambda m: add_adapter(m, ("querry",)), r"no matrix is 'querry'.*known: .*q, k"),
     "nearest": (lambda m: add_adapter(m, ("layers.0.attention.qq",)), "layers.0.attention.q"),
     "a block": (lambda m: add_adapter(m, ("attention",)), "no matrix is 'attention'"),
     "a convolution": (lambda m: add_adapter(m, ("conv",)), "no matrix is 'conv'"),
     "nothing": (lambda m: add_adapter(m, ()), "names no matrix"),
     "twice": (lambda m: add_adapter(add_adapter(m, ("q",)), ("q",)), "has an adapter already"),
     "rank": (lambda m: add_adapter(m, rank=0), "rank"),
-    "kind": (lambda m: add_adapter(m, kind="Lora"), "neither LoRA nor DoRA"),
-    "a word": (lambda m: add_adapter(m, rank="4"), "must be a number, not '4'"),
+    "kind": (lambda m: add_adapter(m, kind="Lora"), "'Lora' is no kind.*LoRA, DoRA"),
+    "a word": (lambda m: add_adapter(m, rank="4"), "'4' is no whole number"),
     "no names": (lambda m: add_adapter(m, None), "takes texts, not None"),
     "no list": (lambda m: add_adapter(m, train=3), "takes texts, not 3"),
-    "dtype": (lambda m: add_adapter(m, dtype=torch.int8), "no torch dtype of floats"),
+    "dtype": (lambda m: add_adapter(m, dtype=torch.int8), "torch.int8 is no torch.dtype of floats"),
     "half a rank": (lambda m: blocks.factorise(m, ("q",), rank=1.5), "whole number"),
     "alpha": (lambda m: add_adapter(m, alpha=float("nan")), "alpha"),
     "train": (lambda m: add_adapter(m, train=("nrm.weight",)), "no parameter.*norm.weight"),
