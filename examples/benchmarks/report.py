@@ -34,7 +34,8 @@ llama.cpp run in processes of their own, with drawn weights of the same shape; n
 of transformers is compiled by torch. litgpt writes with its own loop, which computes the logits of
 every token that it reads; all others compute those of the last one. x-transformers has no LLaMA to
 the letter: it rotates pairs of neighbours, and gate and up share a matrix with biases; its decoder
-has 0.05 % more parameters, and the same work in the products. llama.cpp runs with its defaults. A
+has 0.05 % more parameters, and the same work in the products. llama.cpp runs with its defaults, but
+for its file, which is read and not mapped. A
 side is left out where its library has no such model or loads no such file.
 """
 
