@@ -35,8 +35,8 @@ of transformers is compiled by torch. litgpt writes with its own loop, which com
 every token that it reads; all others compute those of the last one. x-transformers has no LLaMA to
 the letter: it rotates pairs of neighbours, and gate and up share a matrix with biases; its decoder
 has 0.05 % more parameters, and the same work in the products. llama.cpp runs with its defaults, but
-for its file, which is read and not mapped. A
-side is left out where its library has no such model or loads no such file.
+for its file, which is read and not mapped. A side is left out where its library has no such model
+or loads no such file.
 """
 
 

@@ -238,7 +238,7 @@ def test_a_second_adapter_is_beside_the_first() -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
-    "no such matrix": (lambda m: add_adapter(m, ("querry",)), r"no matrix is 'querry'.*known: .*q, k"),
+    "no such matrix": (lambda m: add_adapter(m, ("querry",)), r"is 'querry'.*known: .*q, k"),
     "nearest": (lambda m: add_adapter(m, ("layers.0.attention.qq",)), "layers.0.attention.q"),
     "a block": (lambda m: add_adapter(m, ("attention",)), "no matrix is 'attention'"),
     "a convolution": (lambda m: add_adapter(m, ("conv",)), "no matrix is 'conv'"),
