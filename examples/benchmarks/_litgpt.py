@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from _served import Once, serve
-from _step import stepping, taken
+from _step import maker, stepping, taken
 from litgpt import GPT, Config
 from litgpt.generate.base import batched_generate_fn, generate_fn
 from litgpt.utils import chunked_cross_entropy
@@ -43,16 +43,6 @@ def built(shape: dict[str, Any], dtype: str) -> GPT:
     )
     torch.manual_seed(0)
     return GPT(config).to(getattr(torch, dtype))
-
-
-def make(
-    shape: dict[str, Any], dtype: str, threads: int, train: dict[str, Any] | None = None
-) -> tuple[dict[str, Any], Once]:
-    """A model and its rounds, of writing or of training."""
-    torch.set_num_threads(threads)
-    model = built(shape, dtype)
-    about = {"parameters": sum(one.numel() for one in model.parameters())}
-    return about, training(model, **train) if train else writing(model.eval())
 
 
 def writing(model: GPT) -> Once:
@@ -86,4 +76,4 @@ def training(model: GPT, batch: int, tokens: int, keep: bool) -> Once:
 
 
 if __name__ == "__main__":
-    serve(make)
+    serve(maker(built, writing, training))

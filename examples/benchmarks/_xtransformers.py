@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from _served import Once, serve
-from _step import stepping, taken
+from _step import maker, stepping, taken
 from x_transformers import AutoregressiveWrapper, Decoder, TransformerWrapper
 
 
@@ -40,16 +40,6 @@ def built(shape: dict[str, Any], dtype: str) -> TransformerWrapper:
     most = shape.get("max_position_embeddings", 4096)
     model = TransformerWrapper(num_tokens=shape["vocab_size"], max_seq_len=most, attn_layers=layers)
     return model.to(getattr(torch, dtype))
-
-
-def make(
-    shape: dict[str, Any], dtype: str, threads: int, train: dict[str, Any] | None = None
-) -> tuple[dict[str, Any], Once]:
-    """A model and its rounds, of writing or of training."""
-    torch.set_num_threads(threads)
-    model = built(shape, dtype)
-    about = {"parameters": sum(one.numel() for one in model.parameters())}
-    return about, training(model, **train) if train else writing(model.eval())
 
 
 def writing(model: TransformerWrapper) -> Once:
@@ -80,4 +70,4 @@ def training(model: TransformerWrapper, batch: int, tokens: int, keep: bool) -> 
 
 
 if __name__ == "__main__":
-    serve(make)
+    serve(maker(built, writing, training))

@@ -268,3 +268,13 @@ def test_without_a_compiler_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(native, "obstacle", lambda: "there is no compiler")
     with pytest.warns(UserWarning, match="there is no compiler"):
         blocks.use_kernels()
+
+
+@kernels
+@pytest.mark.parametrize("place", [-1, 24])
+def test_a_target_that_is_no_column_is_refused(place: int) -> None:
+    """The kernel writes where a target says: nowhere else than in its row."""
+    logits = [torch.zeros(2, 16), torch.zeros(2, 8)]
+    with pytest.raises(RuntimeError, match="a target is no column"):
+        torch.ops.blocks.cross_entropy(logits, torch.tensor([3, place]), 1.0, True)
+    assert not any(part.any() for part in logits)

@@ -88,6 +88,10 @@ Floats first(const T* from, int64_t count) {
 template <class T>
 void cross_entropy(const std::vector<Tensor>& parts, const int64_t* targets, float scale, bool learn,
                    float* losses) {
+  int64_t all_columns = 0;
+  for (const Tensor& part : parts) all_columns += part.size(1);
+  for (int64_t row = 0; row < parts[0].size(0); row++)
+    STD_TORCH_CHECK(0 <= targets[row] && targets[row] < all_columns, "a target is no column");
   parallel_for(0, parts[0].size(0), 1, [&](int64_t from, int64_t until) {
     for (int64_t row = from; row < until; row++) {
       // run(sixteen logits, where they are, how many of them are meant)
